@@ -1,0 +1,135 @@
+"""In which order do events come, and which of them share a batch?
+
+Events of similar length share a batch, so that little is lost where they must stand side by side (attention,
+pairs). The order is a pure function of seed and epoch: a run continues inside an epoch by saying where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+
+from lorentzoo.core.cloud import Batch
+from lorentzoo.data.dataset import JetDataset
+
+__all__ = ["LengthBatchSampler", "make_loader"]
+
+
+class LengthBatchSampler(Sampler[Tensor]):
+    """Batches of event indices; every event comes exactly once per epoch.
+
+    With `shuffle`, events are shuffled, sorted by length within runs of `sort_within` batches, cut into
+    batches, and the batches shuffled. Without, events come in their own order.
+
+    Parameters
+    ----------
+    lengths
+        Number of particles of each event, shape (B,).
+    batch_size
+        Events per batch.
+    shuffle
+        New order in every epoch.
+    seed
+        Equal seeds give equal orders.
+    drop_last
+        Leave out a batch that is not full (the events left out differ from epoch to epoch).
+    sort_within
+        Batches among which events are sorted. More makes lengths in a batch more alike, but also the events
+        themselves; 1 is a plain shuffle.
+
+    Notes
+    -----
+    The epoch advances by itself when an iteration is exhausted, so a plain loop gets a new order each time.
+    `set_epoch` fixes it, as trainers do.
+    """
+
+    def __init__(
+        self,
+        lengths: Tensor | ArrayLike,
+        batch_size: int,
+        *,
+        shuffle: bool = True,
+        seed: int = 0,
+        drop_last: bool = False,
+        sort_within: int = 32,
+    ) -> None:
+        if batch_size < 1 or sort_within < 1:
+            raise ValueError(
+                f"batch_size and sort_within must be at least 1, not {batch_size} and {sort_within}"
+            )
+        self._lengths = np.asarray(lengths)
+        if drop_last and len(self._lengths) < batch_size:
+            raise ValueError(
+                f"drop_last leaves nothing of {len(self._lengths)} events in batches of {batch_size}"
+            )
+        self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
+        self.drop_last, self.sort_within = drop_last, sort_within
+        self.epoch = 0
+        self._first_batch = 0
+
+    def __len__(self) -> int:
+        full, rest = divmod(len(self._lengths), self.batch_size)
+        return full + (rest > 0 and not self.drop_last)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        epoch, first = self.epoch, self._first_batch
+        self._first_batch = 0  # a later iteration starts at the beginning again
+        yield from self.batches(epoch)[first:]
+        self.epoch = epoch + 1
+
+    def set_epoch(self, epoch: int, first_batch: int = 0) -> None:
+        """Choose the epoch of the next iteration and, to resume a run, the batch at which it starts."""
+        if not 0 <= first_batch <= len(self):
+            raise ValueError(
+                f"first_batch must be 0 to {len(self)}, the batches of an epoch, not {first_batch}"
+            )
+        self.epoch, self._first_batch = epoch, first_batch
+
+    def batches(self, epoch: int) -> list[Tensor]:
+        """All batches of an epoch: indices of shape (b,), int64, with b = `batch_size` but for one."""
+        order = np.arange(len(self._lengths))
+        rng = np.random.default_rng([self.seed, epoch])
+        if self.shuffle:
+            order = self._sort_in_runs(rng.permutation(order))
+        cuts = np.arange(self.batch_size, len(order), self.batch_size)
+        batches = [torch.from_numpy(part) for part in np.split(order, cuts)] if len(order) else []
+        if self.drop_last:
+            batches = [batch for batch in batches if len(batch) == self.batch_size]
+        return [batches[i] for i in rng.permutation(len(batches))] if self.shuffle else batches
+
+    def _sort_in_runs(self, order: np.ndarray) -> np.ndarray:
+        run = np.arange(len(order)) // (self.batch_size * self.sort_within)
+        # The sort is stable, so events of equal length stay shuffled.
+        return order[np.lexsort((self._lengths[order], run))] if self.sort_within > 1 else order
+
+
+def make_loader(
+    dataset: JetDataset,
+    batch_size: int,
+    *,
+    shuffle: bool = False,
+    seed: int = 0,
+    drop_last: bool = False,
+    sort_within: int = 32,
+    num_workers: int = 0,
+) -> DataLoader[Batch]:
+    """A loader of batches; ``loader.sampler`` is the `LengthBatchSampler`.
+
+    Parameters
+    ----------
+    dataset
+        Events in memory.
+    batch_size, shuffle, seed, drop_last, sort_within
+        As in `LengthBatchSampler`. Without `shuffle`, predictions come in the order of the data set.
+    num_workers
+        Processes that gather batches. Gathering is fast: 0 is right unless it is seen to hold up training.
+    """
+    sampler = LengthBatchSampler(
+        dataset.lengths, batch_size, shuffle=shuffle, seed=seed, drop_last=drop_last, sort_within=sort_within
+    )
+    return DataLoader(dataset, sampler=sampler, batch_size=None, num_workers=num_workers)

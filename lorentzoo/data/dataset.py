@@ -1,0 +1,231 @@
+"""How do jets in memory become batches?
+
+An event is a window (start, length) into rows that all subsets share: a split or a subset copies no momenta,
+and a batch is one vectorised gather, without a Python loop over events.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from lorentzoo.core.cloud import Batch, ParticleCloud, Units
+from lorentzoo.data.ragged import hardest
+from lorentzoo.data.sample import SPLITS, Sample
+from lorentzoo.data.shipped import sample_path
+
+__all__ = ["JetDataset", "Split", "toptag"]
+
+Split = Literal["train", "validation", "test"]
+
+
+class JetDataset(Dataset[Batch]):
+    """Labelled events in memory.
+
+    Parameters
+    ----------
+    momenta
+        (E, px, py, pz) of the particles of all events, one event after another, shape (P, 4).
+    ptr
+        Event ``i`` owns the rows ``ptr[i]:ptr[i + 1]``, shape (B + 1,).
+    target
+        Class indices (B,), or values (B, ...) in floating point.
+    weight
+        Event weights (B,); all one by default.
+    event_id
+        Identifiers (B,), stable over runs; the position in this data set by default.
+    scalars, context
+        Further numbers of each particle (P, S) and of each event (B, C).
+    units
+        Units of the momenta.
+    scalar_names, context_names, class_names
+        Names of the columns and of the classes.
+    splits
+        0 train, 1 validation, 2 test, shape (B,); needed by `split` only.
+    max_constituents
+        Keep at most this many particles of each event, by falling transverse momentum.
+    metadata
+        Where the events come from, as plain data.
+    validate
+        Check all momenta now: finite, energies positive, nothing space-like. Batches are not checked again.
+    """
+
+    def __init__(
+        self,
+        momenta: Tensor | ArrayLike,
+        ptr: Tensor | ArrayLike,
+        target: Tensor | ArrayLike,
+        weight: Tensor | ArrayLike | None = None,
+        event_id: Tensor | ArrayLike | None = None,
+        *,
+        scalars: Tensor | ArrayLike | None = None,
+        context: Tensor | ArrayLike | None = None,
+        units: Units = "GeV",
+        scalar_names: Sequence[str] = (),
+        context_names: Sequence[str] = (),
+        class_names: Sequence[str] = (),
+        splits: Tensor | ArrayLike | None = None,
+        max_constituents: int | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        validate: bool = True,
+    ) -> None:
+        # A cloud of everything checks shapes, names and values in one place.
+        cloud = ParticleCloud.from_packed(
+            momenta,
+            ptr,
+            scalars,
+            context,
+            units=units,
+            scalar_names=scalar_names,
+            context_names=context_names,
+            validate=validate,
+        )
+        offsets = torch.as_tensor(ptr).to(torch.int64)
+        self.momenta: Tensor = cloud.momenta
+        self.scalars: Tensor = cloud.scalars
+        self.context: Tensor = cloud.context
+        self.units: Units = units
+        self.scalar_names = tuple(scalar_names)
+        self.context_names = tuple(context_names)
+        self.class_names = tuple(class_names)
+        self.metadata: Mapping[str, Any] = dict(metadata or {})
+        if max_constituents is not None:
+            offsets = self._keep_hardest(offsets, max_constituents)
+        self._starts, self.lengths = offsets[:-1], offsets.diff()
+
+        count = len(self.lengths)
+        self.target = _per_event(target, count, "target")
+        ones = torch.ones(count, dtype=torch.float64)
+        self.weight = ones if weight is None else _per_event(weight, count, "weight").to(torch.float64)
+        positions = torch.arange(count)
+        self.event_id = (
+            positions if event_id is None else _per_event(event_id, count, "event_id").to(torch.int64)
+        )
+        self.splits = None if splits is None else _per_event(splits, count, "splits").to(torch.int64)
+
+    @classmethod
+    def from_sample(cls, sample: Sample, max_constituents: int | None = None) -> JetDataset:
+        """The events of a sample file."""
+        return cls(
+            sample.four_momenta(),
+            sample.ptr,
+            sample.labels,
+            sample.weights,
+            sample.event_ids,
+            scalars=sample.scalars,
+            scalar_names=sample.scalar_names,
+            class_names=sample.class_names,
+            splits=sample.splits,
+            max_constituents=max_constituents,
+            metadata=sample.metadata,
+        )
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __repr__(self) -> str:
+        classes = ", ".join(self.class_names) or "no class names"
+        return f"{type(self).__name__}({len(self)} events, {int(self.lengths.sum())} particles; {classes})"
+
+    def __getitem__(self, indices: int | Sequence[int] | Tensor) -> Batch:
+        """The batch of these events; a single index makes a batch of one."""
+        return self.batch([indices] if isinstance(indices, int) else indices)
+
+    def batch(self, indices: Sequence[int] | Tensor) -> Batch:
+        """Events `indices` (shape (b,)), in that order, as a packed batch."""
+        chosen = torch.as_tensor(indices, dtype=torch.int64)
+        lengths = self.lengths[chosen]
+        ptr = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+        shift = torch.repeat_interleave(self._starts[chosen] - ptr[:-1], lengths)
+        rows = torch.arange(len(shift)) + shift
+        cloud = ParticleCloud.from_packed(
+            self.momenta[rows],
+            ptr,
+            self.scalars[rows],
+            self.context[chosen],
+            units=self.units,
+            scalar_names=self.scalar_names,
+            context_names=self.context_names,
+            validate=False,
+        )
+        return Batch(cloud, self.target[chosen], self.weight[chosen], self.event_id[chosen])
+
+    def subset(self, indices: Sequence[int] | Tensor) -> JetDataset:
+        """Events `indices`, in that order. Particles are shared, not copied."""
+        chosen = torch.as_tensor(indices)
+        if chosen.dtype == torch.bool:
+            chosen = chosen.nonzero().squeeze(1)
+        chosen = chosen.to(torch.int64)
+        part = object.__new__(type(self))
+        part.__dict__.update(self.__dict__)
+        for name in ("_starts", "lengths", "context", "target", "weight", "event_id"):
+            setattr(part, name, getattr(self, name)[chosen])
+        part.splits = None if self.splits is None else self.splits[chosen]
+        return part
+
+    def split(self, name: Split) -> JetDataset:
+        """The events of one of the fixed splits."""
+        if name not in SPLITS:
+            raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {name!r}")
+        if self.splits is None:
+            raise ValueError("this data set has no splits; pass `splits`, or choose events with `subset`")
+        return self.subset(self.splits == SPLITS.index(name))
+
+    def _keep_hardest(self, offsets: Tensor, maximum: int) -> Tensor:
+        if maximum < 1:
+            raise ValueError(f"max_constituents must be at least 1, not {maximum}")
+        transverse = torch.hypot(self.momenta[:, 1], self.momenta[:, 2])
+        rows, kept = hardest(transverse.numpy(), offsets.numpy(), maximum)
+        self.momenta, self.scalars = self.momenta[rows], self.scalars[rows]
+        return torch.from_numpy(kept)
+
+
+def toptag(
+    split: Split | None = None,
+    num_jets: int | None = None,
+    max_constituents: int | None = None,
+    path: str | os.PathLike[str] | None = None,
+) -> JetDataset:
+    """Top tagging: QCD jets (0) against hadronic top jets (1), simulated with the cuts of arXiv:1902.09914.
+
+    Particle level, without a detector: not comparable with results on the reference data set. Every setting
+    of the sample is in ``metadata`` of the data set.
+
+    Parameters
+    ----------
+    split
+        ``"train"``, ``"validation"`` or ``"test"``; None takes all jets.
+    num_jets
+        Only the first jets; classes are mixed, so these are a fair part.
+    max_constituents
+        Only the hardest constituents of each jet.
+    path
+        A sample made by ``lorentzoo data make toptag``; the shipped one by default.
+    """
+    dataset = JetDataset.from_sample(Sample.load(sample_path(path or "toptag")), max_constituents)
+    if split is not None:
+        dataset = dataset.split(split)
+    if num_jets is None:
+        return dataset
+    if not 1 <= num_jets <= len(dataset):
+        where = f"the {split} split of " if split else ""
+        raise ValueError(
+            f"num_jets must be 1 to {len(dataset)}, what {where}this sample holds, not {num_jets}; "
+            "`lorentzoo data make toptag` generates more"
+        )
+    return dataset.subset(torch.arange(num_jets))
+
+
+def _per_event(values: Tensor | ArrayLike, count: int, what: str) -> Tensor:
+    column = torch.as_tensor(np.asarray(values) if not isinstance(values, Tensor) else values)
+    if column.ndim == 0 or len(column) != count:
+        given = tuple(column.shape)
+        raise ValueError(f"{what} must have one entry per event ({count}), not shape {given}")
+    return column

@@ -1,0 +1,111 @@
+"""What do ``lorentzoo data make`` and ``lorentzoo data info`` do?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lorentzoo.data.ragged import event_index
+from lorentzoo.data.sample import SPLITS, Sample
+from lorentzoo.data.shipped import sample_path
+from lorentzoo.data.simulate.chunks import Plan, run
+from lorentzoo.data.simulate.recipe import make_recipe
+
+__all__ = ["describe_sample", "make_sample"]
+
+
+def make_sample(
+    name: str,
+    *,
+    jets: int,
+    seed: int,
+    out: str | os.PathLike[str],
+    workers: int = 1,
+    settings: Mapping[str, Any] | None = None,
+    progress: bool = True,
+) -> Path:
+    """Generate a sample and write it to a file; call it again to continue an interrupted run.
+
+    Parameters
+    ----------
+    name : str
+        Recipe: ``"toptag"``.
+    jets : int
+        Number of jets in all, evenly divided over the classes.
+    seed : int
+        Equal arguments give equal files, whatever the number of workers.
+    out : path
+        File to write, ``*.npz``. Unfinished work is kept in ``<out>.chunks``.
+    workers : int
+        Processes to use.
+    settings : mapping, optional
+        Settings of the recipe that differ from its defaults, ``{"pthat_min": 300}``.
+    progress : bool
+        Show how far along it is.
+
+    Returns
+    -------
+    Path
+        The written file.
+
+    Raises
+    ------
+    MissingExtraError
+        If the packages of the extra ``simulate`` are not installed.
+    """
+    out = Path(out)
+    if out.suffix != ".npz":
+        raise ValueError(f"a sample is an .npz file; write to {out.with_suffix('.npz')} instead of {out}")
+    plan = Plan(make_recipe(name, settings), jets=jets, seed=seed)
+    run(plan, out, workers=workers, progress=progress)
+    return out
+
+
+def describe_sample(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a sample holds, as plain data.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+        A shipped sample, ``"toptag"``, or a file.
+
+    Returns
+    -------
+    dict
+        ``path``, ``bytes``, ``events``, ``particles``; ``classes`` with the events of each split and the
+        medians of jet mass (GeV), transverse momentum (GeV) and number of constituents; and the ``metadata``.
+    """
+    path = sample_path(name_or_path)
+    sample = Sample.load(path)
+    mass, pt, multiplicity = jet_observables(sample)
+    classes: dict[str, dict[str, Any]] = {}
+    for label, class_name in enumerate(sample.class_names):
+        chosen = sample.labels == label
+        counts = np.bincount(sample.splits[chosen], minlength=len(SPLITS)).tolist()
+        classes[class_name] = {"events": int(chosen.sum()), **dict(zip(SPLITS, counts, strict=True))}
+        if chosen.any():
+            classes[class_name] |= {
+                "median_mass": float(np.median(mass[chosen])),
+                "median_pt": float(np.median(pt[chosen])),
+                "median_constituents": float(np.median(multiplicity[chosen])),
+            }
+    return {
+        "path": str(path),
+        "bytes": path.stat().st_size,
+        "events": len(sample),
+        "particles": len(sample.momenta),
+        "classes": classes,
+        "metadata": dict(sample.metadata),
+    }
+
+
+def jet_observables(sample: Sample) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mass and transverse momentum (GeV) of the sum of all particles, and their number, each (B,)."""
+    event, momenta = event_index(sample.ptr), sample.four_momenta()
+    total = np.stack([np.bincount(event, component, len(sample)) for component in momenta.T], axis=1)
+    mass = np.sqrt(np.maximum(total[:, 0] ** 2 - np.square(total[:, 1:]).sum(axis=1), 0.0))
+    return mass, np.hypot(total[:, 1], total[:, 2]), np.diff(sample.ptr)

@@ -1,0 +1,69 @@
+"""Which particles belong to a choice of events? (numpy, without a loop over events)"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["event_index", "gather", "hardest"]
+
+
+def gather(
+    ptr: NDArray[np.integer], indices: NDArray[np.integer]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Positions of the particles of some events, and the offsets of these events among them.
+
+    Parameters
+    ----------
+    ptr : ndarray, shape (B + 1,)
+        Event ``i`` owns the particles ``ptr[i]:ptr[i + 1]``.
+    indices : ndarray, shape (b,)
+        Events wanted, in any order; repetitions are allowed.
+
+    Returns
+    -------
+    positions : ndarray, shape (p,), int64
+    new_ptr : ndarray, shape (b + 1,), int64
+
+    Examples
+    --------
+    >>> positions, new_ptr = gather(np.array([0, 2, 5]), np.array([1, 0]))
+    >>> positions.tolist(), new_ptr.tolist()
+    ([2, 3, 4, 0, 1], [0, 3, 5])
+    """
+    lengths = np.diff(ptr)[indices]
+    new_ptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    shift = np.repeat(ptr[:-1][indices] - new_ptr[:-1], lengths)
+    return np.arange(new_ptr[-1]) + shift, new_ptr
+
+
+def event_index(ptr: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Event of each particle, shape (P,)."""
+    return np.repeat(np.arange(len(ptr) - 1), np.diff(ptr))
+
+
+def hardest(
+    transverse: NDArray[np.floating], ptr: NDArray[np.integer], maximum: int | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Particles by falling transverse momentum within each event, at most `maximum` of each event.
+
+    Parameters
+    ----------
+    transverse : ndarray, shape (P,)
+        Transverse momenta, in any unit. Equal ones keep their order.
+    ptr : ndarray, shape (B + 1,)
+    maximum : int, optional
+        Number of particles to keep of each event; None keeps all.
+
+    Returns
+    -------
+    positions : ndarray, shape (p,), int64
+    new_ptr : ndarray, shape (B + 1,), int64
+    """
+    order = np.lexsort((-transverse, event_index(ptr)))  # events stay in place, particles are sorted inside
+    if maximum is None:
+        return order, np.asarray(ptr, dtype=np.int64)
+    lengths = np.diff(ptr)
+    rank = np.arange(len(order)) - np.repeat(ptr[:-1], lengths)
+    new_ptr = np.concatenate([[0], np.cumsum(np.minimum(lengths, maximum))]).astype(np.int64)
+    return order[rank < maximum], new_ptr

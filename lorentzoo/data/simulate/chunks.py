@@ -1,0 +1,276 @@
+"""How does a sample grow on several processes, survive being killed, and not depend on either?
+
+The plan cuts a sample into chunks with one seed each. A chunk is a small sample file, written atomically into
+a folder beside the result. What is there is not made again; when all are there, they are merged, and the
+folder goes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import multiprocessing
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lorentzoo.data.ragged import gather, hardest
+from lorentzoo.data.sample import Sample, SampleFileError, concatenate, round_mantissa
+from lorentzoo.data.simulate.engine import CITATIONS, Events, Generator, Jets, versions
+from lorentzoo.data.simulate.particles import MASSES, SPECIES, mass_codes
+from lorentzoo.data.simulate.progress import Progress
+from lorentzoo.data.simulate.recipe import Recipe, make_recipe
+from lorentzoo.data.splits import FRACTIONS, scramble, stratified_splits
+
+__all__ = ["Chunk", "Plan", "generate_chunk", "run"]
+
+_PYTHIA_SEEDS = 900_000_000
+_EVENTS_PER_CHUNK = 1 << 32
+_BATCH = 200
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One unit of work: `jets` jets of the class `label`, from one seed."""
+
+    index: int
+    label: int
+    jets: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides the content of a sample.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    jets : int
+        Jets in all, divided evenly over the classes (the first ones take the remainder).
+    seed : int
+        Any non-negative number; Pythia's seeds of the chunks follow from it.
+    chunk_size : int
+        Jets per chunk.
+    """
+
+    recipe: Recipe
+    jets: int
+    seed: int
+    chunk_size: int = 250
+
+    def __post_init__(self) -> None:
+        classes = len(self.recipe.class_names)
+        if self.jets < classes:
+            raise ValueError(
+                f"{self.recipe.name} has {classes} classes, so at least {classes} jets, not {self.jets}"
+            )
+        if self.seed < 0:
+            raise ValueError(f"the seed must not be negative, but is {self.seed}")
+
+    def chunks(self) -> list[Chunk]:
+        """The units of work, in the order of the result."""
+        classes = len(self.recipe.class_names)
+        start = int(np.random.SeedSequence(self.seed).generate_state(1)[0])
+        chunks: list[Chunk] = []
+        for label in range(classes):
+            remaining = self.jets // classes + (label < self.jets % classes)
+            while remaining > 0:
+                jets = min(self.chunk_size, remaining)
+                # Consecutive seeds cannot collide, and Pythia's generator makes unrelated sequences of them.
+                seed = 1 + (start + len(chunks)) % _PYTHIA_SEEDS
+                chunks.append(Chunk(len(chunks), label, jets, seed))
+                remaining -= jets
+        return chunks
+
+    def describe(self) -> dict[str, Any]:
+        """The plan as plain data: part of the metadata, and the identity of a run that is resumed."""
+        return {
+            "name": self.recipe.name,
+            "jets": self.jets,
+            "seed": self.seed,
+            "chunk_size": self.chunk_size,
+            "settings": dataclasses.asdict(self.recipe),  # type: ignore[call-overload]
+            "pythia": {name: list(self.recipe.pythia_settings(name)) for name in self.recipe.class_names},
+            "versions": versions(),
+        }
+
+
+def run(plan: Plan, out: Path, workers: int = 1, progress: bool = True) -> Sample:
+    """Carry out `plan` and write the sample to `out`; continue where an earlier run was stopped.
+
+    Parameters
+    ----------
+    plan : Plan
+    out : Path
+        Result. Chunks are kept in ``<out>.chunks`` until it is complete.
+    workers : int
+        Processes; the result does not depend on it.
+    progress : bool
+        Show a progress bar (plain lines where there is no terminal).
+
+    Raises
+    ------
+    FileExistsError
+        If `out`, or the folder of its chunks, comes from a different plan.
+    """
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1, not {workers}")
+    if out.exists():
+        sample = Sample.load(out)
+        if sample.metadata.get("plan") == plan.describe():
+            return sample
+        raise FileExistsError(f"{out} holds another sample; remove it or choose another file")
+    folder = out.with_name(out.name + ".chunks")
+    _claim(folder, plan)
+    chunks = plan.chunks()
+    todo = [chunk for chunk in chunks if not _is_complete(_chunk_path(folder, chunk))]
+    with Progress(f"{plan.recipe.name}", total=plan.jets, enabled=progress) as bar:
+        bar.advance(plan.jets - sum(chunk.jets for chunk in todo), done_before=True)
+        for chunk in _work(plan, todo, folder, workers):
+            bar.advance(chunk.jets)
+    sample = _merge(plan, [Sample.load(_chunk_path(folder, chunk)) for chunk in chunks])
+    sample.save(out)
+    shutil.rmtree(folder)
+    return sample
+
+
+def generate_chunk(recipe: Recipe, chunk: Chunk) -> Sample:
+    """Generate events until the chunk has its jets. The same chunk is the same sample, bit for bit."""
+    class_name = recipe.class_names[chunk.label]
+    generator = Generator(recipe.pythia_settings(class_name), chunk.seed)
+    parts: list[Sample] = []
+    generated = accepted = 0
+    while accepted < chunk.jets:
+        events = generator.generate(_BATCH)
+        jets = recipe.select(events, class_name)
+        parts.append(_to_sample(recipe, events, jets, chunk, first_event=generated))
+        generated += len(events)
+        accepted += len(jets)
+    counts = {"class": class_name, "generated_events": generated, "accepted_jets": accepted}
+    metadata = {"counts": counts, "scalar_names": list(recipe.scalar_names)}
+    return concatenate(parts, metadata).take(np.arange(chunk.jets))
+
+
+def _to_sample(recipe: Recipe, events: Events, jets: Jets, chunk: Chunk, first_event: int) -> Sample:
+    positions, ptr = gather(jets.ptr, np.arange(len(jets)))
+    constituents = jets.constituents[positions]
+    momenta = round_mantissa(events.momenta[constituents, 1:], recipe.mantissa_bits)
+    order, ptr = hardest(np.hypot(*momenta.astype(np.float64).T[:2]), ptr, recipe.max_constituents)
+    kept = constituents[order]
+    return Sample(
+        momenta=momenta[order],
+        mass_codes=mass_codes(events.pdg_id[kept], events.mass[kept]),
+        masses=MASSES,
+        species=SPECIES,
+        scalars=recipe.scalars(events, kept),
+        ptr=ptr,
+        labels=np.full(len(jets), chunk.label, dtype=np.int64),
+        event_ids=chunk.index * _EVENTS_PER_CHUNK + first_event + jets.event,
+        weights=events.weights[jets.event],
+        splits=np.zeros(len(jets), dtype=np.uint8),
+        metadata={"scalar_names": list(recipe.scalar_names)},
+    )
+
+
+def _work(plan: Plan, todo: Sequence[Chunk], folder: Path, workers: int) -> Iterator[Chunk]:
+    """Make the chunks, on `workers` processes, and yield each as it is finished."""
+    name, settings = plan.recipe.name, dataclasses.asdict(plan.recipe)  # type: ignore[call-overload]
+    if workers == 1:
+        for chunk in todo:
+            yield _make_file(name, settings, chunk, folder)
+        return
+    # Processes are spawned, not forked: Pythia, FastJet and torch all keep threads or global state.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, max(1, len(todo))), mp_context=context) as pool:
+        futures = [pool.submit(_make_file, name, settings, chunk, folder) for chunk in todo]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BrokenProcessPool as cause:
+            raise RuntimeError(
+                f"a worker process was killed (out of memory?); finished chunks are kept in {folder}: "
+                "run the same command again to continue, perhaps with fewer workers"
+            ) from cause
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _make_file(name: str, settings: dict[str, Any], chunk: Chunk, folder: Path) -> Chunk:
+    generate_chunk(make_recipe(name, settings), chunk).save(_chunk_path(folder, chunk))
+    return chunk
+
+
+def _claim(folder: Path, plan: Plan) -> None:
+    """Create the folder of the chunks, or check that it belongs to the same plan."""
+    record = folder / "plan.json"
+    description = plan.describe()
+    if record.exists():
+        if json.loads(record.read_text()) != description:
+            raise FileExistsError(
+                f"{folder} holds an unfinished sample with other settings; "
+                "continue that one or remove the folder"
+            )
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    record.write_text(json.dumps(description, indent=1))
+
+
+def _chunk_path(folder: Path, chunk: Chunk) -> Path:
+    return folder / f"chunk-{chunk.index:05d}.npz"
+
+
+def _is_complete(path: Path) -> bool:
+    try:
+        Sample.load(path)
+    except (FileNotFoundError, SampleFileError):  # a damaged chunk is simply made again
+        return False
+    return True
+
+
+def _merge(plan: Plan, chunks: Sequence[Sample]) -> Sample:
+    """Join the chunks, mix the classes, and fix the splits."""
+    recipe, description = plan.recipe, plan.describe()
+    changed = {
+        f.name: getattr(recipe, f.name)
+        for f in dataclasses.fields(recipe)  # type: ignore[arg-type]
+        if getattr(recipe, f.name) != f.default
+    }
+    flags = "".join(f" --set {name}={value}" for name, value in changed.items())
+    metadata = {
+        "name": recipe.name,
+        "class_names": list(recipe.class_names),
+        "scalar_names": list(recipe.scalar_names),
+        "units": "GeV",
+        "reference": recipe.reference,
+        "selection": recipe.selection(),
+        "notes": recipe.notes,
+        "cite": CITATIONS,
+        "split_fractions": list(FRACTIONS),
+        "counts": _total_counts(recipe, chunks),
+        "plan": description,
+        "command": f"lorentzoo data make {recipe.name} --jets {plan.jets} --seed {plan.seed}{flags}",
+    }
+    joined = concatenate(chunks, metadata)
+    joined = dataclasses.replace(joined, splits=stratified_splits(joined.labels, joined.event_ids))
+    # Mixed classes: any first n events are a fair, reproducible sub-sample.
+    return joined.take(np.argsort(scramble(joined.event_ids, salt=0), kind="stable"))
+
+
+def _total_counts(recipe: Recipe, chunks: Sequence[Sample]) -> dict[str, dict[str, int]]:
+    totals = {
+        name: {"generated_events": 0, "accepted_jets": 0, "stored_jets": 0} for name in recipe.class_names
+    }
+    for sample in chunks:
+        counts = sample.metadata["counts"]
+        total = totals[counts["class"]]
+        total["generated_events"] += counts["generated_events"]
+        total["accepted_jets"] += counts["accepted_jets"]
+        total["stored_jets"] += len(sample)
+    return totals

@@ -1,0 +1,61 @@
+"""What does a simulated sample have to say about itself?"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lorentzoo.data.simulate.engine import Events, Jets
+from lorentzoo.data.simulate.toptag import TopTag
+
+__all__ = ["RECIPES", "Recipe", "make_recipe"]
+
+
+class Recipe(Protocol):
+    """A sample: its processes, its selection, what is stored. Implementations are frozen dataclasses."""
+
+    name: ClassVar[str]
+    class_names: ClassVar[tuple[str, ...]]
+    scalar_names: ClassVar[tuple[str, ...]]
+    reference: ClassVar[str]
+    notes: ClassVar[str]
+    max_constituents: int
+    mantissa_bits: int
+
+    def pythia_settings(self, class_name: str) -> Sequence[str]:
+        """Pythia's settings for one class."""
+
+    def selection(self) -> str:
+        """The selection in words, with its numbers."""
+
+    def select(self, events: Events, class_name: str) -> Jets:
+        """The jets of a batch of events that enter the sample."""
+
+    def scalars(self, events: Events, constituents: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Further numbers per constituent, shape (K, S); S may be 0."""
+
+
+RECIPES: dict[str, type[Recipe]] = {"toptag": TopTag}
+"""The recipes by name. A new sample is one module and one entry here."""
+
+
+def make_recipe(name: str, settings: Mapping[str, Any] | None = None) -> Recipe:
+    """The recipe `name`, with some of its settings changed.
+
+    Raises
+    ------
+    ValueError
+        If the name or a setting is unknown; the message lists the allowed ones.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"no simulated sample is called {name!r}; there are: {', '.join(sorted(RECIPES))}")
+    recipe = RECIPES[name]
+    allowed = [f.name for f in dataclasses.fields(recipe)]  # type: ignore[arg-type]
+    unknown = sorted(set(settings or {}) - set(allowed))
+    if unknown:
+        raise ValueError(f"{name} has no setting {', '.join(unknown)}; allowed are: {', '.join(allowed)}")
+    return recipe(**(settings or {}))
