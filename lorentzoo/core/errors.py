@@ -1,0 +1,65 @@
+"""Which errors does the package raise, and what do they carry?
+
+Each subclasses the built-in exception that a caller would expect, and its message names the thing,
+what was given and what to do.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AmbiguousNameError",
+    "CheckpointError",
+    "CompositionError",
+    "LorentzooError",
+    "MissingExtraError",
+    "NotFittedError",
+    "ParameterError",
+    "PluginError",
+    "SpecError",
+    "SymmetryError",
+    "UnknownNameError",
+]
+
+
+class LorentzooError(Exception):
+    """Base of every error of the package: a message for a person, never a bare code."""
+
+
+class UnknownNameError(LorentzooError, LookupError):
+    """A name that no plugin offers."""
+
+
+class AmbiguousNameError(LorentzooError, LookupError):
+    """A bare name that several plugins offer."""
+
+
+class ParameterError(LorentzooError, TypeError):
+    """A parameter that a component does not take, lacks, or cannot read."""
+
+
+class CompositionError(LorentzooError, ValueError):
+    """Parts that make no sense together."""
+
+
+class SpecError(LorentzooError, ValueError):
+    """A specification that cannot be read."""
+
+
+class CheckpointError(LorentzooError, RuntimeError):
+    """A saved model that is missing, damaged, or of another network."""
+
+
+class PluginError(LorentzooError, ImportError):
+    """A plugin that could not be loaded."""
+
+
+class MissingExtraError(LorentzooError, ImportError):
+    """An optional dependency that is not installed."""
+
+
+class NotFittedError(LorentzooError, RuntimeError):
+    """Statistics that were used before `model.fit_statistics`."""
+
+
+class SymmetryError(LorentzooError, AssertionError):
+    """A model whose measured symmetry differs from the computed one."""

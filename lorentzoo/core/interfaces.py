@@ -1,0 +1,344 @@
+"""What must a part of a network offer, and what does it declare about itself?
+
+Five slots, five base classes. A third party subclasses one of them; the constructor takes what the
+composition knows (``in_scalars``, ``in_vectors``, ``in_context``, ``out_scalars``, ``out_vectors``, as
+far as it asks for them) and its own parameters, all by keyword.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from lorentzoo.core.cloud import Batch, ParticleCloud
+from lorentzoo.core.errors import NotFittedError
+from lorentzoo.core.features import Features
+from lorentzoo.core.frames import Frames
+from lorentzoo.core.layout import Layout
+from lorentzoo.core.symmetry import Symmetry
+
+__all__ = ["Backbone", "Embedding", "FramesNet", "Head", "Part", "Pooling", "SpurionMode", "Spurions"]
+
+SpurionMode = Literal["tokens", "channels", "drop"]
+Pooling = Literal["mean", "sum", "max", "global-token"]
+
+
+class Part(nn.Module, ABC):
+    """What all parts declare.
+
+    Attributes
+    ----------
+    exportable
+        True, or the reason why the part cannot be exported.
+    permutation_symmetric
+        Whether the order of the particles is without meaning.
+    exact
+        Whether the statement of symmetry is exact: a model that is measured to be more symmetric than
+        computed is then an error, otherwise it is reported as accidental.
+    """
+
+    exportable: ClassVar[bool | str] = True
+    permutation_symmetric: ClassVar[bool] = True
+    exact: ClassVar[bool] = True
+
+    def fit_statistics(self, batches: Iterable[Batch]) -> None:
+        """Take statistics from data, once, before the first step; parts without any do nothing.
+
+        Fitted values are buffers that live with the weights, beside a flag that `require_fitted` checks.
+        """
+
+    def register_statistics(self, **buffers: Tensor) -> None:
+        """Declare fitted buffers and their ``fitted`` flag."""
+        self.register_buffer("fitted", torch.tensor(False))
+        for name, value in buffers.items():
+            self.register_buffer(name, value)
+
+    def require_fitted(self) -> None:
+        """Refuse to run before the statistics were fitted.
+
+        Raises
+        ------
+        NotFittedError
+            Naming the part and the remedy.
+        """
+        if torch.compiler.is_compiling() or self.fitted.device.type == "meta":
+            return
+        if not getattr(self, "_known_fitted", False):
+            # One host synchronisation in the life of the part, not one a step.
+            if not bool(self.fitted):
+                raise NotFittedError(
+                    f"{type(self).__name__} has statistics that were not fitted to data; "
+                    "call model.fit_statistics(loader) once before the first step, or load a trained model"
+                )
+            self._known_fitted = True
+
+    fitted: Tensor
+
+
+class Spurions(Part):
+    """Reference vectors and linear maps that break the symmetry on purpose.
+
+    Parameters
+    ----------
+    vectors
+        Four-vectors that join every event as tokens or channels, shape (k, 4).
+    matrices
+        Linear maps that act on every particle's momentum and give it further vectors, shape (m, 4, 4).
+    names
+        One name a vector, then one a matrix.
+    """
+
+    def __init__(self, vectors: ArrayLike = (), matrices: ArrayLike = (), names: Sequence[str] = ()) -> None:
+        super().__init__()
+        self._vectors = np.array(vectors, dtype=np.float64).reshape(-1, 4)
+        self._matrices = np.array(matrices, dtype=np.float64).reshape(-1, 4, 4)
+        if not (np.isfinite(self._vectors).all() and np.isfinite(self._matrices).all()):
+            raise ValueError("spurions must be finite")
+        count = len(self._vectors) + len(self._matrices)
+        self.names = tuple(names) if names else tuple(f"spurion_{i}" for i in range(count))
+        if len(self.names) != count:
+            raise ValueError(f"{count} spurions but {len(self.names)} names {list(self.names)}")
+        self._on_device: dict[torch.device, tuple[Tensor, Tensor]] = {}
+
+    @property
+    def num_vectors(self) -> int:
+        """Number of reference vectors."""
+        return len(self._vectors)
+
+    @property
+    def num_matrices(self) -> int:
+        """Number of linear maps."""
+        return len(self._matrices)
+
+    @property
+    def vector_names(self) -> tuple[str, ...]:
+        """Names of the reference vectors."""
+        return self.names[: self.num_vectors]
+
+    @property
+    def matrix_names(self) -> tuple[str, ...]:
+        """Names of the linear maps."""
+        return self.names[self.num_vectors :]
+
+    @property
+    def vector_symmetry(self) -> Symmetry:
+        """What leaves every reference vector fixed."""
+        return Symmetry.stabiliser(self._vectors)
+
+    @property
+    def matrix_symmetry(self) -> Symmetry:
+        """What commutes with every linear map."""
+        return Symmetry.commutant(self._matrices)
+
+    @property
+    def symmetry(self) -> Symmetry:
+        """What is left of the Lorentz group: stabiliser of the vectors ∩ commutant of the matrices."""
+        return self.vector_symmetry & self.matrix_symmetry
+
+    @staticmethod
+    def merge(parts: Sequence[Spurions]) -> Spurions:
+        """Several spurions as one, in the given order."""
+        return Spurions(
+            np.concatenate([part._vectors for part in parts]) if parts else (),
+            np.concatenate([part._matrices for part in parts]) if parts else (),
+            [name for part in parts for name in part.vector_names]
+            + [name for part in parts for name in part.matrix_names],
+        )
+
+    def tensors(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Vectors (k, 4) and matrices (m, 4, 4) in float64: kept out of the buffers, which follow the network's dtype."""
+        if device not in self._on_device:
+            pair = torch.from_numpy(self._vectors).to(device), torch.from_numpy(self._matrices).to(device)
+            if torch.compiler.is_compiling():
+                return pair
+            self._on_device[device] = pair
+        return self._on_device[device]
+
+    def forward(self, cloud: ParticleCloud) -> ParticleCloud:
+        """Give every particle its further vectors and put the reference vectors in front of every event."""
+        vectors, matrices = self.tensors(cloud.device)
+        if self.num_matrices:
+            # (m, 4, 4) acting on (*lead, 1, 4): one more vector of each particle for each map.
+            further = (matrices @ cloud.momenta[..., None, :, None]).squeeze(-1)
+            cloud = replace(
+                cloud,
+                vectors=torch.cat([cloud.vectors, further], dim=-2),
+                vector_names=_padded_names(cloud) + self.matrix_names,
+            )
+        if self.num_vectors:
+            cloud = cloud.with_tokens(vectors.expand(cloud.num_events, -1, 4))
+        return cloud
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Spurions:
+        return Spurions(self._vectors, self._matrices, self.names)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Spurions, (self._vectors, self._matrices, self.names)
+
+
+def _padded_names(cloud: ParticleCloud) -> tuple[str, ...]:
+    missing = cloud.vectors.shape[-2] - len(cloud.vector_names)
+    return cloud.vector_names + tuple(f"vector_{i}" for i in range(missing))
+
+
+class FramesNet(Part):
+    """Gives each particle its local frame.
+
+    Attributes
+    ----------
+    learned
+        Whether frames depend on the event. Fixed frames (identity, augmentation) are covariant under nothing.
+    """
+
+    learned: ClassVar[bool] = True
+
+    @abstractmethod
+    def forward(self, cloud: ParticleCloud) -> Frames:
+        """Frames of all rows of the cloud (spurions included), in float64."""
+
+    def group(self, spurions: Symmetry) -> Symmetry:
+        """The transformations Λ under which L goes to L Λ⁻¹.
+
+        Parameters
+        ----------
+        spurions
+            What the spurions in the cloud leave.
+        """
+        raise NotImplementedError
+
+    @property
+    def matrices_in(self) -> Symmetry:
+        """The subgroup in which all frames lie; trivial for identity frames."""
+        return Symmetry.full()
+
+
+class Embedding(Part):
+    """Turns momenta, seen from each particle's frame, into named channels.
+
+    Vectors are given in the global frame; the model takes them to local frames for backbones that
+    are symmetric by frames.
+    """
+
+    @property
+    @abstractmethod
+    def scalar_names(self) -> tuple[str, ...]:
+        """Names of the scalar channels."""
+
+    @property
+    @abstractmethod
+    def vector_names(self) -> tuple[str, ...]:
+        """Names of the vector channels."""
+
+    @property
+    @abstractmethod
+    def scalar_symmetry(self) -> Symmetry:
+        """What leaves the scalar functions invariant when all momenta are transformed together."""
+
+    @property
+    def reads_spurions(self) -> bool:
+        """Whether the scalar functions depend on spurions in the cloud."""
+        return False
+
+    @property
+    def reads_matrices(self) -> bool:
+        """Whether the vectors that order-2 spurions make are among the channels."""
+        return False
+
+    @abstractmethod
+    def forward(self, cloud: ParticleCloud, frames: Frames) -> Features:
+        """Features of all rows of the cloud, in float64."""
+
+
+class Backbone(Part):
+    """The network itself.
+
+    Attributes
+    ----------
+    equivariant
+        True: symmetric by its layers, vectors are global and frames are ignored. False: made
+        symmetric by frames, vectors come and go in local frames.
+    projects
+        True: it emits exactly ``out_scalars`` scalars. False: it emits `width` scalars, and the head
+        owns the last linear map.
+    pools
+        Whether it returns one row an event (B, ...) instead of one a particle.
+    reads_vectors
+        How it uses vectors: ``"inputs"`` (as they are), ``"pairs"`` (through named functions of pairs
+        only, whose invariance is `vector_symmetry`), or None.
+    reads_context
+        Whether it uses the context itself; otherwise the model spreads it over the scalars.
+    spurion_mode, spurion_modes
+        How spurions reach it by default, and which ways it allows.
+    requires_scalars
+        Names of scalar channels without which it makes no sense.
+    num_particles
+        The fixed number of particles it pads to, or None.
+    """
+
+    equivariant: ClassVar[bool] = False
+    projects: ClassVar[bool] = False
+    pools: bool = False
+    reads_vectors: ClassVar[Literal["inputs", "pairs"] | None] = "inputs"
+    reads_context: ClassVar[bool] = False
+    spurion_mode: ClassVar[SpurionMode] = "drop"
+    spurion_modes: ClassVar[tuple[SpurionMode, ...]] = ("drop", "tokens", "channels")
+    requires_scalars: ClassVar[tuple[str, ...]] = ()
+    num_particles: int | None = None
+    width: int
+
+    @property
+    def vector_symmetry(self) -> Symmetry:
+        """Invariance of the pair functions where `reads_vectors` is ``"pairs"``."""
+        return Symmetry.trivial()
+
+    @property
+    def exchanges_vectors(self) -> bool:
+        """Whether messages carry Lorentz indices, so that relative frames matter."""
+        return False
+
+    @property
+    def symmetry(self) -> Symmetry:
+        """What the layers themselves keep; only a matter for equivariant backbones."""
+        return Symmetry.full() if self.equivariant else Symmetry.trivial()
+
+    @abstractmethod
+    def forward(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
+        """Features of the same rows, or of the events where `pools` is set."""
+
+
+class Head(Part):
+    """The last map, the prediction and its loss.
+
+    Attributes
+    ----------
+    out_scalars, out_vectors
+        What it asks of a backbone that projects.
+    pooling
+        How particles become an event; None for predictions of each particle.
+    task
+        ``"classification"`` or ``"regression"``: which metrics apply.
+    """
+
+    out_scalars: int
+    out_vectors: int = 0
+    pooling: Pooling | None = "mean"
+    task: ClassVar[Literal["classification", "regression"]]
+
+    @abstractmethod
+    def forward(self, features: Features, cloud: ParticleCloud) -> Tensor:
+        """The raw output (logits, scaled targets) from the backbone's features."""
+
+    @abstractmethod
+    def loss(self, output: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """The mean loss, weighted by event."""
+
+    def predict(self, output: Tensor) -> Tensor:
+        """What a user wants to see of the raw output: probabilities, targets in their own units."""
+        return output

@@ -1,0 +1,717 @@
+"""Which particle belongs to which event?
+
+Raggedness lives in this module alone. `Packed` concatenates the particles of all events without
+padding; `Padded` holds every event in a row of fixed length with a mask. Networks call the verbs
+of `Layout` and so run on both from one source: packed in training, padded for export.
+
+Where events must stand side by side (attention, pairs, neighbours), the layout forms *blocks*:
+groups of events of similar length, each a dense (b, n, ...) tensor with a mask. A padded layout is
+one such block. What a block holds in its padded places is real data of some other particle, so that
+nothing computed there is ever infinite; it is masked out of every sum and dropped at the end.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from lorentzoo.core.rows import drop_rows, gather_rows, segment_sum, spread_rows
+
+__all__ = ["Extended", "Layout", "Packed", "Padded", "PairValues", "Reduce"]
+
+Reduce = Literal["sum", "mean", "max"]
+Groups = tuple[tuple[int, ...], ...]
+T = TypeVar("T")
+
+_PADDING_ALLOWED: Final = 0.15
+"""Fraction of padded rows up to which events of different length share a block."""
+_MAX_BLOCK_PAIRS: Final = 2**17
+"""Pairs in one block: enough to fill the vector units, small enough to stay in cache."""
+_LONE_LENGTH: Final = 24
+"""Events of at least this many particles fill a core on their own, and need no gather."""
+
+
+class Layout(ABC):
+    """The assignment of particles to events, and every operation that depends on it.
+
+    Tensors of particles have the leading shape `lead`: (P,) when packed, (B, N) when padded.
+    """
+
+    def __init__(self) -> None:
+        self._cache: dict[Hashable, Any] = {}
+
+    # ---- what it is -----------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def num_events(self) -> int:
+        """Number of events B."""
+
+    @property
+    @abstractmethod
+    def lead(self) -> tuple[int, ...]:
+        """Leading shape of particle tensors."""
+
+    @property
+    @abstractmethod
+    def device(self) -> torch.device:
+        """Where the layout's tensors live."""
+
+    @property
+    @abstractmethod
+    def mask(self) -> Tensor | None:
+        """Which places hold a particle, shape (B, N); None where every place does."""
+
+    @abstractmethod
+    def to(self, device: torch.device | str) -> Layout:
+        """The same layout on another device."""
+
+    @abstractmethod
+    def counts(self) -> Tensor:
+        """Particles in each event, shape (B,), int64."""
+
+    # ---- per event and back ---------------------------------------------------------------
+
+    @abstractmethod
+    def spread(self, per_event: Tensor) -> Tensor:
+        """Give every particle its event's value. Shape (B, ...) -> (*lead, ...)."""
+
+    @abstractmethod
+    def _sum(self, x: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def _max(self, x: Tensor) -> Tensor: ...
+
+    def pool(self, x: Tensor, reduce: Reduce = "sum", where: Tensor | None = None) -> Tensor:
+        """Reduce over the particles of each event; an event without any gives zero.
+
+        Parameters
+        ----------
+        x
+            Shape (*lead, C...).
+        reduce
+            ``"sum"``, ``"mean"`` or ``"max"``.
+        where
+            Which particles take part, shape (*lead,), bool; all of them by default.
+
+        Returns
+        -------
+        Shape (B, C...).
+        """
+        extra = x.ndim - len(self.lead)
+        if where is not None:
+            chosen = where.reshape(where.shape + (1,) * extra)
+        if reduce == "max":
+            lowest = torch.finfo(x.dtype).min
+            maximum = self._max(x if where is None else torch.where(chosen, x, lowest))
+            return torch.where(maximum > lowest, maximum, torch.zeros_like(maximum))
+        total = self._sum(x if where is None else torch.where(chosen, x, torch.zeros_like(x)))
+        if reduce == "sum":
+            return total
+        if reduce != "mean":
+            raise ValueError(f"reduce is 'sum', 'mean' or 'max', not {reduce!r}")
+        number = self.counts() if where is None else self._sum(where.to(x.dtype))
+        number = number.to(x.dtype).clamp(min=1)
+        return total / number.reshape(number.shape + (1,) * extra)
+
+    @abstractmethod
+    def pad(self, x: Tensor, fill: float = 0.0) -> Tensor:
+        """One row an event. Shape (*lead, ...) -> (B, N, ...), `fill` where there is no particle."""
+
+    @abstractmethod
+    def unpad(self, x: Tensor) -> Tensor:
+        """Undo `pad`. Shape (B, N, ...) -> (*lead, ...)."""
+
+    @abstractmethod
+    def append(self, count: int) -> Extended:
+        """The layout with `count` further tokens in front of every event (global tokens, spurions)."""
+
+    # ---- blocks ---------------------------------------------------------------------------
+
+    @abstractmethod
+    def groups(self, max_pairs: int = _MAX_BLOCK_PAIRS) -> Groups:
+        """Which events share a block."""
+
+    @abstractmethod
+    def split_blocks(self, x: Tensor, groups: Groups) -> list[Tensor]:
+        """Dense blocks of particles. Shape (*lead, ...) -> [(b, n, ...)]."""
+
+    @abstractmethod
+    def merge_blocks(self, blocks: Sequence[Tensor], groups: Groups) -> Tensor:
+        """Undo `split_blocks`. Shape [(b, n, ...)] -> (*lead, ...)."""
+
+    @abstractmethod
+    def block_masks(self, groups: Groups) -> list[Tensor | None]:
+        """Which places of each block hold a particle, [(b, n)]; None where all do."""
+
+    def map_blocks(
+        self, fn: Callable[..., Tensor], *inputs: Tensor, recompute: bool = False, max_pairs: int = _MAX_BLOCK_PAIRS
+    ) -> Tensor:
+        """Evaluate a function on dense blocks of events.
+
+        Parameters
+        ----------
+        fn
+            ``fn(mask, *dense) -> (b, n, ...)`` with a mask (b, n) or None and the inputs as
+            (b, n, ...). It must keep padded places out of what it gives to real ones.
+        inputs
+            Tensors of particles, (*lead, ...).
+        recompute
+            Evaluate again in the backward pass instead of storing intermediate results, so that
+            memory follows the largest block and not the sum of all pairs.
+        max_pairs
+            Upper bound on b·n² in a block of several events.
+
+        Returns
+        -------
+        Shape (*lead, ...).
+        """
+        groups = self.groups(max_pairs)
+        columns = [self.split_blocks(x, groups) for x in inputs]
+        masks = self.block_masks(groups)
+        recompute = recompute and torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        outputs = []
+        for b, mask in enumerate(masks):
+            dense = [column[b] for column in columns]
+            if recompute:
+                outputs.append(checkpoint(fn, mask, *dense, use_reentrant=False, preserve_rng_state=False))
+            else:
+                outputs.append(fn(mask, *dense))
+        return self.merge_blocks(outputs, groups)
+
+    def pairs(
+        self,
+        fn: Callable[..., Any],
+        *inputs: Tensor,
+        reduce: Literal["sum", "mean", "softmax"] = "sum",
+        self_pairs: bool = False,
+        recompute: bool = True,
+    ) -> Tensor:
+        """Evaluate a function on all pairs (i, j) of particles of an event and reduce over j.
+
+        Parameters
+        ----------
+        fn
+            Takes each input twice, as (b, n, 1, ...) for i and (b, 1, n, ...) for j, in the order
+            ``fn(x_i, x_j, y_i, y_j, ...)``. Returns values (b, n, n, C); for ``"softmax"`` a tuple
+            of logits (b, n, n, K) and values (b, n, n, K, D) or broadcastable.
+        inputs
+            Tensors of particles, (*lead, ...).
+        reduce
+            ``"sum"``, ``"mean"`` (over the partners that exist) or ``"softmax"``: Σ_j softmax_j(logits) values.
+        self_pairs
+            Whether i = j takes part.
+        recompute
+            See `map_blocks`.
+
+        Returns
+        -------
+        Shape (*lead, C), or (*lead, K, D) for ``"softmax"``; zero for a particle without a partner.
+        """
+
+        def evaluate(mask: Tensor | None, *dense: Tensor) -> Tensor:
+            result = fn(*[side for x in dense for side in (x.unsqueeze(2), x.unsqueeze(1))])
+            allowed = _allowed_pairs(mask, dense[0], self_pairs).unsqueeze(-1)
+            if reduce == "softmax":
+                logits, values = result
+                weights = _masked_softmax(logits, allowed, dim=2)
+                return (weights.unsqueeze(-1) * values).sum(2)
+            total = torch.where(allowed, result, torch.zeros_like(result)).sum(2)
+            if reduce == "mean":
+                total = total / allowed.sum(2).clamp(min=1).to(total.dtype)
+            return total
+
+        return self.map_blocks(evaluate, *inputs, recompute=recompute)
+
+    def pair_values(self, fn: Callable[..., Tensor], *inputs: Tensor) -> PairValues:
+        """Evaluate a function on all pairs and keep the values, dense per block.
+
+        `fn` is called as in `pairs` and returns (b, n, n, C); the result serves as an attention bias
+        or for networks on pairs. Values at padded places are meaningless.
+        """
+        groups = self.groups()
+        columns = [self.split_blocks(x, groups) for x in inputs]
+        values = []
+        for dense in zip(*columns, strict=True):
+            values.append(fn(*[side for x in dense for side in (x.unsqueeze(2), x.unsqueeze(1))]))
+        return PairValues(self, groups, tuple(values))
+
+    # ---- attention and neighbours ---------------------------------------------------------
+
+    def attend(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        *,
+        bias: PairValues | None = None,
+        keys_layout: Layout | None = None,
+        scale: float | None = None,
+    ) -> Tensor:
+        """Scaled-dot-product attention of the particles of each event.
+
+        Parameters
+        ----------
+        q, k
+            Queries (*lead, H, D) and keys (*keys_lead, H, D).
+        v
+            Values (*keys_lead, H, Dv).
+        bias
+            One additive bias a head for each pair, from `pair_values` with C = H.
+        keys_layout
+            Layout of keys and values where they belong to another cloud with the same events.
+        scale
+            Factor of the inner product, 1/√D by default.
+
+        Returns
+        -------
+        Shape (*lead, H, Dv). A query without any key gets zero.
+        """
+        keys = self if keys_layout is None else keys_layout
+        if keys.num_events != self.num_events or isinstance(keys, Packed) != isinstance(self, Packed):
+            raise ValueError(
+                f"queries of {self!r} cannot attend to keys of {keys!r}: both need the same events, both packed or padded"
+            )
+        if q.is_cuda and bias is None and isinstance(self, Packed) and isinstance(keys, Packed):
+            from lorentzoo.core.varlen import varlen_attention, varlen_supported
+
+            if varlen_supported(q, v):
+                return varlen_attention(q, k, v, self, keys, scale)
+        groups = self.groups() if bias is None else bias.groups
+        masks = keys.block_masks(groups)
+        columns = [self.split_blocks(q, groups), keys.split_blocks(k, groups), keys.split_blocks(v, groups)]
+        outputs = []
+        for b, (qb, kb, vb) in enumerate(zip(*columns, strict=True)):
+            if kb.shape[1] == 0 and not torch.compiler.is_compiling():
+                outputs.append(qb.new_zeros(*qb.shape[:-1], vb.shape[-1]) + 0.0 * qb.sum())
+                continue
+            additive = _attention_mask(masks[b], None if bias is None else bias.blocks[b], qb.dtype)
+            out = F.scaled_dot_product_attention(
+                qb.transpose(1, 2), kb.transpose(1, 2), vb.transpose(1, 2), attn_mask=additive, scale=scale
+            ).transpose(1, 2)
+            if keys is not self and masks[b] is not None:
+                out = torch.where(masks[b].any(1)[:, None, None, None], out, torch.zeros_like(out))  # type: ignore[union-attr]
+            outputs.append(out)
+        return self.merge_blocks(outputs, groups)
+
+    def neighbours(self, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """The k nearest other particles of the same event, in Euclidean distance.
+
+        Parameters
+        ----------
+        points
+            Coordinates, (*lead, D).
+        k
+            Number of neighbours; places beyond the particles that exist are masked.
+
+        Returns
+        -------
+        index
+            Rows of the neighbours in ``x.flatten(0, len(lead) - 1)``, shape (*lead, k). Nearest first, ties
+            by input order. Masked places repeat the particle itself.
+        mask
+            Which neighbours exist, shape (*lead, k).
+        """
+        rows = self._row_numbers()
+
+        def nearest(mask: Tensor | None, x: Tensor, row: Tensor) -> Tensor:
+            n = x.shape[1]
+            distance = (x.unsqueeze(2) - x.unsqueeze(1)).square().sum(-1)
+            allowed = _allowed_pairs(mask, x, self_pairs=False)
+            distance = torch.where(allowed, distance, torch.inf)
+            order = distance.sort(dim=2, stable=True).indices[:, :, :k]
+            found = allowed.gather(2, order)
+            candidates = row.reshape(row.shape[0], 1, n).expand(-1, n, -1)
+            index = torch.where(found, candidates.gather(2, order), row.reshape(row.shape[0], n, 1))
+            missing = k - min(k, n)
+            if missing:
+                index = torch.cat([index, row.reshape(row.shape[0], n, 1).expand(-1, -1, missing)], dim=2)
+                found = F.pad(found, (0, missing), value=False)
+            return torch.stack([index, found.long()], dim=-1)
+
+        result = self.map_blocks(nearest, points.detach(), rows)
+        return result[..., 0], result[..., 1].bool()
+
+    @abstractmethod
+    def _row_numbers(self) -> Tensor: ...
+
+    def _cached(self, key: Hashable, make: Callable[[], T]) -> T:
+        if torch.compiler.is_compiling():
+            return make()
+        if key not in self._cache:
+            self._cache[key] = make()
+        return self._cache[key]  # type: ignore[no-any-return]
+
+
+class Packed(Layout):
+    """Particles of all events one after the other, without padding.
+
+    Parameters
+    ----------
+    ptr
+        Where each event begins, shape (B+1,), int64, from 0 to P, not decreasing.
+    """
+
+    def __init__(self, ptr: Tensor) -> None:
+        super().__init__()
+        if ptr.device.type == "meta":
+            raise ValueError("a packed layout needs its multiplicities on the host; use a padded layout on the meta device")
+        offsets = ptr.detach().cpu().numpy()
+        if ptr.ndim != 1 or ptr.shape[0] < 1 or ptr.dtype != torch.int64:
+            raise ValueError(f"ptr must be int64 of shape (B+1,), not {ptr.dtype} of shape {tuple(ptr.shape)}")
+        if offsets[0] != 0 or np.any(np.diff(offsets) < 0):
+            where = int(np.argmax(np.diff(offsets) < 0)) if offsets[0] == 0 else 0
+            raise ValueError(
+                f"ptr must begin at 0 and never decrease; it is unsorted at event {where} "
+                f"({offsets[: 6].tolist()} ...). Pass the running sum of the events' multiplicities."
+            )
+        self.ptr = ptr
+        self.lengths: tuple[int, ...] = tuple(int(n) for n in np.diff(offsets))
+        self.num_rows = int(offsets[-1])
+
+    def __repr__(self) -> str:
+        return f"Packed(events={self.num_events}, particles={self.num_rows})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Packed, (self.ptr,)
+
+    @classmethod
+    def from_lengths(cls, lengths: Sequence[int], device: torch.device | str | None = None) -> Packed:
+        """The layout of events with the given multiplicities."""
+        ptr = np.concatenate([[0], np.cumsum(np.asarray(lengths, dtype=np.int64))])
+        return cls(torch.as_tensor(ptr, dtype=torch.int64, device=device))
+
+    @property
+    def num_events(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def lead(self) -> tuple[int, ...]:
+        return (self.num_rows,)
+
+    @property
+    def device(self) -> torch.device:
+        return self.ptr.device
+
+    @property
+    def mask(self) -> Tensor | None:
+        return None
+
+    def to(self, device: torch.device | str) -> Packed:
+        return self if self.ptr.device == torch.device(device) else Packed(self.ptr.to(device))
+
+    def counts(self) -> Tensor:
+        return self._cached("counts", lambda: self.ptr.diff())
+
+    @property
+    def event(self) -> Tensor:
+        """Event of each particle, shape (P,), int64."""
+        return self._cached("event", lambda: self._constant(np.repeat(np.arange(self.num_events), self.lengths)))
+
+    def spread(self, per_event: Tensor) -> Tensor:
+        return spread_rows(per_event, self.ptr, self.event)
+
+    def _sum(self, x: Tensor) -> Tensor:
+        return segment_sum(x, self.ptr, self.event)
+
+    def _max(self, x: Tensor) -> Tensor:
+        return self.pad(x, fill=torch.finfo(x.dtype).min).amax(1)
+
+    @property
+    def _everything(self) -> Groups:
+        return (tuple(range(self.num_events)),)
+
+    def pad(self, x: Tensor, fill: float = 0.0) -> Tensor:
+        if self.num_events == 0 or max(self.lengths) == 0:
+            return x.new_zeros(self.num_events, 0, *x.shape[1:])
+        (dense,) = self.split_blocks(x, self._everything)
+        (mask,) = self.block_masks(self._everything)
+        if mask is None:
+            return dense
+        mask = mask.reshape(mask.shape + (1,) * (x.ndim - 1))
+        return torch.where(mask, dense, torch.full((), fill, dtype=x.dtype, device=x.device))
+
+    def unpad(self, x: Tensor) -> Tensor:
+        if self.num_rows == 0:
+            return x.new_zeros(0, *x.shape[2:])
+        return self.merge_blocks([x], self._everything)
+
+    def append(self, count: int) -> Extended:
+        return self._cached(("append", count), lambda: _extend_packed(self, count))
+
+    def groups(self, max_pairs: int = _MAX_BLOCK_PAIRS) -> Groups:
+        return self._cached(("groups", max_pairs), lambda: _group_by_length(self.lengths, max_pairs))
+
+    def _index(self, groups: Groups) -> tuple[Tensor | None, Tensor | None, list[tuple[int, int]]]:
+        return self._cached(("index", groups), lambda: self._make_index(groups))
+
+    def _make_index(self, groups: Groups) -> tuple[Tensor | None, Tensor | None, list[tuple[int, int]]]:
+        """Row of the packed tensor for each place of the blocks, and the place of each row."""
+        lengths, starts = np.asarray(self.lengths), np.concatenate([[0], np.cumsum(self.lengths)])[:-1]
+        pieces, sizes = [], []
+        for group in groups:
+            members = np.asarray(group, dtype=np.int64)
+            n = int(lengths[members].max(initial=0))
+            place = np.arange(n)[None, :]
+            real = place < lengths[members, None]
+            pieces.append(np.where(real, starts[members, None] + place, -1).reshape(-1))
+            sizes.append((len(group), n))
+        index = np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.int64)
+        if index.shape[0] == self.num_rows and np.array_equal(index, np.arange(self.num_rows)):
+            return None, None, sizes
+        inverse = np.empty(self.num_rows, dtype=np.int64)
+        inverse[index[index >= 0]] = np.flatnonzero(index >= 0)
+        return self._constant(np.maximum(index, 0)), self._constant(inverse), sizes
+
+    def split_blocks(self, x: Tensor, groups: Groups) -> list[Tensor]:
+        index, inverse, sizes = self._index(groups)
+        flat = x if index is None or inverse is None else gather_rows(x, index, inverse)
+        parts = flat.split([b * n for b, n in sizes])
+        return [part.unflatten(0, size) for part, size in zip(parts, sizes, strict=True)]
+
+    def merge_blocks(self, blocks: Sequence[Tensor], groups: Groups) -> Tensor:
+        index, inverse, _ = self._index(groups)
+        flat = [block.flatten(0, 1) for block in blocks]
+        joined = flat[0] if len(flat) == 1 else torch.cat(flat)
+        return joined if index is None or inverse is None else drop_rows(joined, index, inverse)
+
+    def block_masks(self, groups: Groups) -> list[Tensor | None]:
+        return self._cached(("masks", groups), lambda: self._make_masks(groups))
+
+    def _make_masks(self, groups: Groups) -> list[Tensor | None]:
+        lengths = np.asarray(self.lengths)
+        masks: list[Tensor | None] = []
+        for group in groups:
+            members = lengths[np.asarray(group, dtype=np.int64)]
+            real = np.arange(members.max(initial=0))[None, :] < members[:, None]
+            masks.append(None if real.all() else self._constant(real))
+        return masks
+
+    def _row_numbers(self) -> Tensor:
+        return self._cached("rows", lambda: self._constant(np.arange(self.num_rows)))
+
+    def _constant(self, values: np.ndarray[Any, Any]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values)).to(self.ptr.device)
+
+
+class Padded(Layout):
+    """Every event in a row of N places, of which the mask says which hold a particle.
+
+    Parameters
+    ----------
+    mask
+        Shape (B, N), bool. Real particles may stand anywhere in the row.
+    """
+
+    def __init__(self, mask: Tensor) -> None:
+        super().__init__()
+        if mask.ndim != 2 or mask.dtype != torch.bool:
+            raise ValueError(f"mask must be bool of shape (B, N), not {mask.dtype} of shape {tuple(mask.shape)}")
+        self._mask = mask
+
+    def __repr__(self) -> str:
+        return f"Padded(events={self.num_events}, places={self._mask.shape[1]})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Padded, (self._mask,)
+
+    @property
+    def num_events(self) -> int:
+        return self._mask.shape[0]
+
+    @property
+    def lead(self) -> tuple[int, ...]:
+        return self._mask.shape[0], self._mask.shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        return self._mask.device
+
+    @property
+    def mask(self) -> Tensor:
+        return self._mask
+
+    def to(self, device: torch.device | str) -> Padded:
+        return self if self._mask.device == torch.device(device) else Padded(self._mask.to(device))
+
+    def counts(self) -> Tensor:
+        return self._cached("counts", lambda: self._mask.sum(1))
+
+    def spread(self, per_event: Tensor) -> Tensor:
+        expanded = per_event.unsqueeze(1)
+        return expanded.expand(-1, self._mask.shape[1], *per_event.shape[1:])
+
+    def _shaped_mask(self, x: Tensor) -> Tensor:
+        return self._mask.reshape(self._mask.shape + (1,) * (x.ndim - 2))
+
+    def _sum(self, x: Tensor) -> Tensor:
+        return torch.where(self._shaped_mask(x), x, torch.zeros_like(x)).sum(1)
+
+    def _max(self, x: Tensor) -> Tensor:
+        return torch.where(self._shaped_mask(x), x, torch.finfo(x.dtype).min).amax(1)
+
+    def pad(self, x: Tensor, fill: float = 0.0) -> Tensor:
+        return torch.where(self._shaped_mask(x), x, torch.full((), fill, dtype=x.dtype, device=x.device))
+
+    def unpad(self, x: Tensor) -> Tensor:
+        return x
+
+    def append(self, count: int) -> Extended:
+        return self._cached(("append", count), lambda: _extend_padded(self, count))
+
+    def groups(self, max_pairs: int = _MAX_BLOCK_PAIRS) -> Groups:
+        return ((),)
+
+    def split_blocks(self, x: Tensor, groups: Groups) -> list[Tensor]:
+        return [x]
+
+    def merge_blocks(self, blocks: Sequence[Tensor], groups: Groups) -> Tensor:
+        return blocks[0]
+
+    def block_masks(self, groups: Groups) -> list[Tensor | None]:
+        return [self._mask]
+
+    def _row_numbers(self) -> Tensor:
+        b, n = self._mask.shape
+        return torch.arange(b * n, device=self._mask.device).reshape(b, n)
+
+
+@dataclass(frozen=True)
+class Extended:
+    """A layout with further tokens in front of every event, and the way there and back."""
+
+    base: Layout
+    layout: Layout
+    count: int
+    _index: Tensor | None
+    _inverse: Tensor | None
+
+    def join(self, tokens: Tensor, x: Tensor) -> Tensor:
+        """Put tokens in front. Shapes (B, count, ...), (*base.lead, ...) -> (*layout.lead, ...)."""
+        if self._index is None or self._inverse is None:
+            return torch.cat([tokens, x], dim=1)
+        return gather_rows(torch.cat([tokens.flatten(0, 1), x]), self._index, self._inverse)
+
+    def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Take tokens and particles apart again: the inverse of `join`."""
+        if self._index is None or self._inverse is None:
+            return x[:, : self.count], x[:, self.count :]
+        rows = drop_rows(x, self._index, self._inverse)
+        number = self.base.num_events * self.count
+        return rows[:number].unflatten(0, (self.base.num_events, self.count)), rows[number:]
+
+
+@dataclass(frozen=True)
+class PairValues:
+    """Values on all pairs of particles of each event, dense per block of events, [(b, n, n, C)]."""
+
+    layout: Layout
+    groups: Groups
+    blocks: tuple[Tensor, ...]
+
+    def map(self, fn: Callable[[Tensor], Tensor]) -> PairValues:
+        """Apply a function to every block, e.g. a network on the last dimension."""
+        return PairValues(self.layout, self.groups, tuple(fn(block) for block in self.blocks))
+
+    def transpose(self) -> PairValues:
+        """Exchange i and j."""
+        return self.map(lambda block: block.transpose(1, 2))
+
+    def diagonal(self) -> Tensor:
+        """The values at i = j, shape (*lead, C)."""
+        diagonals = [block.diagonal(dim1=1, dim2=2).transpose(1, 2) for block in self.blocks]
+        return self.layout.merge_blocks(diagonals, self.groups)
+
+    def masks(self) -> list[Tensor | None]:
+        """Which particles of each block are real, [(b, n)] or None."""
+        return self.layout.block_masks(self.groups)
+
+
+# ---- helpers ----------------------------------------------------------------------------------
+
+
+def _group_by_length(lengths: Sequence[int], max_pairs: int) -> Groups:
+    """Group events so that little is padded and no block of several events grows too large."""
+    if not lengths:
+        return ()
+    if min(lengths) == max(lengths):
+        per_block = max(1, max_pairs // max(lengths[0] ** 2, 1))
+        return tuple(
+            tuple(range(start, min(start + per_block, len(lengths)))) for start in range(0, len(lengths), per_block)
+        )
+    if min(lengths) >= _LONE_LENGTH:
+        return tuple((event,) for event in range(len(lengths)))
+    groups: list[tuple[int, ...]] = []
+    current: list[int] = []
+    real = 0
+    for event in sorted(range(len(lengths)), key=lambda e: -lengths[e]):
+        if current:
+            longest = lengths[current[0]]
+            padded = longest * (len(current) + 1)
+            full = longest * padded > max_pairs
+            if full or padded > (1 + _PADDING_ALLOWED) * (real + lengths[event]) + _LONE_LENGTH:
+                groups.append(tuple(current))
+                current, real = [], 0
+        current.append(event)
+        real += lengths[event]
+    groups.append(tuple(current))
+    return tuple(groups)
+
+
+def _extend_packed(base: Packed, count: int) -> Extended:
+    lengths = np.asarray(base.lengths, dtype=np.int64)
+    layout = Packed.from_lengths([n + count for n in base.lengths], device=base.device)
+    starts = np.concatenate([[0], np.cumsum(lengths + count)])[:-1]
+    token_places = (starts[:, None] + np.arange(count)[None, :]).reshape(-1)
+    shift = count * (np.repeat(np.arange(len(lengths)), lengths) + 1)
+    inverse = np.concatenate([token_places, np.arange(base.num_rows) + shift])
+    index = np.empty_like(inverse)
+    index[inverse] = np.arange(len(inverse))
+    return Extended(base, layout, count, base._constant(index), base._constant(inverse))
+
+
+def _extend_padded(base: Padded, count: int) -> Extended:
+    ones = torch.ones((base.mask.shape[0], count), dtype=torch.bool, device=base.mask.device)
+    return Extended(base, Padded(torch.cat([ones, base.mask], dim=1)), count, None, None)
+
+
+def _allowed_pairs(mask: Tensor | None, x: Tensor, self_pairs: bool) -> Tensor:
+    """Which pairs (i, j) exist, broadcastable to (b, n, n)."""
+    n = x.shape[1]
+    if self_pairs:
+        allowed = torch.ones((1, n, n), dtype=torch.bool, device=x.device)
+    else:
+        allowed = ~torch.eye(n, dtype=torch.bool, device=x.device).unsqueeze(0)
+    if mask is None:
+        return allowed.expand(x.shape[0], n, n)
+    return allowed & mask.unsqueeze(1)
+
+
+def _masked_softmax(logits: Tensor, allowed: Tensor, dim: int) -> Tensor:
+    """Softmax over the allowed entries; all zero where none is allowed."""
+    lowest = torch.finfo(logits.dtype).min / 2
+    weights = torch.softmax(torch.where(allowed, logits, lowest), dim=dim)
+    return torch.where(allowed, weights, torch.zeros_like(weights))
+
+
+def _attention_mask(mask: Tensor | None, bias: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    """Additive float mask (b, 1 or H, 1 or n, n): boolean masks miss the fused kernels on CPU."""
+    additive = None
+    if mask is not None:
+        # Half of the lowest number: a negative bias added to it must not overflow to -inf,
+        # since a row of -inf (an event that is all padding) would give NaN.
+        lowest = torch.finfo(dtype).min / 2
+        zero = torch.zeros((), dtype=dtype, device=mask.device)
+        additive = torch.where(mask, zero, torch.full((), lowest, dtype=dtype, device=mask.device))[:, None, None, :]
+    if bias is None:
+        return additive
+    per_head = bias.permute(0, 3, 1, 2).to(dtype)
+    return per_head if additive is None else per_head + additive

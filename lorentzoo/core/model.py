@@ -1,0 +1,349 @@
+"""How do the five slots run as one network?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lorentzoo.core.anchor import Anchor, anchor_for, anchor_matrices
+from lorentzoo.core.cloud import Batch, ParticleCloud
+from lorentzoo.core.errors import CompositionError
+from lorentzoo.core.features import Features
+from lorentzoo.core.frames import Frames
+from lorentzoo.core.interfaces import Backbone, Embedding, FramesNet, Head, SpurionMode, Spurions
+from lorentzoo.core.layout import Extended, Layout
+from lorentzoo.core.minkowski import inverse
+from lorentzoo.core.symmetry import Symmetry, intersection
+
+__all__ = ["Model"]
+
+
+class Model(nn.Module):
+    """A composition of spurions, frames, embedding, backbone and head.
+
+    Parameters
+    ----------
+    spurions, frames_net, embedding, backbone, head
+        The parts. `lorentzoo.compose` makes them fit; here they are only run.
+    spurion_mode
+        How spurions reach the backbone: as tokens, as vector channels of every particle, or not at all.
+    anchor
+        ``"auto"``: by the computed symmetry, see `lorentzoo.core.anchor`. ``"none"`` is the ablation.
+    spec
+        The plain data from which `lorentzoo.compose` made this model.
+
+    Notes
+    -----
+    Momenta may be in any units that the cloud declares; parts see GeV.
+    """
+
+    def __init__(
+        self,
+        spurions: Spurions,
+        frames_net: FramesNet,
+        embedding: Embedding,
+        backbone: Backbone,
+        head: Head,
+        *,
+        spurion_mode: SpurionMode | None = None,
+        anchor: Anchor | str = "auto",
+        in_scalars: int = 0,
+        in_context: int = 0,
+        spec: Any = None,
+    ) -> None:
+        super().__init__()
+        self.spurions = spurions
+        self.frames_net = frames_net
+        self.embedding = embedding
+        self.backbone = backbone
+        self.head = head
+        self.spurion_mode: SpurionMode = backbone.spurion_mode if spurion_mode is None else spurion_mode
+        self.in_scalars = in_scalars
+        self.in_context = in_context
+        self.spec = spec
+        if anchor not in ("auto", "rest", "beam-rest", "none"):
+            raise CompositionError(f"anchor is 'auto' or 'none', not {anchor!r}")
+        self.anchor: Anchor = anchor_for(self.symmetry) if anchor == "auto" else anchor  # type: ignore[assignment]
+
+    # ---- running --------------------------------------------------------------------------
+
+    def forward(self, cloud: ParticleCloud) -> Tensor:
+        """The head's raw output for a batch of events.
+
+        Raises
+        ------
+        ValueError
+            If the cloud's scalars or context do not have the widths that the model was made for.
+        """
+        self._check(cloud)
+        cloud = cloud.to_units("GeV")
+        matrices = anchor_matrices(cloud, self.anchor)
+        anchored = cloud if matrices is None else cloud.transform(matrices)
+        features = self.features(anchored)
+        if matrices is not None and features.in_vectors:
+            features = _leave_anchor(features, matrices, cloud.layout, pooled=self._pooled)
+        return self.head(features, cloud)  # type: ignore[no-any-return]
+
+    @property
+    def _pooled(self) -> bool:
+        return self.backbone.pools or self.head.pooling == "global-token"
+
+    def features(self, cloud: ParticleCloud) -> Features:
+        """The backbone's features of an (anchored) cloud, vectors in the global frame."""
+        seen = self.spurions(cloud)
+        frames = self.frames_net(seen)
+        embedded = self.embedding(seen, frames)
+        dtype = self.dtype
+        features = Features(
+            torch.cat([seen.scalars.to(dtype), embedded.scalars.to(dtype)], dim=-1),
+            embedded.vectors.to(dtype),
+            _scalar_names(cloud, self.in_scalars) + embedded.scalar_names,
+            embedded.vector_names,
+        )
+        layout, context = seen.layout, cloud.context.to(dtype)
+        if seen.tokens and self.spurion_mode != "tokens":
+            extended = cloud.layout.append(seen.tokens)
+            features, frames = _without_tokens(features, frames, extended)
+            layout = cloud.layout
+            if self.spurion_mode == "channels":
+                features = self._with_channels(features, layout)
+        if self.in_context and not self.backbone.reads_context:
+            spread = layout.spread(context)
+            features = replace(
+                features,
+                scalars=torch.cat([features.scalars, spread], dim=-1),
+                scalar_names=features.scalar_names + tuple(f"context_{c}" for c in range(self.in_context)),
+            )
+        tokens: Extended | None = None
+        if self.head.pooling == "global-token" and not self.backbone.pools:
+            tokens = layout.append(1)
+            features = _with_global_token(features, tokens)
+            layout, frames = tokens.layout, Frames.identity(tokens.layout)
+        frames = frames.to(dtype)
+        if not self.backbone.equivariant:
+            features = replace(features, vectors=frames.take_vectors(features.vectors))
+        out: Features = self.backbone(features, frames, layout, context)
+        if out.in_vectors and not self.backbone.equivariant and not self.backbone.pools:
+            out = replace(out, vectors=frames.return_vectors(out.vectors))
+        if tokens is not None:
+            scalars, vectors = tokens.split(out.scalars)[0], tokens.split(out.vectors)[0]
+            return Features(scalars.squeeze(1), vectors.squeeze(1))
+        if self.spurion_mode == "tokens" and seen.tokens and not self.backbone.pools:
+            extended = cloud.layout.append(seen.tokens)
+            return Features(extended.split(out.scalars)[1], extended.split(out.vectors)[1])
+        return out
+
+    def _with_channels(self, features: Features, layout: Layout) -> Features:
+        vectors, _ = self.spurions.tensors(features.vectors.device)
+        channels = vectors.to(features.vectors.dtype).expand(*layout.lead, -1, 4)
+        return replace(
+            features,
+            vectors=torch.cat([features.vectors, channels], dim=-2),
+            vector_names=features.vector_names + self.spurions.vector_names,
+        )
+
+    def _check(self, cloud: ParticleCloud) -> None:
+        if not isinstance(cloud, ParticleCloud):
+            raise TypeError(f"a model takes a ParticleCloud, not {type(cloud).__name__}; see ParticleCloud.from_padded")
+        if cloud.scalars.shape[-1] != self.in_scalars:
+            raise ValueError(
+                f"the model was made for in_scalars={self.in_scalars} scalars a particle, "
+                f"but the cloud has {cloud.scalars.shape[-1]} {list(cloud.scalar_names)}"
+            )
+        if cloud.context.shape[-1] != self.in_context:
+            raise ValueError(
+                f"the model was made for in_context={self.in_context} numbers an event, "
+                f"but the cloud has {cloud.context.shape[-1]} {list(cloud.context_names)}"
+            )
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating-point type of the weights, in which the network runs."""
+        for parameter in self.parameters():
+            return parameter.dtype
+        return torch.get_default_dtype()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights live."""
+        for parameter in self.parameters():
+            return parameter.device
+        return torch.device("cpu")
+
+    def loss(self, batch: Batch) -> Tensor:
+        """The head's loss on a batch, weighted by event."""
+        return self.head.loss(self(batch.cloud), batch.target, batch.weight)
+
+    def fit_statistics(self, batches: Iterable[Batch]) -> None:
+        """Let every part take the statistics it needs from data, once, before the first step.
+
+        Parameters
+        ----------
+        batches
+            Training batches, e.g. a data loader. They are read once for each part that wants them.
+        """
+        batches = [replace(batch, cloud=batch.cloud.to_units("GeV")) for batch in batches]
+        self.head.fit_statistics(batches)
+        self.embedding.fit_statistics(batches)
+        # Frames-nets see the cloud as the model shows it to them: anchored and with its spurions.
+        anchored = []
+        for batch in batches:
+            matrices = anchor_matrices(batch.cloud, self.anchor)
+            cloud = batch.cloud if matrices is None else batch.cloud.transform(matrices)
+            anchored.append(replace(batch, cloud=self.spurions(cloud)))
+        self.frames_net.fit_statistics(anchored)
+        self.backbone.fit_statistics(anchored)
+
+    @torch.no_grad()
+    def predict(
+        self, data: Any, *, batch_size: int = 256, device: torch.device | str | None = None
+    ) -> NDArray[np.float64]:
+        """Predictions for a data set, a loader of batches or a single cloud.
+
+        Parameters
+        ----------
+        data
+            A `ParticleCloud`, an iterable of `Batch`, or a data set with ``batch(indices)`` and a length.
+        batch_size
+            Events at a time, for a data set.
+        device
+            Where to run; the model's own device by default.
+
+        Returns
+        -------
+        Probabilities (B, classes) or values (B, ...), float64, in the order of the data.
+        """
+        device = self.device if device is None else torch.device(device)
+        was_training = self.training
+        self.eval().to(device)
+        try:
+            outputs = [
+                self.head.predict(self(cloud.to(device)).double()).cpu().numpy() for cloud in _clouds(data, batch_size)
+            ]
+        finally:
+            self.train(was_training)
+        return np.concatenate(outputs) if outputs else np.zeros((0,))
+
+    # ---- what it is -----------------------------------------------------------------------
+
+    @property
+    def symmetry(self) -> Symmetry:
+        """The computed symmetry: spurions ∩ path of the scalars ∩ path of the vectors ∩ messages."""
+        return intersection(list(self.symmetry_paths.values()))
+
+    @property
+    def symmetry_paths(self) -> dict[str, Symmetry]:
+        """What each path through the network keeps; `symmetry` is their intersection."""
+        frames, embedding, backbone = self.frames_net, self.embedding, self.backbone
+        full = Symmetry.full()
+        inside = frames.matrices_in
+        covariant = frames.group(self.spurions.vector_symmetry if self.spurions.num_vectors else full)
+
+        def through_frames(invariance: Symmetry) -> Symmetry:
+            # A function that is invariant under the very group in which the frames lie does not see the frames.
+            return invariance if inside <= invariance else covariant
+
+        paths = {"scalars": through_frames(embedding.scalar_symmetry)}
+        spurions = full
+        as_inputs = self.spurion_mode in ("tokens", "channels")
+        if self.spurions.num_vectors and (embedding.reads_spurions or as_inputs):
+            spurions = spurions & self.spurions.vector_symmetry
+        if self.spurions.num_matrices and embedding.reads_matrices and backbone.reads_vectors is not None:
+            spurions = spurions & self.spurions.matrix_symmetry
+        paths["spurions"] = spurions
+        reads = len(embedding.vector_names) > 0 or (self.spurion_mode == "channels" and self.spurions.num_vectors > 0)
+        if backbone.equivariant:
+            paths["vectors"] = backbone.symmetry
+        elif reads and backbone.reads_vectors == "inputs":
+            paths["vectors"] = covariant
+        elif reads and backbone.reads_vectors == "pairs":
+            paths["vectors"] = through_frames(backbone.vector_symmetry)
+        if not backbone.equivariant and frames.learned and backbone.exchanges_vectors:
+            paths["messages"] = covariant
+        if self.head.out_vectors and not backbone.equivariant:
+            paths["output vectors"] = covariant
+        return paths
+
+    @property
+    def exact(self) -> bool:
+        """Whether every part declares its statement of symmetry exact."""
+        return all(part.exact for part in (self.spurions, self.frames_net, self.embedding, self.backbone, self.head))
+
+    @property
+    def permutation_symmetric(self) -> bool:
+        """Whether the order of the particles is without meaning."""
+        parts = (self.frames_net, self.embedding, self.backbone, self.head)
+        return all(part.permutation_symmetric for part in parts)
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of trainable parameters."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
+    def summary(self) -> str:
+        """Parts, parameters of each, and the computed symmetry, as text."""
+        rows = []
+        for name in ("spurions", "frames_net", "embedding", "backbone", "head"):
+            part = getattr(self, name)
+            count = sum(p.numel() for p in part.parameters() if p.requires_grad)
+            rows.append(f"{name.removesuffix('_net'):<10} {type(part).__name__:<24} {count:>12,}")
+        rows.append(f"{'total':<35} {self.num_parameters:>12,}")
+        rows.append(f"symmetry   {self.symmetry.describe()}")
+        for path, symmetry in self.symmetry_paths.items():
+            rows.append(f"  {path:<14} {symmetry.name}")
+        rows.append(f"anchor     {self.anchor}")
+        return "\n".join(rows)
+
+
+def _scalar_names(cloud: ParticleCloud, count: int) -> tuple[str, ...]:
+    return cloud.scalar_names or tuple(f"scalar_{s}" for s in range(count))
+
+
+def _without_tokens(features: Features, frames: Frames, extended: Extended) -> tuple[Features, Frames]:
+    kept = replace(
+        features, scalars=extended.split(features.scalars)[1], vectors=extended.split(features.vectors)[1]
+    )
+    if frames.matrices is None:
+        return kept, Frames.identity(extended.base)
+    if frames.is_global:
+        return kept, Frames.of_events(extended.base, frames.matrices)
+    return kept, Frames.of_particles(extended.base, extended.split(frames.matrices)[1])
+
+
+def _with_global_token(features: Features, tokens: Extended) -> Features:
+    """A zero row in front of every event, marked by one more scalar channel that is one there."""
+    scalars = features.scalars
+    scalars = torch.cat([scalars, scalars.new_zeros(*scalars.shape[:-1], 1)], dim=-1)
+    b = tokens.base.num_events
+    front = scalars.new_zeros(b, 1, scalars.shape[-1])
+    front[..., -1] = 1.0
+    zero = features.vectors.new_zeros(b, 1, features.in_vectors, 4)
+    return Features(
+        tokens.join(front, scalars),
+        tokens.join(zero, features.vectors),
+        (*features.scalar_names, "global_token"),
+        features.vector_names,
+    )
+
+
+def _leave_anchor(features: Features, matrices: Tensor, layout: Layout, *, pooled: bool) -> Features:
+    back = inverse(matrices)
+    back = back if pooled else layout.spread(back)
+    return replace(features, vectors=features.vectors.double() @ back.transpose(-1, -2))
+
+
+def _clouds(data: Any, batch_size: int) -> Iterable[ParticleCloud]:
+    if isinstance(data, ParticleCloud):
+        yield data
+    elif hasattr(data, "batch") and hasattr(data, "__len__"):
+        for start in range(0, len(data), batch_size):
+            yield data.batch(np.arange(start, min(start + batch_size, len(data)))).cloud
+    else:
+        for batch in data:
+            yield batch.cloud if isinstance(batch, Batch) else batch

@@ -1,0 +1,287 @@
+"""Which names exist, who offers them, and what failed to load?
+
+Loading is our own loop over the entry points: each plugin stands under its own guard, so that a
+broken one is reported by name and harms no one else.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import pluggy
+
+from lorentzoo.core.errors import AmbiguousNameError, UnknownNameError
+from lorentzoo.registry import hookspecs
+from lorentzoo.registry.components import KINDS, Component, Kind
+
+if TYPE_CHECKING:
+    from lorentzoo.core.symmetry import Symmetry
+
+__all__ = [
+    "Catalogue",
+    "PluginRecord",
+    "catalogue",
+    "list_components",
+    "list_models",
+    "list_plugins",
+    "register",
+]
+
+GROUP: Final = "lorentzoo"
+_SESSION: Final = "session"
+_SLOW_MS: Final = 20.0
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class PluginRecord:
+    """How the loading of one plugin went.
+
+    Attributes
+    ----------
+    name, distribution, version
+        The entry point, and the package that brings it.
+    components
+        What it offers.
+    error
+        Why it could not be loaded; empty if it was.
+    milliseconds
+        What its import cost.
+    imports_torch
+        Whether importing it imported torch, which a plugin module should not.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    components: tuple[Component, ...] = ()
+    error: str = ""
+    milliseconds: float = 0.0
+    imports_torch: bool = False
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a plugin's author should mend, though it works."""
+        found = []
+        if self.imports_torch:
+            found.append("imports torch when loaded; name heavy code by `target` instead")
+        elif self.milliseconds > _SLOW_MS:
+            found.append(f"takes {self.milliseconds:.0f} ms to load; aim below {_SLOW_MS:.0f} ms")
+        return tuple(found)
+
+
+class Catalogue:
+    """All components, by kind and name."""
+
+    def __init__(self, points: Iterable[EntryPoint]) -> None:
+        self.plugins: list[PluginRecord] = []
+        self._components: dict[str, dict[str, list[Component]]] = {kind: {} for kind in KINDS}
+        self._session: dict[tuple[str, str], Any] = {}
+        manager = pluggy.PluginManager("lorentzoo")
+        manager.add_hookspecs(hookspecs)
+        for point in points:
+            record = _load(manager, point, taken={record.name for record in self.plugins})
+            self.plugins.append(record)
+            for component in record.components:
+                self._add(component)
+
+    def _add(self, component: Component) -> None:
+        self._components[component.kind].setdefault(component.name, []).append(component)
+
+    def names(self, kind: str, pattern: str | None = None) -> list[str]:
+        """Names of a kind, sorted; an ambiguous one is listed as each ``plugin/name``."""
+        _check_kind(kind)
+        found = []
+        for name, offers in self._components[kind].items():
+            found += [name] if len(offers) == 1 else [component.full_name for component in offers]
+        return sorted(name for name in found if pattern is None or fnmatch.fnmatchcase(name, pattern))
+
+    def components(self, kind: str | None = None) -> list[Component]:
+        """All components (of a kind), sorted by kind and name."""
+        kinds = KINDS if kind is None else (kind,)
+        return [c for k in kinds for name in sorted(self._components[k]) for c in self._components[k][name]]
+
+    def find(self, kind: str, name: str) -> Component:
+        """The component of this name or ``plugin/name``.
+
+        Raises
+        ------
+        UnknownNameError
+            With the closest names, and the plugins that failed to load, since the name may have been theirs.
+        AmbiguousNameError
+            If several plugins offer the bare name.
+        """
+        _check_kind(kind)
+        if not isinstance(name, str):
+            raise UnknownNameError(f"a {kind} is named by text, not by {name!r}")
+        plugin, _, bare = name.rpartition("/")
+        offers = self._components[kind].get(bare, [])
+        if plugin:
+            offers = [component for component in offers if component.plugin == plugin]
+        if not offers:
+            raise UnknownNameError(self._unknown(kind, name))
+        if len(offers) > 1:
+            full = " and ".join(repr(component.full_name) for component in offers)
+            raise AmbiguousNameError(f"several plugins offer the {kind} {name!r}; write {full}")
+        return offers[0]
+
+    def target(self, component: Component) -> Any:
+        """The class or function behind a component."""
+        key = (component.kind, component.name)
+        if component.plugin == _SESSION and key in self._session:
+            return self._session[key]
+        return component.load()
+
+    def register(self, component: Component, target: Any) -> None:
+        """Add a component for this process; registering the same name again replaces it."""
+        offers = self._components[component.kind].setdefault(component.name, [])
+        offers[:] = [offer for offer in offers if offer.plugin != _SESSION]
+        offers.append(component)
+        self._session[component.kind, component.name] = target
+
+    def _unknown(self, kind: str, name: str) -> str:
+        bare = name.rpartition("/")[2]
+        lines = [f"there is no {kind} {name!r}"]
+        close = difflib.get_close_matches(bare, self.names(kind), n=3, cutoff=0.5)
+        elsewhere = [k for k in KINDS if k != kind and bare in self._components[k]]
+        if close:
+            lines.append("did you mean " + " or ".join(repr(match) for match in close) + "?")
+        if elsewhere:
+            lines.append(f"(there is a {' and a '.join(elsewhere)} of that name)")
+        lines.append(f"`lorentzoo list {kind}` shows all {len(self.names(kind))}.")
+        failed = [record for record in self.plugins if record.error]
+        if failed:
+            causes = "; ".join(f"{record.name}: {record.error}" for record in failed)
+            lines.append(f"Plugins that failed to load, whose name it may be: {causes}")
+        return " ".join(lines)
+
+
+_current: Catalogue | None = None
+
+
+def catalogue(*, reload: bool = False) -> Catalogue:
+    """The catalogue of this process, loaded on first use.
+
+    ``LORENTZOO_DISABLE_PLUGINS=1`` leaves third-party plugins out; ``LORENTZOO_PLUGINS=a,b`` allows only those.
+    """
+    global _current
+    if _current is None or reload:
+        _current = Catalogue(_allowed(entry_points(group=GROUP)))
+    return _current
+
+
+def list_components(kind: Kind, pattern: str | None = None) -> list[str]:
+    """Names of a kind, sorted, optionally by a glob pattern.
+
+    >>> "transformer" in list_components("backbone")
+    True
+    """
+    return catalogue().names(kind, pattern)
+
+
+def list_models(pattern: str | None = None, *, symmetry: str | Symmetry | None = None) -> list[str]:
+    """Names of models, optionally by a glob pattern and by the symmetry that they keep.
+
+    Parameters
+    ----------
+    pattern
+        e.g. ``"lloca-*"``.
+    symmetry
+        Name of a symmetry, e.g. ``"SO(2)_beam"``; each candidate is built (on the meta device) to compute its own.
+    """
+    names = catalogue().names("model", pattern)
+    if symmetry is None:
+        return names
+    import torch
+
+    from lorentzoo.registry.composition import create_model
+
+    kept = []
+    for name in names:
+        with torch.device("meta"):
+            computed = create_model(name).symmetry
+        if (computed.name == symmetry) if isinstance(symmetry, str) else (computed == symmetry):
+            kept.append(name)
+    return kept
+
+
+def list_plugins() -> list[PluginRecord]:
+    """Every plugin found, with what it offers or why it failed."""
+    return list(catalogue().plugins)
+
+
+def register(kind: Kind, name: str, *, summary: str = "", reference: str = "") -> Callable[[T], T]:
+    """Add a class or function under a name, for this process only; usable as a decorator.
+
+    >>> register("backbone", "toy")(object)
+    <class 'object'>
+    """
+
+    def decorate(target: T) -> T:
+        module, qualname = getattr(target, "__module__", "?"), getattr(target, "__qualname__", "?")
+        component = Component(
+            kind, name, target=f"{module}:{qualname}", summary=summary, reference=reference, plugin=_SESSION
+        )
+        catalogue().register(component, target)
+        return target
+
+    return decorate
+
+
+def _allowed(points: Iterable[EntryPoint]) -> list[EntryPoint]:
+    disabled = os.environ.get("LORENTZOO_DISABLE_PLUGINS", "") not in ("", "0")
+    only = os.environ.get("LORENTZOO_PLUGINS")
+    allowed = None if only is None else {name.strip() for name in only.split(",") if name.strip()}
+    chosen = []
+    for point in points:
+        if not _is_ours(point) and (disabled or (allowed is not None and point.name not in allowed)):
+            continue
+        chosen.append(point)
+    # Ours first, so that a third party's clash is reported as theirs.
+    return sorted(chosen, key=lambda point: (not _is_ours(point), point.name))
+
+
+def _is_ours(point: EntryPoint) -> bool:
+    return point.dist is not None and point.dist.name == "lorentzoo"
+
+
+def _load(manager: pluggy.PluginManager, point: EntryPoint, taken: set[str]) -> PluginRecord:
+    distribution = point.dist.name if point.dist is not None else ""
+    version = point.dist.version if point.dist is not None else ""
+    name = point.name if point.name not in taken else f"{distribution}.{point.name}"
+    record = PluginRecord(name, distribution, version)
+    had_torch, start = "torch" in sys.modules, time.perf_counter()
+    try:
+        plugin = point.load()
+        manager.register(plugin, name)
+        others = [other for other in manager.get_plugins() if other is not plugin]
+        answers = manager.subset_hook_caller("lorentzoo_components", others)()
+        components = tuple(replace(_checked(item, name), plugin=name) for answer in answers for item in answer)
+        if not answers:
+            raise ValueError("it has no `@hookimpl def lorentzoo_components()`")
+    except Exception as error:
+        return replace(record, error=f"{type(error).__name__}: {error}")
+    milliseconds = 1e3 * (time.perf_counter() - start)
+    torch_came = not had_torch and "torch" in sys.modules
+    return replace(record, components=components, milliseconds=milliseconds, imports_torch=torch_came)
+
+
+def _checked(item: Any, plugin: str) -> Component:
+    if not isinstance(item, Component):
+        raise TypeError(f"plugin {plugin!r} declares {item!r}, which is no Component")
+    return item
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in KINDS:
+        close = difflib.get_close_matches(kind, KINDS, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise UnknownNameError(f"there is no kind {kind!r}; kinds are {', '.join(KINDS)}.{hint}")

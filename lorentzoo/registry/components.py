@@ -1,0 +1,103 @@
+"""What does the registry know of a component before anything of it is imported?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Final, Literal, get_args
+
+from lorentzoo.core.errors import MissingExtraError, PluginError
+
+__all__ = ["KINDS", "Component", "Kind"]
+
+Kind = Literal["spurions", "frames", "embedding", "backbone", "head", "model", "dataset", "generator"]
+KINDS: Final[tuple[str, ...]] = get_args(Kind)
+
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+@dataclass(frozen=True)
+class Component:
+    """A name, what it stands for, and where its code is: plain data.
+
+    Parameters
+    ----------
+    kind
+        The slot that it fills, or ``"model"`` (a named composition), ``"dataset"``, ``"generator"``.
+    name
+        Lower-case kebab.
+    target
+        ``"package.module:attribute"``, imported on first use. Models have none.
+    summary
+        One line.
+    reference
+        Paper or source, e.g. ``"arXiv:2405.14806"``.
+    defaults
+        Parameters that this name sets; the caller's own win.
+    spec
+        For models: the composition, slot by slot.
+    extra
+        The optional dependencies that the target needs.
+
+    Raises
+    ------
+    ValueError
+        If kind, name or target make no sense.
+    """
+
+    kind: Kind
+    name: str
+    target: str = ""
+    summary: str = ""
+    reference: str = ""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    extra: str = ""
+    plugin: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"component {self.name!r}: kind {self.kind!r} is none of {list(KINDS)}")
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise ValueError(f"component name {self.name!r} is not lower-case kebab such as 'my-net'")
+        if self.kind == "model":
+            if "backbone" not in self.spec:
+                raise ValueError(f"model {self.name!r} needs a spec that names at least a backbone")
+        elif self.target.count(":") != 1:
+            raise ValueError(f"{self.kind} {self.name!r}: target {self.target!r} is not 'package.module:attribute'")
+
+    @property
+    def full_name(self) -> str:
+        """``plugin/name``, which is never ambiguous."""
+        return f"{self.plugin}/{self.name}"
+
+    def load(self) -> Any:
+        """Import the target.
+
+        Raises
+        ------
+        MissingExtraError
+            If an optional dependency is not installed; the message says what to install.
+        PluginError
+            If the target cannot be imported or does not exist.
+        """
+        module_name, attribute = self.target.split(":")
+        try:
+            module = import_module(module_name)
+        except ModuleNotFoundError as error:
+            if self.extra:
+                raise MissingExtraError(
+                    f"{self.kind} {self.name!r} needs {error.name!r}, which is not installed; "
+                    f"run: pip install \"{self.extra}\""
+                ) from error
+            raise PluginError(f"{self.kind} {self.full_name!r}: cannot import {module_name!r}: {error}") from error
+        except Exception as error:
+            raise PluginError(
+                f"{self.kind} {self.full_name!r}: importing {module_name!r} failed with {type(error).__name__}: {error}"
+            ) from error
+        try:
+            return getattr(module, attribute)
+        except AttributeError:
+            raise PluginError(f"{self.kind} {self.full_name!r}: {module_name!r} has no {attribute!r}") from None

@@ -1,0 +1,292 @@
+"""How do names become a model?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from lorentzoo.core.embeddings import EmbeddingList
+from lorentzoo.core.errors import CompositionError, ParameterError
+from lorentzoo.core.interfaces import Backbone, Embedding, FramesNet, Head, Part, Spurions
+from lorentzoo.core.model import Model
+from lorentzoo.registry.catalogue import catalogue
+from lorentzoo.registry.components import Component
+from lorentzoo.registry.parameters import FILLED, check_parameters, parameters_of
+from lorentzoo.registry.specs import SLOTS, PartSpec, Spec, distribution_version, parse_inline
+
+__all__ = ["build", "compose", "create_model", "load_dataset", "model_spec"]
+
+P = TypeVar("P", bound=Part)
+PartLike = str | Mapping[str, Any] | PartSpec
+_KEYS = ("spurion_mode", "anchor", "in_scalars", "in_context")
+
+
+def compose(
+    *,
+    backbone: PartLike,
+    spurions: PartLike | Sequence[PartLike] | None = None,
+    frames: PartLike = "identity",
+    embedding: PartLike | Sequence[PartLike] = "kinematics",
+    head: PartLike = "classify",
+    spurion_mode: str | None = None,
+    anchor: str = "auto",
+    in_scalars: int = 0,
+    in_context: int = 0,
+) -> Model:
+    """Put a model together by names.
+
+    Parameters
+    ----------
+    backbone, spurions, frames, embedding, head
+        A name, ``"name:key=value,..."``, or a mapping with a name and parameters; `spurions` and `embedding`
+        also lists of them.
+    spurion_mode
+        How spurions reach the backbone: ``"tokens"``, ``"channels"`` or ``"drop"``; by default as the backbone declares.
+    anchor
+        ``"auto"``, or ``"none"`` to run without the float64 anchor.
+    in_scalars, in_context
+        Auxiliary scalars of each particle and numbers of each event that the clouds will bring.
+
+    Returns
+    -------
+    The model; ``model.spec`` is the plain data that makes it again.
+
+    Raises
+    ------
+    UnknownNameError, AmbiguousNameError
+        If a name means nothing, or more than one thing.
+    ParameterError
+        If a parameter is unknown, missing or of the wrong type.
+    CompositionError
+        If the parts make no sense together; the message says why.
+    """
+    data = {
+        "spurions": spurions,
+        "frames": frames,
+        "embedding": embedding,
+        "backbone": backbone,
+        "head": head,
+        "spurion_mode": spurion_mode,
+        "anchor": anchor,
+        "in_scalars": in_scalars,
+        "in_context": in_context,
+    }
+    return build(Spec.from_data(data))
+
+
+def create_model(name: str, **overrides: Any) -> Model:
+    """A model of the zoo by its name.
+
+    Without further arguments it is the published reference form of that network. Any slot (``frames="identity"``,
+    ``backbone={"num_blocks": 4}``), any key of a composition (``in_scalars=10``) and any parameter of any part
+    (``num_classes=10``) can be overridden; the name may carry them inline (``"transformer:num_classes=10"``).
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such model.
+    ParameterError
+        If an override belongs to no part, or to several.
+    """
+    return build(model_spec(name, **overrides))
+
+
+def model_spec(name: str, **overrides: Any) -> Spec:
+    """The specification that `create_model` builds."""
+    inline = parse_inline(name) if isinstance(name, str) else PartSpec(name)
+    component = catalogue().find("model", inline.name)
+    spec = replace(Spec.from_data(component.spec), model=component.name)
+    for key, value in {**inline.parameters, **overrides}.items():
+        if key in SLOTS:
+            spec = _override_slot(spec, key, value)
+        elif key in _KEYS:
+            spec = Spec.from_data({**spec.to_data(), key: value})
+        else:
+            spec = _override_parameter(spec, key, value, inline.name)
+    return spec
+
+
+def build(spec: Spec) -> Model:
+    """Make the model that a specification describes; see `compose`."""
+    plugins: dict[str, str] = {}
+
+    def part(slot: str, item: PartSpec, base: type[P], **filled: Any) -> P:
+        component = catalogue().find(slot, item.name)
+        plugins[f"{slot}/{item.name}"] = _origin(component)
+        return _construct(component, item, base, filled)
+
+    spurions = Spurions.merge([part("spurions", item, Spurions) for item in spec.spurions])
+    frames = part("frames", spec.frames, FramesNet, in_scalars=spec.in_scalars)  # type: ignore[type-abstract]
+    embeddings = [
+        part("embedding", item, Embedding, in_scalars=spec.in_scalars, in_vectors=spurions.num_matrices)  # type: ignore[type-abstract]
+        for item in spec.embedding
+    ]
+    embedding = embeddings[0] if len(embeddings) == 1 else EmbeddingList(embeddings)
+
+    backbone_component = catalogue().find("backbone", spec.backbone.name)
+    backbone_class = catalogue().target(backbone_component)
+    if not (isinstance(backbone_class, type) and issubclass(backbone_class, Backbone)):
+        raise CompositionError(f"backbone {spec.backbone.name!r} is no subclass of lorentzoo.Backbone")
+    mode = spec.spurion_mode or backbone_class.spurion_mode
+    widths: dict[str, Any] = {
+        "in_scalars": spec.in_scalars + len(embedding.scalar_names),
+        "in_vectors": len(embedding.vector_names) + (spurions.num_vectors if mode == "channels" else 0),
+        "in_context": spec.in_context if backbone_class.reads_context else 0,
+    }
+    if not backbone_class.reads_context:
+        widths["in_scalars"] += spec.in_context
+
+    if backbone_class.projects:
+        head = part("head", spec.head, Head, in_scalars=None)  # type: ignore[type-abstract]
+        widths |= {"in_scalars": widths["in_scalars"] + (head.pooling == "global-token")}
+        backbone = part(
+            "backbone", spec.backbone, Backbone, out_scalars=head.out_scalars, out_vectors=head.out_vectors, **widths  # type: ignore[type-abstract]
+        )
+    else:
+        pooling = _wanted_pooling(spec.head)
+        widths |= {"in_scalars": widths["in_scalars"] + (pooling == "global-token")}
+        backbone = part("backbone", spec.backbone, Backbone, out_scalars=0, out_vectors=0, **widths)  # type: ignore[type-abstract]
+        head = part("head", spec.head, Head, in_scalars=backbone.width)  # type: ignore[type-abstract]
+    if backbone.pools:
+        head.pooling = None
+    _refuse_nonsense(spec, spurions, frames, embedding, backbone, head, mode)
+    full = replace(spec, plugins=plugins)
+    return Model(
+        spurions,
+        frames,
+        embedding,
+        backbone,
+        head,
+        spurion_mode=mode,  # type: ignore[arg-type]
+        anchor=spec.anchor,
+        in_scalars=spec.in_scalars,
+        in_context=spec.in_context,
+        spec=full,
+    )
+
+
+def load_dataset(name: str, **parameters: Any) -> Any:
+    """A data set by its name, e.g. ``load_dataset("toptag", split="train")``.
+
+    Raises
+    ------
+    UnknownNameError, ParameterError
+        As in `compose`.
+    """
+    inline = parse_inline(name)
+    component = catalogue().find("dataset", inline.name)
+    target = catalogue().target(component)
+    given = {**component.defaults, **inline.parameters, **parameters}
+    return target(**check_parameters(f"dataset {inline.name!r}", target, given))
+
+
+# ---- helpers ----------------------------------------------------------------------------------
+
+
+def _construct(component: Component, item: PartSpec, base: type[P], filled: Mapping[str, Any]) -> P:
+    target = catalogue().target(component)
+    label = f"{component.kind} {item.name!r}"
+    given = {**component.defaults, **item.parameters}
+    checked = check_parameters(label, target, given, reserved=FILLED)
+    accepted = parameters_of(target)
+    fills = {name: value for name, value in filled.items() if name in accepted}
+    try:
+        made = target(**checked, **fills)
+    except (ValueError, TypeError) as error:
+        raise CompositionError(f"{label}: {error}") from error
+    if not isinstance(made, base):
+        raise CompositionError(f"{label} is a {type(made).__name__}, not a lorentzoo.{base.__name__}")
+    return made
+
+
+def _wanted_pooling(head: PartSpec) -> Any:
+    component = catalogue().find("head", head.name)
+    given = {**component.defaults, **head.parameters}
+    if "pooling" in given:
+        return given["pooling"]
+    known = parameters_of(catalogue().target(component))
+    return known["pooling"].default if "pooling" in known else None
+
+
+def _override_slot(spec: Spec, slot: str, value: Any) -> Spec:
+    current = getattr(spec, slot)
+    if isinstance(value, Mapping) and "name" not in value:
+        if isinstance(current, tuple):
+            if len(current) != 1:
+                raise ParameterError(f"{slot} of this model has {len(current)} parts: give a name with the parameters")
+            return replace(spec, **{slot: (current[0].merged(value),)})
+        return replace(spec, **{slot: current.merged(value)})
+    return Spec.from_data({**spec.to_data(), slot: value})
+
+
+def _override_parameter(spec: Spec, key: str, value: Any, model: str) -> Spec:
+    """Give a bare parameter to the one part that has it."""
+    owners: list[tuple[str, int | None, PartSpec]] = []
+    everything: set[str] = set()
+    for slot in SLOTS:
+        current = getattr(spec, slot)
+        for index, item in enumerate(current) if isinstance(current, tuple) else ((None, current),):
+            names = set(parameters_of(catalogue().target(catalogue().find(slot, item.name)))) - FILLED
+            everything |= names
+            if key in names:
+                owners.append((slot, index, item))
+    if not owners:
+        listing = ", ".join(sorted(everything | set(SLOTS) | set(_KEYS)))
+        raise ParameterError(f"no part of model {model!r} has a parameter {key!r}. Possible: {listing}.")
+    if len(owners) > 1:
+        places = " and ".join(f"{slot} {item.name!r}" for slot, _, item in owners)
+        raise ParameterError(f"{key!r} is a parameter of {places}: write e.g. {owners[0][0]}={{'{key}': {value!r}}}")
+    slot, index, item = owners[0]
+    merged = item.merged({key: value})
+    if index is None:
+        return replace(spec, **{slot: merged})
+    parts = list(getattr(spec, slot))
+    parts[index] = merged
+    return replace(spec, **{slot: tuple(parts)})
+
+
+def _refuse_nonsense(
+    spec: Spec, spurions: Spurions, frames: FramesNet, embedding: Embedding, backbone: Backbone, head: Head, mode: str
+) -> None:
+    name = spec.backbone.name
+    names = ", ".join(item.name for item in spec.embedding) or "none"
+    if mode not in backbone.spurion_modes:
+        raise CompositionError(f"backbone {name!r} takes spurions as {list(backbone.spurion_modes)}, not as {mode!r}")
+    missing = [scalar for scalar in backbone.requires_scalars if scalar not in embedding.scalar_names]
+    if missing:
+        raise CompositionError(
+            f"backbone {name!r} needs the scalar channels {missing}, which the embedding ({names}) does not give; "
+            "add e.g. 'kinematics'"
+        )
+    if backbone.equivariant and not embedding.vector_names and backbone.reads_vectors is not None:
+        raise CompositionError(
+            f"backbone {name!r} is equivariant and reads four-vectors, but the embedding ({names}) gives none; add 'momenta'"
+        )
+    if backbone.equivariant and frames.learned and not embedding.scalar_names:
+        raise CompositionError(
+            f"frames {spec.frames.name!r} would have no effect: backbone {name!r} is symmetric by its layers and ignores "
+            "them, and no scalar is computed in them; use frames='identity'"
+        )
+    if not embedding.scalar_names and not embedding.vector_names and spec.in_scalars == 0:
+        raise CompositionError(f"backbone {name!r} would have no input: the embedding is empty and in_scalars is 0")
+    if head.pooling == "global-token" and frames.learned and not backbone.equivariant and backbone.exchanges_vectors:
+        raise CompositionError(
+            "a global token has no momentum and therefore no local frame: with frames "
+            f"{spec.frames.name!r} use pooling='mean' in the head"
+        )
+    if spurions.num_vectors and mode == "drop" and not frames.learned and not embedding.reads_spurions:
+        raise CompositionError(
+            f"spurions {list(spurions.vector_names)} would have no effect: backbone {name!r} drops them, frames "
+            f"{spec.frames.name!r} are fixed and the embedding ({names}) does not read them; "
+            "set spurion_mode to 'tokens' or 'channels', or leave them out"
+        )
+
+
+def _origin(component: Component) -> str:
+    for record in catalogue().plugins:
+        if record.name == component.plugin:
+            return f"{component.plugin} ({distribution_version(record.distribution)})"
+    return component.plugin
+
+

@@ -1,0 +1,137 @@
+"""Which parameters does a component take, and does a value fit?
+
+Parameters are read from the constructor's signature and checked against its annotations.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import typing
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import pydantic
+
+from lorentzoo.core.errors import ParameterError
+
+__all__ = ["FILLED", "Parameter", "check_parameters", "parameters_of"]
+
+FILLED = frozenset({"in_scalars", "in_vectors", "in_context", "out_scalars", "out_vectors"})
+"""Parameters that the composition fills and a specification does not name."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a component.
+
+    Attributes
+    ----------
+    name, type, default
+        As in the signature; `type` as text, `default` is `inspect.Parameter.empty` where required.
+    """
+
+    name: str
+    type: str
+    default: Any
+    annotation: Any
+
+    @property
+    def required(self) -> bool:
+        """Whether there is no default."""
+        return self.default is inspect.Parameter.empty
+
+
+@lru_cache(maxsize=512)
+def parameters_of(target: Any) -> dict[str, Parameter]:
+    """Parameters of a class or function, in order, without ``self``."""
+    signature = inspect.signature(target)
+    function = target.__init__ if inspect.isclass(target) else target
+    try:
+        hints = typing.get_type_hints(function)
+    except Exception:
+        # Annotations of names that only exist for type checkers: such parameters stay unchecked.
+        hints = {}
+    found = {}
+    for name, parameter in signature.parameters.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        annotation = hints.get(name, Any)
+        text = parameter.annotation
+        text = "" if text is parameter.empty else text if isinstance(text, str) else inspect.formatannotation(text)
+        found[name] = Parameter(name, text, parameter.default, annotation)
+    return found
+
+
+def check_parameters(
+    label: str, target: Any, given: Mapping[str, Any], *, reserved: Collection[str] = ()
+) -> dict[str, Any]:
+    """Validate values against a constructor's annotations and return them converted.
+
+    Parameters
+    ----------
+    label
+        How errors call the component, e.g. ``"backbone 'lgatr'"``.
+    target
+        The class or function.
+    given
+        Values by name.
+    reserved
+        Names that the caller may not set here because the composition fills them.
+
+    Raises
+    ------
+    ParameterError
+        Saying the component, the parameter, what was given and what is allowed.
+    """
+    known = parameters_of(target)
+    open_names = [name for name in known if name not in reserved]
+    checked = {}
+    for name, value in given.items():
+        if name in reserved and name in known:
+            raise ParameterError(f"{label}: {name!r} follows from the composition and cannot be set")
+        if name not in known:
+            close = difflib.get_close_matches(name, open_names, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            listing = ", ".join(open_names) or "none"
+            raise ParameterError(f"{label} has no parameter {name!r}{hint} Its parameters: {listing}.")
+        checked[name] = _convert(label, known[name], value)
+    for name in open_names:
+        if known[name].required and name not in given and name not in FILLED:
+            raise ParameterError(f"{label} needs a value for {name!r} ({known[name].type})")
+    return checked
+
+
+def _convert(label: str, parameter: Parameter, value: Any) -> Any:
+    adapter = _adapter(parameter.annotation) if _hashable(parameter.annotation) else None
+    if adapter is None:
+        return value
+    try:
+        if isinstance(value, bool) and parameter.annotation in (int, float):
+            raise ValueError("a truth value is no number")
+        return adapter.validate_python(value)
+    except (pydantic.ValidationError, ValueError) as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, pydantic.ValidationError) else str(error)
+        raise ParameterError(
+            f"{label}: {parameter.name}={value!r} does not fit {parameter.type or 'its type'} ({reason})"
+        ) from None
+
+
+def _hashable(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=512)
+def _adapter(annotation: Any) -> pydantic.TypeAdapter[Any] | None:
+    if annotation is Any or annotation is inspect.Parameter.empty:
+        return None
+    try:
+        return pydantic.TypeAdapter(annotation)
+    except (pydantic.errors.PydanticSchemaGenerationError, pydantic.errors.PydanticUserError):
+        return None

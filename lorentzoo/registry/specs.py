@@ -1,0 +1,257 @@
+"""How is a composition written down?
+
+A specification is plain data (JSON, YAML, Python mappings, or inline text such as
+``"lgatr:num_blocks=6,num_heads=4"``). It can only name what is installed; it never imports,
+downloads or evaluates anything.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+import yaml
+
+from lorentzoo.core.errors import SpecError
+
+__all__ = ["FORMAT", "SLOTS", "PartSpec", "Spec", "parse_inline", "parse_part"]
+
+FORMAT: Final = 1
+"""Version of the specification's own layout; a file of a newer one is refused."""
+
+SLOTS: Final = ("spurions", "frames", "embedding", "backbone", "head")
+_LISTS: Final = ("spurions", "embedding")
+
+
+@dataclass(frozen=True)
+class PartSpec:
+    """A name and its parameters."""
+
+    name: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_data(self) -> dict[str, Any]:
+        """Plain data: ``{"name": ..., **parameters}``."""
+        return {"name": self.name, **_plain(self.parameters)}
+
+    def merged(self, parameters: Mapping[str, Any]) -> PartSpec:
+        """The same name with further parameters, which win."""
+        return PartSpec(self.name, {**self.parameters, **parameters})
+
+
+def parse_inline(text: str) -> PartSpec:
+    """Read ``"name"`` or ``"name:key=value,key=value"``; values are read as YAML scalars and lists.
+
+    >>> parse_inline("lgatr:num_blocks=6,hidden=[64,64]")
+    PartSpec(name='lgatr', parameters={'num_blocks': 6, 'hidden': [64, 64]})
+
+    Raises
+    ------
+    SpecError
+        If a piece is no ``key=value``.
+    """
+    name, colon, rest = text.strip().partition(":")
+    parameters: dict[str, Any] = {}
+    if colon and not rest.strip():
+        raise SpecError(f"{text!r} ends with ':' but gives no parameters")
+    for piece in _split_outside_brackets(rest):
+        key, equals, value = piece.partition("=")
+        if not equals or not key.strip().isidentifier():
+            raise SpecError(f"{piece.strip()!r} in {text!r} is not key=value")
+        if key.strip() in parameters:
+            raise SpecError(f"{key.strip()!r} occurs twice in {text!r}")
+        try:
+            parameters[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise SpecError(f"cannot read the value of {key.strip()!r} in {text!r}: {error}") from None
+    if not name.strip():
+        raise SpecError(f"{text!r} gives no name")
+    return PartSpec(name.strip(), parameters)
+
+
+def parse_part(value: Any, slot: str) -> PartSpec:
+    """Read one part: inline text, a mapping with a name, or a `PartSpec`."""
+    if isinstance(value, PartSpec):
+        return value
+    if isinstance(value, str):
+        return parse_inline(value)
+    if isinstance(value, Mapping):
+        if not isinstance(value.get("name"), str):
+            raise SpecError(f"{slot}: {dict(value)!r} has no 'name'")
+        return PartSpec(value["name"], {key: item for key, item in value.items() if key != "name"})
+    raise SpecError(f"{slot}: expected a name, 'name:key=value' or a mapping with a 'name', not {value!r}")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A whole composition: an immutable value that goes through JSON and YAML and back.
+
+    Attributes
+    ----------
+    spurions, embedding
+        Any number of parts each, in order.
+    frames, backbone, head
+        One part each.
+    spurion_mode
+        ``"tokens"``, ``"channels"``, ``"drop"``, or None for the backbone's own.
+    anchor
+        ``"auto"`` or ``"none"``.
+    in_scalars, in_context
+        Auxiliary scalars of each particle and numbers of each event that the cloud brings.
+    model
+        The model name it came from, for information.
+    plugins
+        Which plugin and version stood behind each part when it was made, for information.
+    """
+
+    backbone: PartSpec
+    spurions: tuple[PartSpec, ...] = ()
+    frames: PartSpec = PartSpec("identity")
+    embedding: tuple[PartSpec, ...] = (PartSpec("kinematics"),)
+    head: PartSpec = PartSpec("classify")
+    spurion_mode: str | None = None
+    anchor: str = "auto"
+    in_scalars: int = 0
+    in_context: int = 0
+    model: str | None = None
+    plugins: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_data(cls, data: Any) -> Spec:
+        """Read plain data.
+
+        Raises
+        ------
+        SpecError
+            On an unknown key, a wrong type, a newer format, or no backbone.
+        """
+        if isinstance(data, Spec):
+            return data
+        if not isinstance(data, Mapping):
+            raise SpecError(f"a specification is a mapping of slots to names, not {type(data).__name__}")
+        values = dict(data)
+        stated = values.pop("format", FORMAT)
+        made_by = values.pop("lorentzoo", None)
+        if not isinstance(stated, int) or stated > FORMAT:
+            raise SpecError(
+                f"this specification has format {stated!r} (made by lorentzoo {made_by or 'unknown'}), "
+                f"but this version reads formats up to {FORMAT}: upgrade lorentzoo"
+            )
+        known = {item.name for item in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise SpecError(f"unknown key {', '.join(map(repr, unknown))} in the specification; known: {sorted(known)}")
+        if values.get("backbone") is None:
+            raise SpecError("the specification names no backbone")
+        for slot in SLOTS:
+            if slot not in values:
+                continue
+            if slot in _LISTS:
+                values[slot] = tuple(parse_part(item, slot) for item in _as_list(values[slot], slot))
+            else:
+                values[slot] = parse_part(values[slot], slot)
+        for name in ("in_scalars", "in_context"):
+            number = values.get(name, 0)
+            if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+                raise SpecError(f"{name} must be a non-negative whole number, not {number!r}")
+        if values.get("spurion_mode") not in (None, "tokens", "channels", "drop"):
+            raise SpecError(f"spurion_mode is 'tokens', 'channels' or 'drop', not {values['spurion_mode']!r}")
+        if not isinstance(values.get("anchor", "auto"), str):
+            raise SpecError(f"anchor is 'auto' or 'none', not {values['anchor']!r}")
+        return cls(**values)
+
+    def to_data(self) -> dict[str, Any]:
+        """Plain data that `from_data` reads back."""
+        from lorentzoo import __version__
+
+        return {
+            "format": FORMAT,
+            "lorentzoo": __version__,
+            "model": self.model,
+            "in_scalars": self.in_scalars,
+            "in_context": self.in_context,
+            "spurions": [part.to_data() for part in self.spurions],
+            "frames": self.frames.to_data(),
+            "embedding": [part.to_data() for part in self.embedding],
+            "backbone": self.backbone.to_data(),
+            "head": self.head.to_data(),
+            "spurion_mode": self.spurion_mode,
+            "anchor": self.anchor,
+            "plugins": dict(self.plugins),
+        }
+
+    def to_json(self) -> str:
+        """JSON text."""
+        return json.dumps(self.to_data(), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Spec:
+        """Read JSON text."""
+        try:
+            return cls.from_data(json.loads(text))
+        except json.JSONDecodeError as error:
+            raise SpecError(f"the specification is no JSON: {error}") from None
+
+    def to_yaml(self) -> str:
+        """YAML text."""
+        return yaml.safe_dump(self.to_data(), sort_keys=False, allow_unicode=True)
+
+    @classmethod
+    def from_yaml(cls, text: str) -> Spec:
+        """Read YAML text."""
+        try:
+            return cls.from_data(yaml.safe_load(text))
+        except yaml.YAMLError as error:
+            raise SpecError(f"the specification is no YAML: {error}") from None
+
+    def __getitem__(self, key: str) -> Any:
+        return self.to_data()[key]
+
+
+def distribution_version(name: str) -> str:
+    """``"name version"`` of an installed distribution."""
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:
+        return name
+
+
+def _as_list(value: Any, slot: str) -> list[Any]:
+    if value is None:
+        return []
+    if isinstance(value, str | Mapping | PartSpec):
+        return [value]
+    if isinstance(value, Sequence):
+        return list(value)
+    raise SpecError(f"{slot}: expected one part or a list of parts, not {value!r}")
+
+
+def _split_outside_brackets(text: str) -> list[str]:
+    pieces, depth, current = [], 0, ""
+    for character in text:
+        depth += character in "[{("
+        depth -= character in "]})"
+        if character == "," and depth == 0:
+            pieces.append(current)
+            current = ""
+        else:
+            current += character
+    if current.strip():
+        pieces.append(current)
+    return pieces
+
+
+def _plain(value: Any) -> Any:
+    """Plain data: what JSON can hold."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, str | int | float | bool) or value is None:
+        return value
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise SpecError(f"a specification holds plain data, not {type(value).__name__}: {value!r}")
