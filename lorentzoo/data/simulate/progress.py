@@ -65,6 +65,5 @@ class Progress:
             self._bar.update(self._task, completed=self._done, rate=rate)
         elif self._enabled and (now - self._spoke >= self._interval or self._done == self._total):
             self._spoke = now
-            self._console.print(
-                f"{self._title}: {self._done} of {self._total} jets {rate}".rstrip(), highlight=False
-            )
+            line = f"{self._title}: {self._done} of {self._total} jets, {rate}".removesuffix(", ")
+            self._console.print(line, highlight=False, soft_wrap=True)
