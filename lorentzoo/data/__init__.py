@@ -1,0 +1,19 @@
+"""Data sets: the plugin that offers them. Samples, simulation and batching are in the modules below."""
+
+from __future__ import annotations
+
+from lorentzoo import Component, hookimpl
+
+
+@hookimpl
+def lorentzoo_components() -> list[Component]:
+    """The data sets that come with the package."""
+    return [
+        Component(
+            "dataset",
+            "toptag",
+            target="lorentzoo.data.dataset:toptag",
+            summary="Hadronic top jets against QCD jets, Pythia 8 at particle level; 10,000 jets shipped",
+            reference="arXiv:1902.09914",
+        )
+    ]

@@ -39,7 +39,7 @@ def load_engine(package: str) -> ModuleType:
         return importlib.import_module(package)
     except ModuleNotFoundError as cause:
         raise MissingExtraError(
-            f"generating samples needs {package!r}, which is not installed: "
+            f"generating samples needs {(cause.name or package)!r}, which is not installed: "
             'pip install "lorentzoo[simulate]". Reading samples does not need it.'
         ) from cause
 

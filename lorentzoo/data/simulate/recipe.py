@@ -23,8 +23,14 @@ class Recipe(Protocol):
     scalar_names: ClassVar[tuple[str, ...]]
     reference: ClassVar[str]
     notes: ClassVar[str]
-    max_constituents: int
-    mantissa_bits: int
+
+    @property
+    def max_constituents(self) -> int:
+        """Constituents kept of each jet, the hardest ones."""
+
+    @property
+    def mantissa_bits(self) -> int:
+        """Bits of the stored float32 mantissa."""
 
     def pythia_settings(self, class_name: str) -> Sequence[str]:
         """Pythia's settings for one class."""
