@@ -130,6 +130,17 @@ class Layout(ABC):
     def unpad(self, x: Tensor) -> Tensor:
         """Undo `pad`. Shape (B, N, ...) -> (*lead, ...)."""
 
+    def take(self, x: Tensor, count: int) -> Tensor:
+        """The first `count` particles of each event, zero where there are fewer. Shape (*lead, ...) -> (B, count, ...)."""
+        dense = self._in_order(x)[:, :count]
+        missing = count - dense.shape[1]
+        if missing > 0:
+            dense = torch.cat([dense, dense.new_zeros(dense.shape[0], missing, *dense.shape[2:])], dim=1)
+        return dense
+
+    @abstractmethod
+    def _in_order(self, x: Tensor) -> Tensor: ...
+
     @abstractmethod
     def append(self, count: int) -> Extended:
         """The layout with `count` further tokens in front of every event (global tokens, spurions)."""
@@ -444,6 +455,9 @@ class Packed(Layout):
             return x.new_zeros(0, *x.shape[2:])
         return self.merge_blocks([x], self._everything)
 
+    def _in_order(self, x: Tensor) -> Tensor:
+        return self.pad(x)
+
     def append(self, count: int) -> Extended:
         return self._cached(("append", count), lambda: _extend_packed(self, count))
 
@@ -563,6 +577,11 @@ class Padded(Layout):
 
     def unpad(self, x: Tensor) -> Tensor:
         return x
+
+    def _in_order(self, x: Tensor) -> Tensor:
+        order = (~self._mask).long().argsort(dim=1, stable=True)
+        order = order.reshape(order.shape + (1,) * (x.ndim - 2)).expand(-1, -1, *x.shape[2:])
+        return self.pad(x).gather(1, order)
 
     def append(self, count: int) -> Extended:
         return self._cached(("append", count), lambda: _extend_padded(self, count))

@@ -119,7 +119,15 @@ def build(spec: Spec) -> Model:
     spurions = Spurions.merge([part("spurions", item, Spurions) for item in spec.spurions])
     frames = part("frames", spec.frames, FramesNet, in_scalars=spec.in_scalars)  # type: ignore[type-abstract]
     embeddings = [
-        part("embedding", item, Embedding, in_scalars=spec.in_scalars, in_vectors=spurions.num_matrices)  # type: ignore[type-abstract]
+        part(
+            "embedding",
+            item,
+            Embedding,  # type: ignore[type-abstract]
+            in_scalars=spec.in_scalars,
+            in_vectors=spurions.num_matrices,
+            spurion_names=spurions.vector_names,
+            matrix_names=spurions.matrix_names,
+        )
         for item in spec.embedding
     ]
     embedding = embeddings[0] if len(embeddings) == 1 else EmbeddingList(embeddings)

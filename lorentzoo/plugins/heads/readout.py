@@ -1,0 +1,68 @@
+"""How do a backbone's features of particles become a few numbers of the event?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from lorentzoo import Features, ParticleCloud
+from lorentzoo.core.interfaces import Pooling
+
+__all__ = ["Activation", "Readout", "weighted_mean"]
+
+Activation = Literal["relu", "gelu", "silu"]
+_ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU}
+
+
+class Readout(nn.Module):
+    """Pooling, hidden layers and the last linear map.
+
+    Parameters
+    ----------
+    in_scalars
+        Width of the backbone; None if it already emits `out` numbers (or `hidden[0]` where there are hidden layers).
+    out
+        Numbers wanted.
+    hidden
+        Widths of layers between pooling and the last map.
+    dropout
+        Dropout after each hidden activation.
+    activation
+        Between layers.
+    """
+
+    def __init__(
+        self, in_scalars: int | None, out: int, hidden: Sequence[int], dropout: float, activation: Activation
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        width = in_scalars
+        for size in hidden:
+            if width is not None:
+                layers.append(nn.Linear(width, size))
+            layers.append(_ACTIVATIONS[activation]())
+            if dropout:
+                layers.append(nn.Dropout(dropout))
+            width = size
+        if width is not None:
+            layers.append(nn.Linear(width, out))
+        self.layers = nn.Sequential(*layers)
+        self.wants = hidden[0] if hidden else out
+
+    def forward(self, features: Features, cloud: ParticleCloud, pooling: Pooling | None) -> Tensor:
+        """Shape (B, out): pooled first, since a mean commutes with the last linear map and costs less."""
+        x = features.scalars
+        if pooling in ("mean", "sum", "max"):
+            x = cloud.layout.pool(x, pooling)
+        return self.layers(x)  # type: ignore[no-any-return]
+
+
+def weighted_mean(loss: Tensor, weight: Tensor | None) -> Tensor:
+    """Mean over events, weighted where weights are given. Shape (B,) -> ()."""
+    if weight is None:
+        return loss.mean()
+    weight = weight.to(loss.dtype)
+    return (loss * weight).sum() / weight.sum().clamp(min=torch.finfo(loss.dtype).tiny)

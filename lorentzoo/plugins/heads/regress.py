@@ -1,0 +1,101 @@
+"""Which numbers does an event have?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from lorentzoo import Batch, Features, Head, ParticleCloud
+from lorentzoo.core.interfaces import Pooling
+from lorentzoo.plugins.heads.readout import Activation, Readout, weighted_mean
+
+__all__ = ["Regress"]
+
+
+class Regress(Head):
+    """Standardised targets of each event, with the (weighted) mean squared error.
+
+    Parameters
+    ----------
+    num_targets
+        Numbers of each event.
+    transform
+        Applied before standardisation: ``"none"``, ``"log"``, or ``"signed-log"`` = sign(x) ln(1 + |x|).
+    standardise
+        Subtract the mean and divide by the standard deviation of the (transformed) training targets, fitted once.
+    pooling, hidden, dropout, activation
+        As for `classify`.
+    """
+
+    task = "regression"
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        num_targets: int = 1,
+        transform: Literal["none", "log", "signed-log"] = "none",
+        standardise: bool = True,
+        pooling: Pooling = "mean",
+        hidden: Sequence[int] = (),
+        dropout: float = 0.0,
+        activation: Activation = "relu",
+        *,
+        in_scalars: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.num_targets = num_targets
+        self.transform = transform
+        self.standardise = standardise
+        self.pooling = pooling
+        self.readout = Readout(in_scalars, num_targets, hidden, dropout, activation)
+        self.out_scalars = self.readout.wants
+        if standardise:
+            self.register_statistics(mean=torch.zeros(num_targets), std=torch.ones(num_targets))
+
+    def fit_statistics(self, batches: Iterable[Batch]) -> None:
+        """Mean and standard deviation of the transformed targets, weighted by event."""
+        if not self.standardise:
+            return
+        batches = list(batches)
+        target = self._transformed(torch.cat([batch.target.double() for batch in batches]))
+        weight = torch.cat([batch.weight.double() for batch in batches]).unsqueeze(-1)
+        mean = (weight * target).sum(0) / weight.sum()
+        variance = (weight * (target - mean).square()).sum(0) / weight.sum()
+        self.mean.copy_(mean)
+        self.std.copy_(variance.sqrt().clamp(min=torch.finfo(self.std.dtype).tiny))
+        self.fitted.fill_(True)
+
+    def forward(self, features: Features, cloud: ParticleCloud) -> Tensor:
+        """Standardised targets, shape (B, num_targets)."""
+        return self.readout(features, cloud, self.pooling)  # type: ignore[no-any-return]
+
+    def loss(self, output: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Mean squared error of standardised targets."""
+        wanted = self._transformed(target.double())
+        if self.standardise:
+            self.require_fitted()
+            wanted = (wanted - self.mean) / self.std
+        return weighted_mean((output - wanted.to(output.dtype)).square().mean(-1), weight)
+
+    def predict(self, output: Tensor) -> Tensor:
+        """Targets in their own units, shape (B, num_targets)."""
+        if self.standardise:
+            self.require_fitted()
+            output = output * self.std + self.mean
+        if self.transform == "log":
+            return torch.exp(output)
+        if self.transform == "signed-log":
+            return torch.sign(output) * torch.expm1(output.abs())
+        return output
+
+    def _transformed(self, target: Tensor) -> Tensor:
+        target = target.reshape(target.shape[0], self.num_targets)
+        if self.transform == "log":
+            return torch.log(target)
+        if self.transform == "signed-log":
+            return torch.sign(target) * torch.log1p(target.abs())
+        return target

@@ -1,0 +1,54 @@
+"""What can a network see that treats every particle on its own?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from lorentzoo import Backbone, Features, Frames, Layout
+
+__all__ = ["DeepSets"]
+
+
+class DeepSets(Backbone):
+    """The per-particle part of a deep set, ρ(Σ_i φ(x_i)) with φ here and ρ in the head (arXiv:1810.05165).
+
+    Parameters
+    ----------
+    hidden
+        Widths of φ's layers, each followed by a ReLU.
+    dropout
+        After each activation.
+    """
+
+    def __init__(
+        self,
+        hidden: Sequence[int] = (128, 128, 128),
+        dropout: float = 0.0,
+        *,
+        in_scalars: int,
+        in_vectors: int = 0,
+        out_vectors: int = 0,
+    ) -> None:
+        super().__init__()
+        if not hidden:
+            raise ValueError("hidden needs at least one layer")
+        layers: list[nn.Module] = []
+        width = in_scalars + 4 * in_vectors
+        for size in hidden:
+            layers += [nn.Linear(width, size), nn.ReLU(), nn.Dropout(dropout)]
+            width = size
+        self.layers = nn.Sequential(*layers)
+        self.width = width
+        self.out_vectors = out_vectors
+        if out_vectors:
+            self.vector_layer = nn.Linear(width, 4 * out_vectors)
+
+    def forward(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
+        """Scalars (*lead, width); vectors (*lead, out_vectors, 4) in local frames."""
+        x = self.layers(torch.cat([features.scalars, features.vectors.flatten(-2)], dim=-1))
+        if not self.out_vectors:
+            return Features.of_scalars(x)
+        return Features(x, self.vector_layer(x).unflatten(-1, (self.out_vectors, 4)))

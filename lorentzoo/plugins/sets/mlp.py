@@ -1,0 +1,55 @@
+"""What does a perceptron do with a fixed number of particles in a fixed order?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from lorentzoo import Backbone, Features, Frames, Layout
+
+__all__ = ["MLP"]
+
+
+class MLP(Backbone):
+    """Perceptron on the concatenated features of the first particles of each event.
+
+    Parameters
+    ----------
+    num_particles
+        Particles taken, in the order of the event; missing ones are zero, further ones are left out.
+    hidden
+        Widths of the layers, each followed by a ReLU.
+    dropout
+        After each activation.
+    """
+
+    pools = True
+    permutation_symmetric = False
+
+    def __init__(
+        self,
+        num_particles: int = 40,
+        hidden: Sequence[int] = (128, 128, 128),
+        dropout: float = 0.0,
+        *,
+        in_scalars: int,
+        in_vectors: int = 0,
+    ) -> None:
+        super().__init__()
+        if num_particles < 1 or not hidden:
+            raise ValueError("num_particles must be at least 1, and hidden needs at least one layer")
+        self.num_particles = num_particles
+        layers: list[nn.Module] = []
+        width = num_particles * (in_scalars + 4 * in_vectors)
+        for size in hidden:
+            layers += [nn.Linear(width, size), nn.ReLU(), nn.Dropout(dropout)]
+            width = size
+        self.layers = nn.Sequential(*layers)
+        self.width = width
+
+    def forward(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
+        """Scalars of each event, (B, width)."""
+        x = torch.cat([features.scalars, features.vectors.flatten(-2)], dim=-1)
+        return Features.of_scalars(self.layers(layout.take(x, self.num_particles).flatten(1)))

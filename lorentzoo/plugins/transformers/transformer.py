@@ -1,0 +1,135 @@
+"""How does a transformer attend between particles that live in different frames?
+
+Queries, keys and values carry a Lorentz representation a head. They are taken from local frames to
+the global one, compared by the Minkowski inner product, and the result is taken back
+(arXiv:2505.20280, eq. 14). In identity and global frames this is ordinary attention.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lorentzoo import Backbone, Features, Frames, Layout, Reps
+
+__all__ = ["Transformer"]
+
+
+class Transformer(Backbone):
+    """Pre-norm transformer encoder with parameter-free layer norms and no final norm (arXiv:2508.14898).
+
+    Parameters
+    ----------
+    num_blocks
+        Number of blocks.
+    num_heads
+        Attention heads.
+    head_reps
+        Lorentz representation of each head, e.g. ``"8x0n+2x1n"``; only scalars and vectors. The width is
+        ``num_heads`` times its dimension.
+    mlp_ratio
+        Width of the feed-forward layer relative to the network's.
+    dropout
+        After attention and feed-forward layers.
+    """
+
+    projects = False
+
+    def __init__(
+        self,
+        num_blocks: int = 10,
+        num_heads: int = 8,
+        head_reps: str = "8x0n+2x1n",
+        mlp_ratio: int = 4,
+        dropout: float = 0.0,
+        *,
+        in_scalars: int,
+        in_vectors: int = 0,
+        out_vectors: int = 0,
+    ) -> None:
+        super().__init__()
+        reps = Reps.parse(head_reps)
+        self.width = num_heads * reps.dim
+        self.in_layer = nn.Linear(in_scalars + 4 * in_vectors, self.width)
+        self.blocks = nn.ModuleList(
+            _Block(self.width, num_heads, reps, mlp_ratio, dropout) for _ in range(num_blocks)
+        )
+        self.out_vectors = out_vectors
+        if out_vectors:
+            self.vector_layer = nn.Linear(self.width, 4 * out_vectors)
+        self._exchanges = not reps.is_invariant
+
+    @property
+    def exchanges_vectors(self) -> bool:
+        return self._exchanges
+
+    def forward(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
+        """Scalars (*lead, width); vectors (*lead, out_vectors, 4) in local frames."""
+        x = self.in_layer(torch.cat([features.scalars, features.vectors.flatten(-2)], dim=-1))
+        for block in self.blocks:
+            x = block(x, frames, layout)
+        if not self.out_vectors:
+            return Features.of_scalars(x)
+        return Features(x, self.vector_layer(x).unflatten(-1, (self.out_vectors, 4)))
+
+
+class _Block(nn.Module):
+    def __init__(self, width: int, num_heads: int, reps: Reps, mlp_ratio: int, dropout: float) -> None:
+        super().__init__()
+        self.attention = FrameAttention(width, num_heads, reps)
+        self.mlp = nn.Sequential(nn.Linear(width, mlp_ratio * width), nn.GELU(), nn.Linear(mlp_ratio * width, width))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, frames: Frames, layout: Layout) -> Tensor:
+        width = x.shape[-1:]
+        x = x + self.dropout(self.attention(F.layer_norm(x, width), frames, layout))
+        return x + self.dropout(self.mlp(F.layer_norm(x, width)))  # type: ignore[no-any-return]
+
+
+class FrameAttention(nn.Module):
+    """Multi-head self-attention between local frames.
+
+    Channels are ordered [scalars of all heads | vectors of all heads], for each of q, k, v, so that all
+    vectors of a particle are one matrix product with its frame.
+
+    Parameters
+    ----------
+    width
+        Channels in and out: ``num_heads · reps.dim``.
+    num_heads
+        Number of heads.
+    reps
+        Representation of each head: scalars and vectors.
+    """
+
+    def __init__(self, width: int, num_heads: int, reps: Reps) -> None:
+        super().__init__()
+        if any(term.order > 1 or term.parity != "n" for term in reps):
+            raise ValueError(f"head_reps may hold scalars (0n) and vectors (1n), not {str(reps)!r}")
+        self.num_heads = num_heads
+        self.head_scalars = sum(term.multiplicity for term in reps if term.order == 0)
+        self.head_vectors = sum(term.multiplicity for term in reps if term.order == 1)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, frames: Frames, layout: Layout) -> Tensor:
+        """Shape (*lead, width) -> (*lead, width)."""
+        heads, local = self.num_heads, not (frames.is_identity or frames.is_global) and self.head_vectors > 0
+        qkv = self.qkv(x)
+        scalars, vectors = qkv.split([3 * heads * self.head_scalars, 12 * heads * self.head_vectors], dim=-1)
+        scalars = scalars.unflatten(-1, (3, heads, self.head_scalars))
+        vectors = vectors.unflatten(-1, (3, heads * self.head_vectors, 4))
+        if local:
+            vectors = frames.return_vectors(vectors.flatten(-3, -2)).unflatten(-2, (3, -1))
+            # Lowering the index of the queries makes the inner product of the heads Minkowski's.
+            signs = vectors.new_ones(3, 1, 4)
+            signs[0, :, 1:] = -1.0
+            vectors = vectors * signs
+        joined = torch.cat([scalars, vectors.unflatten(-2, (heads, self.head_vectors)).flatten(-2)], dim=-1)
+        q, k, v = joined.unbind(-3)
+        out = layout.attend(q, k, v)
+        scalars, vectors = out.split([self.head_scalars, 4 * self.head_vectors], dim=-1)
+        if local:
+            vectors = frames.take_vectors(vectors.unflatten(-1, (self.head_vectors, 4)).flatten(-3, -2))
+        return self.out(torch.cat([scalars.flatten(-2), vectors.flatten(-2)], dim=-1))  # type: ignore[no-any-return]
