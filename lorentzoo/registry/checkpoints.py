@@ -1,0 +1,184 @@
+"""How is a model kept on disk, so that it survives anything that happens while saving?
+
+A checkpoint is a directory with ``spec.json`` and ``weights.safetensors``. The specification states the
+checksum of its weights. New weights are written beside the old ones first; replacing ``spec.json`` is
+the one atomic step that makes them count. Nothing is pickled, so loading runs no code of the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as read_tensors
+from safetensors.torch import save as write_tensors
+from torch import Tensor
+
+from lorentzoo.core.errors import CheckpointError, SpecError
+from lorentzoo.core.model import Model
+from lorentzoo.registry.composition import build
+from lorentzoo.registry.specs import Spec
+
+__all__ = ["load", "load_state", "save", "write_atomically"]
+
+_SPEC: Final = "spec.json"
+_WEIGHTS: Final = "weights.safetensors"
+_NEW: Final = "weights.safetensors.new"
+
+
+def save(model: Model, directory: str | Path) -> Path:
+    """Save a model as ``spec.json`` and ``weights.safetensors``.
+
+    Parameters
+    ----------
+    model
+        A model with a specification, as `compose` and `create_model` make it.
+    directory
+        Made if needed. A checkpoint that is there is replaced as a whole, or, should anything fail, left as it was.
+
+    Returns
+    -------
+    The directory.
+
+    Raises
+    ------
+    CheckpointError
+        If the model has no specification, or the disk does not take the files.
+    """
+    if not isinstance(model.spec, Spec):
+        raise CheckpointError("this model has no specification; make it by lorentzoo.compose or create_model to save it")
+    directory = Path(directory)
+    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    payload = write_tensors(state)
+    data = model.spec.to_data()
+    data["weights"] = {
+        "sha256": hashlib.sha256(payload).hexdigest(),
+        "bytes": len(payload),
+        "dtype": str(model.dtype).removeprefix("torch."),
+    }
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        write_atomically(directory / _NEW, payload)
+        write_atomically(directory / _SPEC, (json.dumps(data, indent=2) + "\n").encode())
+        os.replace(directory / _NEW, directory / _WEIGHTS)
+    except OSError as error:
+        raise CheckpointError(
+            f"could not save to {directory}: {error.strerror or error}. What was saved there before is untouched."
+        ) from error
+    return directory
+
+
+def load(directory: str | Path, *, device: torch.device | str = "cpu") -> Model:
+    """Load what `save` wrote, in evaluation mode.
+
+    Raises
+    ------
+    CheckpointError
+        If files are missing, truncated or damaged, or the weights are not those of the specification.
+    SpecError
+        If the specification cannot be read or is of a newer version.
+    """
+    directory = Path(directory)
+    spec, weights = _read_spec(directory)
+    state = read_tensors(_read_weights(directory, weights))
+    model = build(spec)
+    dtype = getattr(torch, str(weights.get("dtype", "float32")), torch.float32)
+    model.to(dtype)
+    load_state(model, state, source=str(directory))
+    return model.to(device).eval()
+
+
+def load_state(model: torch.nn.Module, state: dict[str, Tensor], *, source: str) -> None:
+    """Copy a state dict strictly.
+
+    Raises
+    ------
+    CheckpointError
+        Naming every missing, unexpected and misshapen entry.
+    """
+    own = model.state_dict()
+    missing = sorted(set(own) - set(state))
+    unexpected = sorted(set(state) - set(own))
+    misshapen = [
+        f"{name}: {tuple(state[name].shape)} instead of {tuple(own[name].shape)}"
+        for name in own
+        if name in state and state[name].shape != own[name].shape
+    ]
+    if missing or unexpected or misshapen:
+        raise CheckpointError(
+            f"the weights in {source} are not those of this model: "
+            f"missing {missing or 'none'}, unexpected {unexpected or 'none'}, wrong shape {misshapen or 'none'}"
+        )
+    model.load_state_dict(state)
+
+
+def write_atomically(path: Path, payload: bytes) -> None:
+    """Write a file so that it is either the old or the new one, whatever happens.
+
+    Raises
+    ------
+    OSError
+        If the disk does not take it; the old file stays, and no temporary one is left.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(payload)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def _read_spec(directory: Path) -> tuple[Spec, dict[str, Any]]:
+    path = directory / _SPEC
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{directory} is no saved model: it has no {_SPEC}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from None
+    if not isinstance(data, dict):
+        raise SpecError(f"{path} holds no specification")
+    weights = data.pop("weights", {})
+    return Spec.from_data(data), weights if isinstance(weights, dict) else {}
+
+
+def _read_weights(directory: Path, stated: dict[str, Any]) -> bytes:
+    found = False
+    size = 0
+    for path in _candidates(directory):
+        found = True
+        payload = path.read_bytes()
+        size = len(payload)
+        if hashlib.sha256(payload).hexdigest() == stated.get("sha256"):
+            try:
+                read_tensors(payload)
+            except SafetensorError as error:
+                raise CheckpointError(f"{path} is no safetensors file: {error}") from None
+            return payload
+    path = directory / _WEIGHTS
+    if not found:
+        raise CheckpointError(f"{directory} is no saved model: it has no {_WEIGHTS}")
+    if "sha256" not in stated:
+        raise CheckpointError(f"{directory / _SPEC} does not state the checksum of its weights")
+    if size < stated.get("bytes", 0):
+        raise CheckpointError(f"{path} is truncated: {size} of {stated['bytes']} bytes. Restore it from a copy.")
+    raise CheckpointError(f"{path} is damaged: its checksum is not the one in {_SPEC}. Restore it from a copy.")
+
+
+def _candidates(directory: Path) -> Iterator[Path]:
+    # A save that was killed after its commit leaves the committed weights under the new name.
+    for name in (_WEIGHTS, _NEW):
+        if (directory / name).is_file():
+            yield directory / name
