@@ -15,5 +15,12 @@ def lorentzoo_components() -> list[Component]:
             target="lorentzoo.data.dataset:toptag",
             summary="Hadronic top jets against QCD jets, Pythia 8 at particle level; 10,000 jets shipped",
             reference="arXiv:1902.09914",
-        )
+        ),
+        Component(
+            "dataset",
+            "jets10",
+            target="lorentzoo.data.dataset:jets10",
+            summary="Ten classes of jets (QCD, H, Z, W, top), Pythia 8 at particle level; 2,000 jets shipped",
+            reference="classes after arXiv:2202.03772",
+        ),
     ]

@@ -21,7 +21,7 @@ from lorentzoo.data.ragged import hardest
 from lorentzoo.data.sample import SPLITS, Sample
 from lorentzoo.data.shipped import sample_path
 
-__all__ = ["JetDataset", "Split", "toptag"]
+__all__ = ["JetDataset", "Split", "jets10", "toptag"]
 
 Split = Literal["train", "validation", "test"]
 
@@ -209,7 +209,38 @@ def toptag(
     path
         A sample made by ``lorentzoo data make toptag``; the shipped one by default.
     """
-    dataset = JetDataset.from_sample(Sample.load(sample_path(path or "toptag")), max_constituents)
+    return _open("toptag", split, num_jets, max_constituents, path)
+
+
+def jets10(
+    split: Split | None = None,
+    num_jets: int | None = None,
+    max_constituents: int | None = None,
+    path: str | os.PathLike[str] | None = None,
+) -> JetDataset:
+    """Ten classes of jets (QCD; H, Z, W and top decays), with charge, particle kind and impact parameters.
+
+    Particle level, leading order, without a detector: these are classes after arXiv:2202.03772, not the data
+    set of that paper, and results are not comparable.
+
+    Parameters
+    ----------
+    split, num_jets, max_constituents
+        As for `toptag`.
+    path
+        A sample made by ``lorentzoo data make jets10``; the shipped one by default, which is small.
+    """
+    return _open("jets10", split, num_jets, max_constituents, path)
+
+
+def _open(
+    name: str,
+    split: Split | None,
+    num_jets: int | None,
+    max_constituents: int | None,
+    path: str | os.PathLike[str] | None,
+) -> JetDataset:
+    dataset = JetDataset.from_sample(Sample.load(sample_path(path or name)), max_constituents)
     if split is not None:
         dataset = dataset.split(split)
     if num_jets is None:
@@ -218,7 +249,7 @@ def toptag(
         where = f"the {split} split of " if split else ""
         raise ValueError(
             f"num_jets must be 1 to {len(dataset)}, what {where}this sample holds, not {num_jets}; "
-            "`lorentzoo data make toptag` generates more"
+            f"`lorentzoo data make {name}` generates more"
         )
     return dataset.subset(torch.arange(num_jets))
 

@@ -7,14 +7,24 @@ import sys
 
 import pytest
 
+import lorentzoo as lz
 from lorentzoo import data
-from lorentzoo.data.dataset import toptag
+from lorentzoo.data.dataset import jets10, toptag
+from lorentzoo.data.shipped import shipped_samples
 
 
-def test_components_load() -> None:
-    components = data.lorentzoo_components()
-    assert [(component.kind, component.name) for component in components] == [("dataset", "toptag")]
-    assert components[0].load() is toptag
+@pytest.mark.parametrize(("name", "target"), [("toptag", toptag), ("jets10", jets10)])
+def test_data_sets_have_names(name: str, target: object) -> None:
+    components = {component.name: component for component in data.lorentzoo_components()}
+    assert components[name].kind == "dataset"
+    assert components[name].load() is target
+    assert name in shipped_samples()
+
+
+def test_loading_by_name() -> None:
+    dataset = lz.load_dataset("toptag", split="test", num_jets=100, max_constituents=32)
+    assert len(dataset) == 100
+    assert dataset.class_names == ("qcd", "top")
 
 
 @pytest.mark.parametrize(

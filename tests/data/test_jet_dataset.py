@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lorentzoo.core.cloud import Batch
-from lorentzoo.data.dataset import JetDataset, toptag
+from lorentzoo.data.dataset import JetDataset, jets10, toptag
 from lorentzoo.data.sample import SPLITS, Sample
 
 
@@ -110,8 +110,15 @@ def test_toptag_selects(shipped: Sample) -> None:
         toptag("test", num_jets=1_000_000)
 
 
+def test_jets10_has_named_scalars() -> None:
+    batch = jets10("train", num_jets=20, max_constituents=30).batch(range(20))
+    assert batch.cloud.scalar_names[:2] == ("charge", "is_charged_hadron")
+    assert batch.cloud.scalars.shape[1] == 8
+    assert int(batch.target.max()) <= 9
+
+
 def test_toptag_reads_a_path(tmp_path: Path, sample: Sample) -> None:
     sample.save(tmp_path / "own.npz")
     assert len(toptag(path=tmp_path / "own.npz")) == len(sample)
-    with pytest.raises(FileNotFoundError, match=r"nowhere\.npz .* \(toptag\)"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.npz .* \(.*toptag\)"):
         toptag(path=tmp_path / "nowhere.npz")

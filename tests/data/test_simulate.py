@@ -12,6 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from lorentzoo.core.errors import MissingExtraError
 from lorentzoo.data.make import jet_observables, make_sample
@@ -19,6 +22,7 @@ from lorentzoo.data.ragged import event_index
 from lorentzoo.data.sample import Sample
 from lorentzoo.data.simulate import chunks, engine, make_recipe
 from lorentzoo.data.simulate.chunks import Chunk, Plan
+from lorentzoo.data.simulate.jets10 import Jets10, impact_parameters
 from lorentzoo.data.simulate.particles import mass_codes
 from lorentzoo.data.simulate.toptag import TopTag, contains_top
 
@@ -160,6 +164,32 @@ def test_top_matching_equals_a_plain_loop(top_events: engine.Events) -> None:
             distances = engine.angular_distance(top_events.momenta[partons], jets.momenta[jet])
             expected |= len(partons) == 4 and bool((distances < 0.8).all())
         assert matched[jet] == expected
+
+
+@given(
+    arrays(np.float64, (6, 3), elements=st.floats(-5, 5)),
+    arrays(np.float64, (6, 3), elements=st.floats(0.1, 50)),
+)
+def test_impact_parameters_are_those_of_the_closest_approach(vertices: np.ndarray, p: np.ndarray) -> None:
+    d0, dz = impact_parameters(np.concatenate([np.zeros((6, 1)), p], axis=1), vertices)
+    along = -(vertices[:, :2] * p[:, :2]).sum(1) / np.square(p[:, :2]).sum(1)  # closest to the beam axis
+    closest = vertices + along[:, None] * p
+    np.testing.assert_allclose(np.abs(d0), np.hypot(*closest.T[:2]), atol=1e-4)
+    np.testing.assert_allclose(dz, closest[:, 2], atol=1e-4)
+    assert not impact_parameters(np.ones((3, 4)), np.zeros((3, 3)))[0].any()
+
+
+def test_ten_class_jets_hold_their_decay(engines: None) -> None:
+    recipe = Jets10()
+    events = engine.Generator(recipe.pythia_settings("h_qql"), seed=1).generate(150)
+    jets = recipe.select(events, "h_qql")
+    assert len(jets) > 3
+    kinds, mothers = np.abs(events.pdg_id), np.abs(events.pdg_id[events.mother])
+    for jet, event in enumerate(jets.event):
+        decay = (events.event == event) & (mothers == 24) & (kinds != 24)
+        partons = np.flatnonzero(decay & np.isin(kinds, (1, 2, 3, 4, 5, 11, 13)))
+        assert sorted(kinds[partons] > 5) == [False, False, True]
+        assert (engine.angular_distance(events.momenta[partons], jets.momenta[jet]) < 0.8).all()
 
 
 def test_plan_divides_jets_and_seeds() -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "Jets",
     "angular_distance",
     "cluster",
+    "count_inside",
     "load_engine",
     "versions",
 ]
@@ -70,6 +71,8 @@ class Events:
         (E, px, py, pz) in GeV.
     mass : ndarray, shape (Q,)
         Generated mass in GeV.
+    vertices : ndarray, shape (Q, 3)
+        Production vertex (x, y, z) in mm, from the collision.
     weights : ndarray, shape (E,)
         Event weights.
     """
@@ -80,6 +83,7 @@ class Events:
     mother: NDArray[np.int64]
     momenta: NDArray[np.float64]
     mass: NDArray[np.float64]
+    vertices: NDArray[np.float64]
     weights: NDArray[np.float64]
 
     def __len__(self) -> int:
@@ -174,6 +178,8 @@ class Generator:
         def column(array: Any) -> NDArray[Any]:
             return np.asarray(ak.to_numpy(array))
 
+        # Pythia keeps the vertex in the same four-vector type, so that px, py, pz stand for x, y, z.
+        vertices = [column(ak.fill_none(particles.vProd[axis], 0.0)) for axis in ("px", "py", "pz")]
         momenta = [column(particles.p[axis]) for axis in ("e", "px", "py", "pz")]
         start = np.repeat(ptr[:-1], np.diff(ptr))
         return Events(
@@ -183,6 +189,7 @@ class Generator:
             mother=start + column(particles.mother1),
             momenta=np.stack(momenta, axis=1),
             mass=column(particles.m),
+            vertices=np.stack(vertices, axis=1),
             weights=column(ak.firsts(batch.info.weights)).astype(np.float64),
         )
 
@@ -220,6 +227,23 @@ def cluster(events: Events, radius: float, min_pt: float) -> Jets:
     within_event = ak.to_numpy(ak.flatten(members, axis=None))
     constituents = events.visible[np.repeat(first_visible[event], sizes) + within_event]
     return Jets(momenta, event, constituents, ptr)
+
+
+def count_inside(
+    events: Events, jets: Jets, partons: NDArray[np.integer], radius: float
+) -> NDArray[np.int64]:
+    """How many of the `partons` of its event lie within `radius` of each jet's axis? Shape (J,).
+
+    Parameters
+    ----------
+    partons : ndarray, shape (K,)
+        Positions in the flat arrays of `events`, in any order.
+    """
+    partons = np.sort(partons)
+    pairs, ptr = gather(np.searchsorted(partons, events.ptr), jets.event)
+    jet = event_index(ptr)
+    inside = angular_distance(events.momenta[partons[pairs]], jets.momenta[jet]) < radius
+    return np.bincount(jet[inside], minlength=len(jets))
 
 
 def angular_distance(momenta: NDArray[np.float64], axes: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lorentzoo.data.simulate.engine import Events, Jets
+from lorentzoo.data.simulate.jets10 import Jets10
 from lorentzoo.data.simulate.toptag import TopTag
 
 __all__ = ["RECIPES", "Recipe", "make_recipe"]
@@ -45,7 +46,7 @@ class Recipe(Protocol):
         """Further numbers per constituent, shape (K, S); S may be 0."""
 
 
-RECIPES: dict[str, type[Recipe]] = {"toptag": TopTag}
+RECIPES: dict[str, type[Recipe]] = {"toptag": TopTag, "jets10": Jets10}
 """The recipes by name. A new sample is one module and one entry here."""
 
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lorentzoo.data.simulate.engine import Events, Jets, angular_distance, cluster
+from lorentzoo.data.simulate.engine import Events, Jets, cluster, count_inside
 
 __all__ = ["TopTag"]
 
@@ -89,21 +89,17 @@ class TopTag:
 
 
 def contains_top(events: Events, jets: Jets, radius: float) -> NDArray[np.bool_]:
-    """Does the jet contain a top, its b and both quarks of its W? Shape (J,), at most one jet per event.
+    """Does the jet contain a top, its b and both quarks of its W? Shape (J,).
 
     Quarks are those of the decay, before they radiate; the top is the last one before its decay.
     """
-    axes = np.full((len(events), 4), np.nan)
-    axes[jets.event] = jets.momenta
     is_quark = (np.abs(events.pdg_id) <= 5) & (events.pdg_id != 0)
     mother_id = events.pdg_id[events.mother]
-    found = np.zeros(len(events), dtype=bool)
+    found = np.zeros(len(jets), dtype=bool)
     for sign in (1, -1):
         bottoms = np.flatnonzero(is_quark & (mother_id == sign * _TOP))
         quarks = np.flatnonzero(is_quark & (mother_id == sign * _W))
         partons = np.concatenate([bottoms, events.mother[bottoms], quarks])
-        event = events.event[partons]
-        inside = angular_distance(events.momenta[partons], axes[event]) < radius  # NaN, no jet, is not inside
-        # Every hadronic top has one top, one b and two quarks in this list: four inside is all of them.
-        found |= np.bincount(event, inside, len(events)) == 4
-    return found[jets.event]
+        # Every event has one such top with one b and two quarks: four inside is all of them.
+        found |= count_inside(events, jets, partons, radius) == 4
+    return found
