@@ -149,19 +149,19 @@ class Catalogue:
 
     def _unknown(self, kind: str, name: str) -> str:
         bare = name.rpartition("/")[2]
-        lines = [f"there is no {kind} {name!r}"]
+        lines = []
         close = difflib.get_close_matches(bare, self.names(kind), n=3, cutoff=0.5)
         elsewhere = [k for k in KINDS if k != kind and bare in self._components[k]]
         if close:
-            lines.append("did you mean " + " or ".join(repr(match) for match in close) + "?")
+            lines.append("Did you mean " + " or ".join(repr(match) for match in close) + "?")
         if elsewhere:
-            lines.append(f"(there is a {' and a '.join(elsewhere)} of that name)")
+            lines.append(f"There is a {' and a '.join(elsewhere)} of that name.")
         lines.append(f"`lorentzoo list {kind}` shows all {len(self.names(kind))}.")
         failed = [record for record in self.plugins if record.error]
         if failed:
             causes = "; ".join(f"{record.name}: {record.error}" for record in failed)
             lines.append(f"Plugins that failed to load, whose name it may be: {causes}")
-        return " ".join(lines)
+        return f"there is no {kind} {name!r}. " + " ".join(lines)
 
 
 _current: Catalogue | None = None

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from lorentzoo.core.cloud import ParticleCloud
+from lorentzoo.core.cloud import Batch, ParticleCloud
 from lorentzoo.core.errors import SymmetryError
-from lorentzoo.core.minkowski import GENERATOR_NAMES, generators
+from lorentzoo.core.minkowski import GENERATOR_NAMES, exp, generators
 from lorentzoo.core.model import Model
 from lorentzoo.core.symmetry import DISCRETE, Symmetry
 
@@ -77,7 +77,7 @@ class Verification:
     exact
         Whether every part declares its statement of symmetry exact.
     sensitivity
-        Size of the derivatives along generic linear maps, to which the others are relative.
+        Size of the derivatives when every particle moves on its own, to which the others are relative.
     """
 
     predicted: Symmetry
@@ -247,13 +247,22 @@ def measure(model: Model, cloud: ParticleCloud) -> tuple[Array, float]:
     along
         Shape (outputs, 6): the derivative of every output of every event along each generator.
     sensitivity
-        Norm of the derivative along generic linear maps of the same size, which no network ignores; zero for a
-        model that does not read the momenta.
+        Norm of the derivative when every particle is transformed by a generator of its own, which no network
+        ignores; zero for a model that does not read the momenta.
     """
-    directions = [*generators().unbind(0), *_generic_maps().unbind(0)]
-    columns = [_derivative(model, cloud, direction.to(cloud.device)) for direction in directions]
-    matrix = np.stack(columns, axis=1)
-    return matrix[:, :6], float(np.linalg.norm(matrix[:, 6:]) / math.sqrt(matrix.shape[1] - 6))
+    momenta, vectors = cloud.momenta, cloud.vectors
+    columns = []
+    for generator in generators(device=cloud.device):
+        columns.append(_derivative(model, cloud, momenta @ generator.T, vectors @ generator.T))
+    scattered = []
+    rng = torch.Generator().manual_seed(0)
+    for _ in range(4):
+        coefficients = torch.randn(*momenta.shape[:-1], 6, generator=rng, dtype=torch.float64).to(cloud.device)
+        own = torch.einsum("...a,aij->...ij", coefficients, generators(device=cloud.device))
+        moved = (own @ momenta.unsqueeze(-1)).squeeze(-1)
+        scattered.append(_derivative(model, cloud, moved, vectors @ own.transpose(-1, -2)))
+    along = np.stack(columns, axis=1)
+    return along, float(np.linalg.norm(np.stack(scattered)) / math.sqrt(len(scattered)))
 
 
 def redraw_weights(model: nn.Module, seed: int = 0) -> None:
@@ -273,27 +282,19 @@ def redraw_weights(model: nn.Module, seed: int = 0) -> None:
                 parameter.copy_(0.2 * noise)
 
 
-def _derivative(model: Model, cloud: ParticleCloud, direction: Tensor) -> Array:
-    """d/dt of the outputs under p -> p + t X p, by forward-mode differentiation. Shape (outputs,)."""
+def _derivative(model: Model, cloud: ParticleCloud, momenta_change: Tensor, vectors_change: Tensor) -> Array:
+    """d/dt of the outputs under p -> p + t δp, by forward-mode differentiation. Shape (outputs,)."""
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), forward_ad.dual_level():
-        momenta = forward_ad.make_dual(cloud.momenta, cloud.momenta @ direction.T)
+        momenta = forward_ad.make_dual(cloud.momenta, momenta_change)
         vectors = cloud.vectors
         if vectors.shape[-2]:
-            vectors = forward_ad.make_dual(vectors, vectors @ direction.T)
+            vectors = forward_ad.make_dual(vectors, vectors_change)
         output = model(replace(cloud, momenta=momenta, vectors=vectors))
         value, tangent = forward_ad.unpack_dual(output)
     if tangent is None:
         return np.zeros(value.numel())
     change: Array = tangent.reshape(-1).cpu().numpy()
     return change
-
-
-def _generic_maps() -> Tensor:
-    """Symmetric traceless-free directions of gl(4) outside so(1,3), shape (4, 4, 4): scalings of each component."""
-    maps = torch.zeros(4, 4, 4, dtype=torch.float64)
-    for component in range(4):
-        maps[component, component, component] = 1.0
-    return maps
 
 
 def _singular(matrix: Array) -> tuple[Array, Array]:
@@ -346,8 +347,6 @@ def _boost_curve(
 
 
 def _finite(direction: Array, size: float) -> Tensor:
-    from lorentzoo.core.minkowski import exp
-
     return exp(torch.from_numpy(size * direction))
 
 
@@ -358,8 +357,6 @@ def _scale(output: Tensor) -> Tensor:
 
 def _fit_if_needed(model: Model, cloud: ParticleCloud) -> None:
     """Fit statistics to the events at hand where a fresh model has not seen any data."""
-    from lorentzoo.core.cloud import Batch
-
     if any(name.endswith("fitted") and not bool(flag) for name, flag in model.named_buffers()):
         b = cloud.num_events
         rng = torch.Generator().manual_seed(0)

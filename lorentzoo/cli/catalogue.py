@@ -1,0 +1,102 @@
+"""``lorentzoo list``, ``describe`` and ``plugins``."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+import typer
+
+from lorentzoo.cli.output import print_json, print_table
+
+__all__ = ["describe_command", "list_command", "plugins_command"]
+
+
+def list_command(
+    kind: Optional[str] = typer.Argument(None, help="Kind to list: backbone, model, frames, ...; all by default."),
+    pattern: Optional[str] = typer.Option(None, "--pattern", "-p", help="Glob pattern, e.g. 'lloca-*'."),
+    symmetry: Optional[str] = typer.Option(None, help="Only models with this symmetry, e.g. 'SO(2)_beam'."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """List what is there, by kind and name.
+
+    Example: lorentzoo list model --pattern 'lgatr*'
+    """
+    import fnmatch
+
+    from lorentzoo.registry.catalogue import catalogue, list_models
+
+    if symmetry is not None:
+        names = set(list_models(pattern, symmetry=symmetry))
+        found = [c for c in catalogue().components("model") if c.name in names or c.full_name in names]
+    else:
+        if kind is not None:
+            catalogue().names(kind)
+        found = [
+            c for c in catalogue().components(kind) if pattern is None or fnmatch.fnmatchcase(c.name, pattern)
+        ]
+    if as_json:
+        keys = ("kind", "name", "plugin", "summary", "reference")
+        print_json([{key: getattr(c, key) for key in keys} for c in found])
+        return
+    print_table(("kind", "name", "plugin", "summary"), [(c.kind, c.name, c.plugin, c.summary) for c in found])
+    failed = [record for record in catalogue().plugins if record.error]
+    if failed:
+        typer.echo(f"{len(failed)} plugin(s) failed to load: see `lorentzoo plugins`", err=True)
+
+
+def describe_command(
+    name: str = typer.Argument(..., help="Name of a component, e.g. transformer."),
+    kind: Optional[str] = typer.Option(None, "--kind", "-k", help="Its kind, where several kinds have the name."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Describe a component: parameters with types and defaults, symmetry, reference.
+
+    Example: lorentzoo describe transformer --kind backbone
+    """
+    from lorentzoo.registry.catalogue import catalogue
+    from lorentzoo.registry.components import KINDS
+    from lorentzoo.registry.descriptions import describe
+
+    bare = name.rpartition("/")[2]
+    if kind is not None:
+        kinds = [kind]
+    else:
+        kinds = [k for k in KINDS if any(c.name == bare for c in catalogue().components(k))] or ["model"]
+    descriptions = [describe(k, name) for k in kinds]  # type: ignore[arg-type]
+    if as_json:
+        print_json([description.to_data() for description in descriptions])
+    else:
+        typer.echo("\n\n".join(str(description) for description in descriptions))
+
+
+def plugins_command(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
+    """List plugins: what each offers, and why one failed to load. Exit code 1 if any failed.
+
+    Example: lorentzoo plugins
+    """
+    from lorentzoo.registry.catalogue import list_plugins
+
+    records = list_plugins()
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": r.name,
+                    "distribution": r.distribution,
+                    "version": r.version,
+                    "components": [f"{c.kind}/{c.name}" for c in r.components],
+                    "error": r.error,
+                    "milliseconds": r.milliseconds,
+                    "warnings": list(r.warnings),
+                }
+                for r in records
+            ]
+        )
+    else:
+        rows = []
+        for r in records:
+            state = f"FAILED: {r.error}" if r.error else "; ".join(r.warnings) or "ok"
+            rows.append((r.name, f"{r.distribution} {r.version}", str(len(r.components)), f"{r.milliseconds:.1f}", state))
+        print_table(("plugin", "package", "components", "ms", "state"), rows)
+    if any(r.error for r in records):
+        raise typer.Exit(1)

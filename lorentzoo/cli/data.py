@@ -1,0 +1,70 @@
+"""``lorentzoo data list``, ``make`` and ``info``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Optional
+
+import typer
+
+from lorentzoo.cli.output import print_json, print_table
+
+__all__ = ["data_app"]
+
+data_app = typer.Typer(help="Data sets: list, generate, inspect.", no_args_is_help=True)
+
+
+@data_app.command("list")
+def list_(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
+    """List the data sets that can be named.
+
+    Example: lorentzoo data list
+    """
+    from lorentzoo.registry.catalogue import catalogue
+
+    found = catalogue().components("dataset")
+    if as_json:
+        print_json([{"name": c.name, "summary": c.summary, "reference": c.reference} for c in found])
+    else:
+        print_table(("name", "summary", "reference"), [(c.name, c.summary, c.reference) for c in found])
+
+
+@data_app.command("make")
+def make(
+    name: str = typer.Argument(..., help="Sample to generate, e.g. toptag."),
+    jets: int = typer.Option(10_000, "--jets", "-n", min=1, help="Number of jets."),
+    seed: int = typer.Option(1, "--seed", "-s", help="Seed; the sample does not depend on the number of workers."),
+    out: Optional[Path] = typer.Option(None, "--out", "-o", help="File to write; NAME-JETS-SEED.npz by default."),
+    workers: Optional[int] = typer.Option(None, "--workers", "-w", min=1, help="Processes; one a core by default."),
+) -> None:
+    """Generate a sample with Pythia 8 and FastJet (extra `simulate`); resumes an interrupted one.
+
+    Example: lorentzoo data make toptag --jets 100000 --seed 7 --out toptag.npz
+    """
+    import os
+
+    from lorentzoo.data.make import make_sample
+
+    path = out or Path(f"{name}-{jets}-{seed}.npz")
+    make_sample(name, jets=jets, seed=seed, out=path, workers=workers or os.cpu_count() or 1)
+    typer.echo(str(path))
+
+
+@data_app.command("info")
+def info(
+    source: str = typer.Argument(..., help="Name of a data set, or a sample's file."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Say what a sample holds and how it was made.
+
+    Example: lorentzoo data info toptag
+    """
+    from lorentzoo.data.make import describe_sample
+
+    description = describe_sample(source)
+    if as_json:
+        print_json(description)
+        return
+    import yaml
+
+    typer.echo(yaml.safe_dump(description, sort_keys=False, allow_unicode=True, width=100).rstrip())

@@ -1,0 +1,61 @@
+"""The command line: one thin command a verb, imported lazily."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import typer
+
+from lorentzoo.cli.catalogue import describe_command, list_command, plugins_command
+from lorentzoo.cli.data import data_app
+from lorentzoo.cli.models import evaluate_command, train_command, verify_command
+from lorentzoo.cli.output import error_console
+from lorentzoo.cli.studies import study_app
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="lorentzoo",
+    help="A zoo of Lorentz-symmetric networks: list them, compose them, verify their symmetry, study them.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("list")(list_command)
+app.command("describe")(describe_command)
+app.command("plugins")(plugins_command)
+app.command("verify")(verify_command)
+app.command("train")(train_command)
+app.command("evaluate")(evaluate_command)
+app.add_typer(study_app, name="study")
+app.add_typer(data_app, name="data")
+
+
+@app.callback()
+def _options(
+    debug: bool = typer.Option(False, "--debug", help="Show the whole trace of an error."),
+) -> None:
+    """A zoo of Lorentz-symmetric networks: list them, compose them, verify their symmetry, study them."""
+
+
+def main() -> None:
+    """Run the command line; errors are one line on standard error, with exit code 1 (2 for wrong usage)."""
+    debug = "--debug" in sys.argv
+    try:
+        code = app(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        error_console().print("interrupted")
+        sys.exit(130)
+    except Exception as error:
+        if debug:
+            raise
+        error_console().print(f"error: {error or type(error).__name__}", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,123 @@
+"""``lorentzoo verify``, ``train`` and ``evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Optional
+
+import typer
+
+from lorentzoo.cli.output import print_json
+
+__all__ = ["evaluate_command", "train_command", "verify_command"]
+
+
+def verify_command(
+    model: str = typer.Argument(..., help="Model name ('transformer:num_blocks=2'), a YAML or JSON specification, or a saved run."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+    plot: Optional[Path] = typer.Option(None, help="Write the error-against-boost figure here (PNG, PDF, SVG)."),
+    keep_weights: bool = typer.Option(False, help="Measure with the weights as they are instead of newly drawn ones."),
+    seed: int = typer.Option(0, help="Seed of weights and transformations."),
+) -> None:
+    """Measure a model's symmetry and compare it with the computed one. Exit code 1 if they differ.
+
+    Example: lorentzoo verify transformer --plot symmetry.png
+    """
+    from lorentzoo.testing.verification import verify
+
+    result = verify(_model(model), redraw=not keep_weights, seed=seed)
+    if as_json:
+        print_json(result.to_data())
+    else:
+        typer.echo(str(result))
+    if plot is not None:
+        result.plot().figure.savefig(plot, dpi=150)  # type: ignore[union-attr]
+        typer.echo(f"wrote {plot}", err=True)
+    if not result.passed:
+        raise typer.Exit(1)
+
+
+def train_command(
+    model: str = typer.Argument(..., help="Model name, or a YAML or JSON specification."),
+    out: Path = typer.Option(Path("runs/model"), "--out", "-o", help="Directory of the run; resumed if it exists."),
+    dataset: str = typer.Option("toptag", "--dataset", "-d", help="Data set, e.g. 'toptag:num_jets=2000'."),
+    config: Optional[Path] = typer.Option(None, "--config", "-c", help="YAML file of training options."),
+    set_: list[str] = typer.Option([], "--set", "-s", help="One training option, e.g. -s epochs=5 -s learning_rate=1e-3."),
+    as_json: bool = typer.Option(False, "--json", help="Print the metrics as JSON."),
+) -> None:
+    """Train a model and evaluate it on the test split.
+
+    Example: lorentzoo train transformer:num_blocks=4 --dataset toptag -s epochs=3 --out runs/a
+    """
+    from lorentzoo.studies import train_model
+
+    options = _options(config, set_)
+    result = train_model(_spec(model), dataset=dataset, config=options, out=out)
+    _report(result, as_json)
+
+
+def evaluate_command(
+    run: Path = typer.Argument(..., help="Directory of a run, as `lorentzoo train` makes it."),
+    dataset: str = typer.Option("toptag", "--dataset", "-d", help="Data set."),
+    split: str = typer.Option("test", help="Its split."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Evaluate a trained run on a data set.
+
+    Example: lorentzoo evaluate runs/a --dataset toptag --split test
+    """
+    from lorentzoo.studies import evaluate_run
+
+    _report(evaluate_run(run, dataset=dataset, split=split), as_json)
+
+
+def _report(metrics: Any, as_json: bool) -> None:
+    data = metrics.to_data() if hasattr(metrics, "to_data") else dict(metrics)
+    if as_json:
+        print_json(data)
+        return
+    for key, value in data.items():
+        typer.echo(f"{key:<28} {value:.5g}" if isinstance(value, float) else f"{key:<28} {value}")
+
+
+def _spec(model: str) -> Any:
+    from lorentzoo.registry.composition import model_spec
+    from lorentzoo.registry.specs import Spec
+
+    path = Path(model)
+    if path.suffix in (".yaml", ".yml") and path.is_file():
+        return Spec.from_yaml(path.read_text(encoding="utf-8"))
+    if path.suffix == ".json" and path.is_file():
+        return Spec.from_json(path.read_text(encoding="utf-8"))
+    return model_spec(model)
+
+
+def _model(model: str) -> Any:
+    from lorentzoo.registry.checkpoints import load
+    from lorentzoo.registry.composition import build
+
+    if Path(model).is_dir():
+        return load(model)
+    return build(_spec(model))
+
+
+def _options(config: Path | None, pairs: list[str]) -> dict[str, Any]:
+    import yaml
+
+    options: dict[str, Any] = {}
+    if config is not None:
+        loaded = yaml.safe_load(config.read_text(encoding="utf-8"))
+        if not isinstance(loaded, dict):
+            raise ValueError(f"{config} holds no mapping of training options")
+        options |= loaded
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"--set takes key=value, not {pair!r}")
+        number = yaml.safe_load(value)
+        try:
+            # YAML reads 1e-3 as text.
+            options[key] = float(number) if isinstance(number, str) else number
+        except ValueError:
+            options[key] = number
+    return options

@@ -1,0 +1,51 @@
+"""``lorentzoo study run`` and ``study show``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Optional
+
+import typer
+
+from lorentzoo.cli.output import print_json
+
+__all__ = ["study_app"]
+
+study_app = typer.Typer(help="Ablation studies: a grid of names in, a table and a report out.", no_args_is_help=True)
+
+
+@study_app.command("run")
+def run(
+    file: Path = typer.Argument(..., help="YAML file of the study.", exists=True, dir_okay=False),
+    out: Optional[Path] = typer.Option(None, "--out", "-o", help="Directory of the study; resumed if it exists."),
+    workers: Optional[int] = typer.Option(None, "--workers", "-w", help="Runs at a time; as many as cores by default."),
+    as_json: bool = typer.Option(False, "--json", help="Print the table as JSON."),
+) -> None:
+    """Run a study; one that was interrupted goes on where it stopped.
+
+    Example: lorentzoo study run examples/studies/quickstart.yaml --out runs/quickstart
+    """
+    from lorentzoo.studies import run_study
+
+    _print(run_study(file, out=out, workers=workers), as_json)
+
+
+@study_app.command("show")
+def show(
+    directory: Path = typer.Argument(..., help="Directory of a study.", exists=True, file_okay=False),
+    as_json: bool = typer.Option(False, "--json", help="Print the table as JSON."),
+) -> None:
+    """Print a study's table and write its report anew.
+
+    Example: lorentzoo study show runs/quickstart
+    """
+    from lorentzoo.studies import show_study
+
+    _print(show_study(directory), as_json)
+
+
+def _print(result: Any, as_json: bool) -> None:
+    if as_json:
+        print_json(result.to_data())
+    else:
+        typer.echo(str(result))
