@@ -131,7 +131,7 @@ def run(plan: Plan, out: Path, workers: int = 1, progress: bool = True) -> Sampl
     _claim(folder, plan)
     chunks = plan.chunks()
     todo = [chunk for chunk in chunks if not _is_complete(_chunk_path(folder, chunk))]
-    with Progress(f"{plan.recipe.name}", total=plan.jets, enabled=progress) as bar:
+    with Progress(plan.recipe.name, total=plan.jets, enabled=progress) as bar:
         bar.advance(plan.jets - sum(chunk.jets for chunk in todo), done_before=True)
         for chunk in _work(plan, todo, folder, workers):
             bar.advance(chunk.jets)
