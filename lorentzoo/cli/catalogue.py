@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 import typer
 
 from lorentzoo.cli.output import print_json, print_table
@@ -12,9 +10,11 @@ __all__ = ["describe_command", "list_command", "plugins_command"]
 
 
 def list_command(
-    kind: Optional[str] = typer.Argument(None, help="Kind to list: backbone, model, frames, ...; all by default."),
-    pattern: Optional[str] = typer.Option(None, "--pattern", "-p", help="Glob pattern, e.g. 'lloca-*'."),
-    symmetry: Optional[str] = typer.Option(None, help="Only models with this symmetry, e.g. 'SO(2)_beam'."),
+    kind: str | None = typer.Argument(
+        None, help="Kind to list: backbone, model, frames, ...; all by default."
+    ),
+    pattern: str | None = typer.Option(None, "--pattern", "-p", help="Glob pattern, e.g. 'lloca-*'."),
+    symmetry: str | None = typer.Option(None, help="Only models with this symmetry, e.g. 'SO(2)_beam'."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """List what is there, by kind and name.
@@ -46,7 +46,9 @@ def list_command(
 
 def describe_command(
     name: str = typer.Argument(..., help="Name of a component, e.g. transformer."),
-    kind: Optional[str] = typer.Option(None, "--kind", "-k", help="Its kind, where several kinds have the name."),
+    kind: str | None = typer.Option(
+        None, "--kind", "-k", help="Its kind, where several kinds have the name."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """Describe a component: parameters with types and defaults, symmetry, reference.
@@ -96,7 +98,15 @@ def plugins_command(as_json: bool = typer.Option(False, "--json", help="Print JS
         rows = []
         for r in records:
             state = f"FAILED: {r.error}" if r.error else "; ".join(r.warnings) or "ok"
-            rows.append((r.name, f"{r.distribution} {r.version}", str(len(r.components)), f"{r.milliseconds:.1f}", state))
+            rows.append(
+                (
+                    r.name,
+                    f"{r.distribution} {r.version}",
+                    str(len(r.components)),
+                    f"{r.milliseconds:.1f}",
+                    state,
+                )
+            )
         print_table(("plugin", "package", "components", "ms", "state"), rows)
     if any(r.error for r in records):
         raise typer.Exit(1)

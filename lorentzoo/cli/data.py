@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Optional
 
 import typer
 
@@ -33,9 +32,15 @@ def list_(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> 
 def make(
     name: str = typer.Argument(..., help="Sample to generate, e.g. toptag."),
     jets: int = typer.Option(10_000, "--jets", "-n", min=1, help="Number of jets."),
-    seed: int = typer.Option(1, "--seed", "-s", help="Seed; the sample does not depend on the number of workers."),
-    out: Optional[Path] = typer.Option(None, "--out", "-o", help="File to write; NAME-JETS-SEED.npz by default."),
-    workers: Optional[int] = typer.Option(None, "--workers", "-w", min=1, help="Processes; one a core by default."),
+    seed: int = typer.Option(
+        1, "--seed", "-s", help="Seed; the sample does not depend on the number of workers."
+    ),
+    out: Path | None = typer.Option(
+        None, "--out", "-o", help="File to write; NAME-JETS-SEED.npz by default."
+    ),
+    workers: int | None = typer.Option(
+        None, "--workers", "-w", min=1, help="Processes; one a core by default."
+    ),
 ) -> None:
     """Generate a sample with Pythia 8 and FastJet (extra `simulate`); resumes an interrupted one.
 

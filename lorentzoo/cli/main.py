@@ -56,6 +56,8 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        error_console().print(f"error: {error or type(error).__name__}", markup=False, highlight=False, soft_wrap=True)
+        error_console().print(
+            f"error: {error or type(error).__name__}", markup=False, highlight=False, soft_wrap=True
+        )
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import typer
 
@@ -13,10 +13,14 @@ __all__ = ["evaluate_command", "train_command", "verify_command"]
 
 
 def verify_command(
-    model: str = typer.Argument(..., help="Model name ('transformer:num_blocks=2'), a YAML or JSON specification, or a saved run."),
+    model: str = typer.Argument(
+        ..., help="Model name ('transformer:num_blocks=2'), a YAML or JSON specification, or a saved run."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
-    plot: Optional[Path] = typer.Option(None, help="Write the error-against-boost figure here (PNG, PDF, SVG)."),
-    keep_weights: bool = typer.Option(False, help="Measure with the weights as they are instead of newly drawn ones."),
+    plot: Path | None = typer.Option(None, help="Write the error-against-boost figure here (PNG, PDF, SVG)."),
+    keep_weights: bool = typer.Option(
+        False, help="Measure with the weights as they are instead of newly drawn ones."
+    ),
     seed: int = typer.Option(0, help="Seed of weights and transformations."),
 ) -> None:
     """Measure a model's symmetry and compare it with the computed one. Exit code 1 if they differ.
@@ -39,10 +43,14 @@ def verify_command(
 
 def train_command(
     model: str = typer.Argument(..., help="Model name, or a YAML or JSON specification."),
-    out: Path = typer.Option(Path("runs/model"), "--out", "-o", help="Directory of the run; resumed if it exists."),
+    out: Path = typer.Option(
+        Path("runs/model"), "--out", "-o", help="Directory of the run; resumed if it exists."
+    ),
     dataset: str = typer.Option("toptag", "--dataset", "-d", help="Data set, e.g. 'toptag:num_jets=2000'."),
-    config: Optional[Path] = typer.Option(None, "--config", "-c", help="YAML file of training options."),
-    set_: list[str] = typer.Option([], "--set", "-s", help="One training option, e.g. -s epochs=5 -s learning_rate=1e-3."),
+    config: Path | None = typer.Option(None, "--config", "-c", help="YAML file of training options."),
+    set_: list[str] = typer.Option(
+        [], "--set", "-s", help="One training option, e.g. -s epochs=5 -s learning_rate=1e-3."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print the metrics as JSON."),
 ) -> None:
     """Train a model and evaluate it on the test split.

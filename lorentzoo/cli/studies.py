@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import typer
 
@@ -11,14 +11,20 @@ from lorentzoo.cli.output import print_json
 
 __all__ = ["study_app"]
 
-study_app = typer.Typer(help="Ablation studies: a grid of names in, a table and a report out.", no_args_is_help=True)
+study_app = typer.Typer(
+    help="Ablation studies: a grid of names in, a table and a report out.", no_args_is_help=True
+)
 
 
 @study_app.command("run")
 def run(
     file: Path = typer.Argument(..., help="YAML file of the study.", exists=True, dir_okay=False),
-    out: Optional[Path] = typer.Option(None, "--out", "-o", help="Directory of the study; resumed if it exists."),
-    workers: Optional[int] = typer.Option(None, "--workers", "-w", help="Runs at a time; as many as cores by default."),
+    out: Path | None = typer.Option(
+        None, "--out", "-o", help="Directory of the study; resumed if it exists."
+    ),
+    workers: int | None = typer.Option(
+        None, "--workers", "-w", help="Runs at a time; as many as cores by default."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print the table as JSON."),
 ) -> None:
     """Run a study; one that was interrupted goes on where it stopped.

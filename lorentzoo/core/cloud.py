@@ -117,8 +117,21 @@ class ParticleCloud:
         p = _momenta(momenta, 3, "(B, N, 4)")
         real = torch.as_tensor(mask).to(torch.bool)
         if tuple(real.shape) != tuple(p.shape[:2]):
-            raise ValueError(f"mask must have shape {tuple(p.shape[:2])} like the momenta, not {tuple(real.shape)}")
-        return cls._make(p, Padded(real), scalars, context, vectors, units, scalar_names, context_names, vector_names, validate)
+            raise ValueError(
+                f"mask must have shape {tuple(p.shape[:2])} like the momenta, not {tuple(real.shape)}"
+            )
+        return cls._make(
+            p,
+            Padded(real),
+            scalars,
+            context,
+            vectors,
+            units,
+            scalar_names,
+            context_names,
+            vector_names,
+            validate,
+        )
 
     @classmethod
     def from_packed(
@@ -140,7 +153,9 @@ class ParticleCloud:
         layout = Packed(torch.as_tensor(ptr).to(torch.int64))
         if layout.num_rows != p.shape[0]:
             raise ValueError(f"ptr ends at {layout.num_rows}, but there are {p.shape[0]} particles")
-        return cls._make(p, layout, scalars, context, vectors, units, scalar_names, context_names, vector_names, validate)
+        return cls._make(
+            p, layout, scalars, context, vectors, units, scalar_names, context_names, vector_names, validate
+        )
 
     @classmethod
     def from_list(
@@ -160,11 +175,20 @@ class ParticleCloud:
         ptr = np.concatenate([[0], np.cumsum([len(event) for event in events])]).astype(np.int64)
         rows = None if scalars is None else torch.cat([torch.as_tensor(event) for event in scalars])
         return cls.from_packed(
-            p, ptr, rows, context, units=units, scalar_names=scalar_names, context_names=context_names, validate=validate
+            p,
+            ptr,
+            rows,
+            context,
+            units=units,
+            scalar_names=scalar_names,
+            context_names=context_names,
+            validate=validate,
         )
 
     @classmethod
-    def from_awkward(cls, array: Any, scalars: Sequence[str] = (), *, units: Units = "GeV", validate: bool = True) -> ParticleCloud:
+    def from_awkward(
+        cls, array: Any, scalars: Sequence[str] = (), *, units: Units = "GeV", validate: bool = True
+    ) -> ParticleCloud:
         """A packed cloud from an awkward array of records with fields E (or energy), px, py, pz.
 
         Parameters
@@ -186,7 +210,9 @@ class ParticleCloud:
         ptr = np.concatenate([[0], np.cumsum(ak.to_numpy(ak.num(array["px"], axis=1)))]).astype(np.int64)
         momenta = np.stack([column.astype(np.float64) for column in flat[:4]], axis=-1)
         rows = np.stack([column.astype(np.float32) for column in flat[4:]], axis=-1) if scalars else None
-        return cls.from_packed(momenta, ptr, rows, units=units, scalar_names=tuple(scalars), validate=validate)
+        return cls.from_packed(
+            momenta, ptr, rows, units=units, scalar_names=tuple(scalars), validate=validate
+        )
 
     def to_awkward(self) -> Any:
         """An awkward array of records E, px, py, pz and the named scalars, one entry an event."""
@@ -208,12 +234,19 @@ class ParticleCloud:
         """
         momenta = getattr(data, "momenta", None)
         if momenta is None:
-            raise ValueError(f"the torch-geometric data has no `momenta` (P, 4); its attributes are {sorted(data.keys())}")
+            raise ValueError(
+                f"the torch-geometric data has no `momenta` (P, 4); its attributes are {sorted(data.keys())}"
+            )
         ptr = getattr(data, "ptr", None)
         if ptr is None:
             ptr = torch.tensor([0, momenta.shape[0]], dtype=torch.int64, device=momenta.device)
         return cls.from_packed(
-            momenta, ptr, getattr(data, "x", None), getattr(data, "context", None), units=units, validate=validate
+            momenta,
+            ptr,
+            getattr(data, "x", None),
+            getattr(data, "context", None),
+            units=units,
+            validate=validate,
         )
 
     def to_pyg(self) -> Any:
@@ -391,7 +424,9 @@ class ParticleCloud:
         if isinstance(self.layout, Packed):
             return self
         if self.roles is not None:
-            raise ValueError("a cloud with tokens cannot change its layout; convert it before adding spurions")
+            raise ValueError(
+                "a cloud with tokens cannot change its layout; convert it before adding spurions"
+            )
         assert isinstance(self.layout, Padded)
         mask = self.layout.mask
         return replace(
@@ -408,7 +443,9 @@ class ParticleCloud:
             return self
         packed = self.to_packed()
         if packed.roles is not None:
-            raise ValueError("a cloud with tokens cannot change its layout; convert it before adding spurions")
+            raise ValueError(
+                "a cloud with tokens cannot change its layout; convert it before adding spurions"
+            )
         assert isinstance(packed.layout, Packed)
         longest = max(packed.layout.lengths, default=0)
         n = longest if length is None else length
@@ -493,7 +530,9 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
-        return Batch(self.cloud.to(device), self.target.to(device), self.weight.to(device), self.event_id.to(device))
+        return Batch(
+            self.cloud.to(device), self.target.to(device), self.weight.to(device), self.event_id.to(device)
+        )
 
     def pin_memory(self) -> Batch:
         """The batch itself: tensors are moved as a whole, so page-locking brings nothing here."""
@@ -503,14 +542,20 @@ class Batch:
 def _momenta(values: Tensor | ArrayLike, ndim: int, shape: str) -> Tensor:
     p = torch.as_tensor(values)
     if p.ndim != ndim or p.shape[-1] != 4:
-        raise ValueError(f"momenta must have shape {shape} with components (E, px, py, pz), not {tuple(p.shape)}")
+        raise ValueError(
+            f"momenta must have shape {shape} with components (E, px, py, pz), not {tuple(p.shape)}"
+        )
     if p.dtype.is_complex:
         raise ValueError(f"momenta must be real numbers, not {p.dtype}")
     return p.to(torch.float64)
 
 
 def _columns(
-    values: Tensor | ArrayLike | None, lead: tuple[int, ...], device: torch.device, what: str, names: Sequence[str]
+    values: Tensor | ArrayLike | None,
+    lead: tuple[int, ...],
+    device: torch.device,
+    what: str,
+    names: Sequence[str],
 ) -> Tensor:
     if values is None:
         if names:

@@ -279,7 +279,7 @@ class Backbone(Part):
     requires_scalars
         Names of scalar channels without which it makes no sense.
     num_particles
-        The fixed number of particles it pads to, or None.
+        The fixed number of particles it pads to; 0 where any number will do.
     """
 
     equivariant: ClassVar[bool] = False
@@ -290,7 +290,7 @@ class Backbone(Part):
     spurion_mode: ClassVar[SpurionMode] = "drop"
     spurion_modes: ClassVar[tuple[SpurionMode, ...]] = ("drop", "tokens", "channels")
     requires_scalars: ClassVar[tuple[str, ...]] = ()
-    num_particles: int | None = None
+    num_particles: int = 0
     width: int
 
     @property

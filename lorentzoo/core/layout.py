@@ -131,7 +131,7 @@ class Layout(ABC):
         """Undo `pad`. Shape (B, N, ...) -> (*lead, ...)."""
 
     def take(self, x: Tensor, count: int) -> Tensor:
-        """The first `count` particles of each event, zero where there are fewer. Shape (*lead, ...) -> (B, count, ...)."""
+        """The first `count` particles of each event, zero where there are fewer. (*lead, ...) -> (B, count, ...)."""
         dense = self._in_order(x)[:, :count]
         missing = count - dense.shape[1]
         if missing > 0:
@@ -164,7 +164,11 @@ class Layout(ABC):
         """Which places of each block hold a particle, [(b, n)]; None where all do."""
 
     def map_blocks(
-        self, fn: Callable[..., Tensor], *inputs: Tensor, recompute: bool = False, max_pairs: int = _MAX_BLOCK_PAIRS
+        self,
+        fn: Callable[..., Tensor],
+        *inputs: Tensor,
+        recompute: bool = False,
+        max_pairs: int = _MAX_BLOCK_PAIRS,
     ) -> Tensor:
         """Evaluate a function on dense blocks of events.
 
@@ -229,13 +233,13 @@ class Layout(ABC):
         """
 
         def evaluate(mask: Tensor | None, *dense: Tensor) -> Tensor:
-            result = fn(*[side for x in dense for side in (x.unsqueeze(2), x.unsqueeze(1))])
+            result: Any = fn(*[side for x in dense for side in (x.unsqueeze(2), x.unsqueeze(1))])
             allowed = _allowed_pairs(mask, dense[0], self_pairs).unsqueeze(-1)
             if reduce == "softmax":
                 logits, values = result
                 weights = _masked_softmax(logits, allowed, dim=2)
-                return (weights.unsqueeze(-1) * values).sum(2)
-            total = torch.where(allowed, result, torch.zeros_like(result)).sum(2)
+                return torch.sum(weights.unsqueeze(-1) * values, 2)
+            total: Tensor = torch.where(allowed, result, torch.zeros_like(result)).sum(2)
             if reduce == "mean":
                 total = total / allowed.sum(2).clamp(min=1).to(total.dtype)
             return total
@@ -250,10 +254,11 @@ class Layout(ABC):
         """
         groups = self.groups()
         columns = [self.split_blocks(x, groups) for x in inputs]
-        values = []
-        for dense in zip(*columns, strict=True):
-            values.append(fn(*[side for x in dense for side in (x.unsqueeze(2), x.unsqueeze(1))]))
-        return PairValues(self, groups, tuple(values))
+        values = tuple(
+            fn(*[side for x in dense for side in (x.unsqueeze(2), x.unsqueeze(1))])
+            for dense in zip(*columns, strict=True)
+        )
+        return PairValues(self, groups, values)
 
     # ---- attention and neighbours ---------------------------------------------------------
 
@@ -374,15 +379,19 @@ class Packed(Layout):
     def __init__(self, ptr: Tensor) -> None:
         super().__init__()
         if ptr.device.type == "meta":
-            raise ValueError("a packed layout needs its multiplicities on the host; use a padded layout on the meta device")
+            raise ValueError(
+                "a packed layout needs its multiplicities on the host; use a padded layout on the meta device"
+            )
         offsets = ptr.detach().cpu().numpy()
         if ptr.ndim != 1 or ptr.shape[0] < 1 or ptr.dtype != torch.int64:
-            raise ValueError(f"ptr must be int64 of shape (B+1,), not {ptr.dtype} of shape {tuple(ptr.shape)}")
+            raise ValueError(
+                f"ptr must be int64 of shape (B+1,), not {ptr.dtype} of shape {tuple(ptr.shape)}"
+            )
         if offsets[0] != 0 or np.any(np.diff(offsets) < 0):
             where = int(np.argmax(np.diff(offsets) < 0)) if offsets[0] == 0 else 0
             raise ValueError(
                 f"ptr must begin at 0 and never decrease; it is unsorted at event {where} "
-                f"({offsets[: 6].tolist()} ...). Pass the running sum of the events' multiplicities."
+                f"({offsets[:6].tolist()} ...). Pass the running sum of the events' multiplicities."
             )
         self.ptr = ptr
         self.lengths: tuple[int, ...] = tuple(int(n) for n in np.diff(offsets))
@@ -425,7 +434,9 @@ class Packed(Layout):
     @property
     def event(self) -> Tensor:
         """Event of each particle, shape (P,), int64."""
-        return self._cached("event", lambda: self._constant(np.repeat(np.arange(self.num_events), self.lengths)))
+        return self._cached(
+            "event", lambda: self._constant(np.repeat(np.arange(self.num_events), self.lengths))
+        )
 
     def spread(self, per_event: Tensor) -> Tensor:
         return spread_rows(per_event, self.ptr, self.event)
@@ -528,7 +539,9 @@ class Padded(Layout):
     def __init__(self, mask: Tensor) -> None:
         super().__init__()
         if mask.ndim != 2 or mask.dtype != torch.bool:
-            raise ValueError(f"mask must be bool of shape (B, N), not {mask.dtype} of shape {tuple(mask.shape)}")
+            raise ValueError(
+                f"mask must be bool of shape (B, N), not {mask.dtype} of shape {tuple(mask.shape)}"
+            )
         self._mask = mask
 
     def __repr__(self) -> str:
@@ -664,7 +677,8 @@ def _group_by_length(lengths: Sequence[int], max_pairs: int) -> Groups:
     if min(lengths) == max(lengths):
         per_block = max(1, max_pairs // max(lengths[0] ** 2, 1))
         return tuple(
-            tuple(range(start, min(start + per_block, len(lengths)))) for start in range(0, len(lengths), per_block)
+            tuple(range(start, min(start + per_block, len(lengths))))
+            for start in range(0, len(lengths), per_block)
         )
     if min(lengths) >= _LONE_LENGTH:
         return tuple((event,) for event in range(len(lengths)))
@@ -729,7 +743,9 @@ def _attention_mask(mask: Tensor | None, bias: Tensor | None, dtype: torch.dtype
         # since a row of -inf (an event that is all padding) would give NaN.
         lowest = torch.finfo(dtype).min / 2
         zero = torch.zeros((), dtype=dtype, device=mask.device)
-        additive = torch.where(mask, zero, torch.full((), lowest, dtype=dtype, device=mask.device))[:, None, None, :]
+        additive = torch.where(mask, zero, torch.full((), lowest, dtype=dtype, device=mask.device))[
+            :, None, None, :
+        ]
     if bias is None:
         return additive
     per_head = bias.permute(0, 3, 1, 2).to(dtype)

@@ -85,7 +85,9 @@ def phi(p: Tensor) -> Tensor:
     """Azimuth atan2(py, px) in (-π, π]; zero, with zero gradient, on the beam axis. Shape (..., 4) -> (...)."""
     px, py = p[..., 1], p[..., 2]
     on_axis = (px == 0) & (py == 0)
-    return torch.where(on_axis, torch.zeros_like(px), torch.atan2(py, torch.where(on_axis, torch.ones_like(px), px)))
+    return torch.where(
+        on_axis, torch.zeros_like(px), torch.atan2(py, torch.where(on_axis, torch.ones_like(px), px))
+    )
 
 
 def pseudorapidity(p: Tensor) -> Tensor:
@@ -126,7 +128,12 @@ def from_ptyphim(pt: Tensor, y: Tensor, phi: Tensor, m: Tensor) -> Tensor:
     """Four-momenta from transverse momentum, rapidity, azimuth and mass. Shapes (...) -> (..., 4)."""
     transverse_mass = torch.sqrt(pt.square() + m.square())
     return torch.stack(
-        [transverse_mass * torch.cosh(y), pt * torch.cos(phi), pt * torch.sin(phi), transverse_mass * torch.sinh(y)],
+        [
+            transverse_mass * torch.cosh(y),
+            pt * torch.cos(phi),
+            pt * torch.sin(phi),
+            transverse_mass * torch.sinh(y),
+        ],
         dim=-1,
     )
 
@@ -192,7 +199,8 @@ def generators(*, dtype: torch.dtype = torch.float64, device: torch.device | str
 def exp(coefficients: Tensor) -> Tensor:
     """Finite Lorentz matrix exp(Σ_a c_a X_a). Shape (..., 6) -> (..., 4, 4)."""
     basis = generators(dtype=coefficients.dtype, device=coefficients.device)
-    return torch.linalg.matrix_exp(torch.einsum("...a,aij->...ij", coefficients, basis))
+    matrices: Tensor = torch.linalg.matrix_exp(torch.einsum("...a,aij->...ij", coefficients, basis))
+    return matrices
 
 
 def random_rotation(

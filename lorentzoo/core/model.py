@@ -69,7 +69,7 @@ class Model(nn.Module):
         self.spec = spec
         if anchor not in ("auto", "rest", "beam-rest", "none"):
             raise CompositionError(f"anchor is 'auto' or 'none', not {anchor!r}")
-        self.anchor: Anchor = anchor_for(self.symmetry) if anchor == "auto" else anchor  # type: ignore[assignment]
+        self.anchor: Anchor = anchor_for(self.symmetry) if anchor == "auto" else anchor
 
     # ---- running --------------------------------------------------------------------------
 
@@ -150,7 +150,9 @@ class Model(nn.Module):
 
     def _check(self, cloud: ParticleCloud) -> None:
         if not isinstance(cloud, ParticleCloud):
-            raise TypeError(f"a model takes a ParticleCloud, not {type(cloud).__name__}; see ParticleCloud.from_padded")
+            raise TypeError(
+                f"a model takes a ParticleCloud, not {type(cloud).__name__}; see ParticleCloud.from_padded"
+            )
         if cloud.scalars.shape[-1] != self.in_scalars:
             raise ValueError(
                 f"the model was made for in_scalars={self.in_scalars} scalars a particle, "
@@ -224,7 +226,8 @@ class Model(nn.Module):
         self.eval().to(device)
         try:
             outputs = [
-                self.head.predict(self(cloud.to(device)).double()).cpu().numpy() for cloud in _clouds(data, batch_size)
+                self.head.predict(self(cloud.to(device)).double()).cpu().numpy()
+                for cloud in _clouds(data, batch_size)
             ]
         finally:
             self.train(was_training)
@@ -257,7 +260,9 @@ class Model(nn.Module):
         if self.spurions.num_matrices and embedding.reads_matrices and backbone.reads_vectors is not None:
             spurions = spurions & self.spurions.matrix_symmetry
         paths["spurions"] = spurions
-        reads = len(embedding.vector_names) > 0 or (self.spurion_mode == "channels" and self.spurions.num_vectors > 0)
+        reads = len(embedding.vector_names) > 0 or (
+            self.spurion_mode == "channels" and self.spurions.num_vectors > 0
+        )
         if backbone.equivariant:
             paths["vectors"] = backbone.symmetry
         elif reads and backbone.reads_vectors == "inputs":
@@ -273,7 +278,9 @@ class Model(nn.Module):
     @property
     def exact(self) -> bool:
         """Whether every part declares its statement of symmetry exact."""
-        return all(part.exact for part in (self.spurions, self.frames_net, self.embedding, self.backbone, self.head))
+        return all(
+            part.exact for part in (self.spurions, self.frames_net, self.embedding, self.backbone, self.head)
+        )
 
     @property
     def permutation_symmetric(self) -> bool:

@@ -41,7 +41,7 @@ class Rep:
     @property
     def dim(self) -> int:
         """Numbers needed: multiplicity · 4^order."""
-        return self.multiplicity * 4**self.order
+        return int(self.multiplicity * 4**self.order)
 
     def __str__(self) -> str:
         return f"{self.multiplicity}x{self.order}{self.parity}"
@@ -79,7 +79,9 @@ class Reps:
         for part in text.replace(" ", "").split("+"):
             match = _TERM.fullmatch(part)
             if match is None:
-                raise ValueError(f"{part!r} in {text!r} is no representation; write e.g. '8x0n+2x1n' (parity n or p)")
+                raise ValueError(
+                    f"{part!r} in {text!r} is no representation; write e.g. '8x0n+2x1n' (parity n or p)"
+                )
             terms.append(Rep(int(match["multiplicity"]), int(match["order"]), match["parity"]))
         return cls(tuple(terms))
 

@@ -63,32 +63,32 @@ class _LinearMap(torch.autograd.Function):
 
 class _Gather(_LinearMap):
     @staticmethod
-    def forward(x: Tensor, index: Tensor, inverse: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(x: Tensor, index: Tensor, inverse: Tensor) -> Tensor:
         return x.index_select(0, index)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         index, inverse = ctx.saved_tensors
         return _Drop.apply(grad, index, inverse), None, None
 
     @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:  # type: ignore[override]
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
         index, inverse = ctx.saved_tensors
         return _Gather.apply(tangent, index, inverse)  # type: ignore[no-any-return]
 
 
 class _Drop(_LinearMap):
     @staticmethod
-    def forward(y: Tensor, index: Tensor, inverse: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(y: Tensor, index: Tensor, inverse: Tensor) -> Tensor:
         return y.index_select(0, inverse)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         index, inverse = ctx.saved_tensors
         return _Restore.apply(grad, index, inverse), None, None
 
     @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:  # type: ignore[override]
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
         index, inverse = ctx.saved_tensors
         return _Drop.apply(tangent, index, inverse)  # type: ignore[no-any-return]
 
@@ -97,23 +97,23 @@ class _Restore(_LinearMap):
     """The transpose of `_Drop`: rows go back to their true places, padding is zero."""
 
     @staticmethod
-    def forward(x: Tensor, index: Tensor, inverse: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(x: Tensor, index: Tensor, inverse: Tensor) -> Tensor:
         return x.new_zeros(index.shape[0], *x.shape[1:]).index_copy_(0, inverse, x)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         index, inverse = ctx.saved_tensors
         return _Drop.apply(grad, index, inverse), None, None
 
     @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:  # type: ignore[override]
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
         index, inverse = ctx.saved_tensors
         return _Restore.apply(tangent, index, inverse)  # type: ignore[no-any-return]
 
 
 class _SegmentSum(_LinearMap):
     @staticmethod
-    def forward(x: Tensor, ptr: Tensor, segment: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(x: Tensor, ptr: Tensor, segment: Tensor) -> Tensor:
         flat = x.reshape(x.shape[0], x[0:1].numel())
         if flat.device.type == "cpu":
             total = torch.segment_reduce(flat.contiguous(), "sum", offsets=ptr, axis=0, unsafe=True)
@@ -122,27 +122,27 @@ class _SegmentSum(_LinearMap):
         return total.reshape(ptr.shape[0] - 1, *x.shape[1:])
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         ptr, segment = ctx.saved_tensors
         return _Spread.apply(grad, ptr, segment), None, None
 
     @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:  # type: ignore[override]
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
         ptr, segment = ctx.saved_tensors
         return _SegmentSum.apply(tangent, ptr, segment)  # type: ignore[no-any-return]
 
 
 class _Spread(_LinearMap):
     @staticmethod
-    def forward(x: Tensor, ptr: Tensor, segment: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(x: Tensor, ptr: Tensor, segment: Tensor) -> Tensor:
         return x.index_select(0, segment)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         ptr, segment = ctx.saved_tensors
         return _SegmentSum.apply(grad, ptr, segment), None, None
 
     @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:  # type: ignore[override]
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
         ptr, segment = ctx.saved_tensors
         return _Spread.apply(tangent, ptr, segment)  # type: ignore[no-any-return]

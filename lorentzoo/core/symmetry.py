@@ -8,6 +8,7 @@ computed and never claimed. Only numpy is needed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -143,7 +144,7 @@ class Symmetry:
     @property
     def matrices(self) -> Array:
         """The generators as 4x4 matrices, shape (d, 4, 4)."""
-        return np.einsum("da,aij->dij", self.generators, _BASIS)
+        return np.asarray(np.einsum("da,aij->dij", self.generators, _BASIS))
 
     @property
     def complement(self) -> Array:
@@ -184,7 +185,9 @@ class Symmetry:
         brackets = np.einsum("aij,bjk->abik", m, m)
         brackets = (brackets - brackets.transpose(1, 0, 2, 3)).reshape(-1, 4, 4)
         return all(
-            self.contains(_coefficients(bracket)) for bracket in brackets if np.linalg.norm(bracket) > _TOLERANCE
+            self.contains(_coefficients(bracket))
+            for bracket in brackets
+            if np.linalg.norm(bracket) > _TOLERANCE
         )
 
     def element(self, coefficients: ArrayLike) -> Array:
@@ -317,7 +320,7 @@ def _format_vector(v: Array) -> str:
 
 def _normalised(rows: Array) -> Array:
     norms = np.linalg.norm(rows, axis=-1, keepdims=True)
-    return np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
+    return np.asarray(np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0))
 
 
 def _row_space(rows: Array) -> Array:
@@ -340,7 +343,7 @@ def _null_space(conditions: Array) -> Array:
 
 def _coefficients(matrix: Array) -> Array:
     """Coefficients of a matrix of so(1,3) over the six generators (orthogonal under trace of X Yᵀ)."""
-    return np.einsum("aij,ij->a", _BASIS, matrix) / 2.0
+    return np.asarray(np.einsum("aij,ij->a", _BASIS, matrix) / 2.0)
 
 
 def _reduced(rows: Array) -> Array:
@@ -364,7 +367,7 @@ def _reduced(rows: Array) -> Array:
 
 def _expm(matrix: Array) -> Array:
     """Matrix exponential of a 4x4 generator by scaling and squaring of its Taylor series."""
-    squarings = max(0, int(np.ceil(np.log2(max(np.linalg.norm(matrix), 1e-300)))) + 4)
+    squarings = max(0, (math.ceil(math.log2(max(float(np.linalg.norm(matrix)), 1e-300)))) + 4)
     small = matrix / 2.0**squarings
     term, total = np.eye(4), np.eye(4)
     for order in range(1, 14):

@@ -6,6 +6,7 @@ goes through the blocks of `Layout.attend`.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,11 +24,7 @@ def varlen_supported(q: Tensor, v: Tensor) -> bool:
         return False
     if q.shape[-1] != v.shape[-1] or q.shape[-1] % 8 or q.shape[-1] > 256:
         return False
-    try:
-        import torch.nn.attention.varlen  # noqa: F401
-    except ImportError:
-        return False
-    return True
+    return find_spec("torch.nn.attention.varlen") is not None
 
 
 def varlen_attention(
@@ -39,7 +36,7 @@ def varlen_attention(
     if scale is not None:
         # The kernel scales by 1/√D; the ratio goes onto the queries.
         q = q * (scale * q.shape[-1] ** 0.5)
-    return varlen_attn(
+    out = varlen_attn(
         q.contiguous(),
         k.contiguous(),
         v.contiguous(),
@@ -48,3 +45,5 @@ def varlen_attention(
         max(queries.lengths, default=0),
         max(keys.lengths, default=0),
     )
+    assert isinstance(out, Tensor)
+    return out

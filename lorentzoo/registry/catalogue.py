@@ -264,7 +264,9 @@ def _load(manager: pluggy.PluginManager, point: EntryPoint, taken: set[str]) -> 
         manager.register(plugin, name)
         others = [other for other in manager.get_plugins() if other is not plugin]
         answers = manager.subset_hook_caller("lorentzoo_components", others)()
-        components = tuple(replace(_checked(item, name), plugin=name) for answer in answers for item in answer)
+        components = tuple(
+            replace(_checked(item, name), plugin=name) for answer in answers for item in answer
+        )
         if not answers:
             raise ValueError("it has no `@hookimpl def lorentzoo_components()`")
     except Exception as error:

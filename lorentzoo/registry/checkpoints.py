@@ -53,7 +53,9 @@ def save(model: Model, directory: str | Path) -> Path:
         If the model has no specification, or the disk does not take the files.
     """
     if not isinstance(model.spec, Spec):
-        raise CheckpointError("this model has no specification; make it by lorentzoo.compose or create_model to save it")
+        raise CheckpointError(
+            "this model has no specification; make it by lorentzoo.compose or create_model to save it"
+        )
     directory = Path(directory)
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
     payload = write_tensors(state)
@@ -173,8 +175,12 @@ def _read_weights(directory: Path, stated: dict[str, Any]) -> bytes:
     if "sha256" not in stated:
         raise CheckpointError(f"{directory / _SPEC} does not state the checksum of its weights")
     if size < stated.get("bytes", 0):
-        raise CheckpointError(f"{path} is truncated: {size} of {stated['bytes']} bytes. Restore it from a copy.")
-    raise CheckpointError(f"{path} is damaged: its checksum is not the one in {_SPEC}. Restore it from a copy.")
+        raise CheckpointError(
+            f"{path} is truncated: {size} of {stated['bytes']} bytes. Restore it from a copy."
+        )
+    raise CheckpointError(
+        f"{path} is damaged: its checksum is not the one in {_SPEC}. Restore it from a copy."
+    )
 
 
 def _candidates(directory: Path) -> Iterator[Path]:

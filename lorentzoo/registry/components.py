@@ -66,7 +66,9 @@ class Component:
             if "backbone" not in self.spec:
                 raise ValueError(f"model {self.name!r} needs a spec that names at least a backbone")
         elif self.target.count(":") != 1:
-            raise ValueError(f"{self.kind} {self.name!r}: target {self.target!r} is not 'package.module:attribute'")
+            raise ValueError(
+                f"{self.kind} {self.name!r}: target {self.target!r} is not 'package.module:attribute'"
+            )
 
     @property
     def full_name(self) -> str:
@@ -90,9 +92,11 @@ class Component:
             if self.extra:
                 raise MissingExtraError(
                     f"{self.kind} {self.name!r} needs {error.name!r}, which is not installed; "
-                    f"run: pip install \"{self.extra}\""
+                    f'run: pip install "{self.extra}"'
                 ) from error
-            raise PluginError(f"{self.kind} {self.full_name!r}: cannot import {module_name!r}: {error}") from error
+            raise PluginError(
+                f"{self.kind} {self.full_name!r}: cannot import {module_name!r}: {error}"
+            ) from error
         except Exception as error:
             raise PluginError(
                 f"{self.kind} {self.full_name!r}: importing {module_name!r} failed with {type(error).__name__}: {error}"
@@ -100,4 +104,6 @@ class Component:
         try:
             return getattr(module, attribute)
         except AttributeError:
-            raise PluginError(f"{self.kind} {self.full_name!r}: {module_name!r} has no {attribute!r}") from None
+            raise PluginError(
+                f"{self.kind} {self.full_name!r}: {module_name!r} has no {attribute!r}"
+            ) from None

@@ -117,12 +117,12 @@ def build(spec: Spec) -> Model:
         return _construct(component, item, base, filled)
 
     spurions = Spurions.merge([part("spurions", item, Spurions) for item in spec.spurions])
-    frames = part("frames", spec.frames, FramesNet, in_scalars=spec.in_scalars)  # type: ignore[type-abstract]
+    frames = part("frames", spec.frames, FramesNet, in_scalars=spec.in_scalars)
     embeddings = [
         part(
             "embedding",
             item,
-            Embedding,  # type: ignore[type-abstract]
+            Embedding,
             in_scalars=spec.in_scalars,
             in_vectors=spurions.num_matrices,
             spurion_names=spurions.vector_names,
@@ -146,16 +146,21 @@ def build(spec: Spec) -> Model:
         widths["in_scalars"] += spec.in_context
 
     if backbone_class.projects:
-        head = part("head", spec.head, Head, in_scalars=None)  # type: ignore[type-abstract]
+        head = part("head", spec.head, Head, in_scalars=None)
         widths |= {"in_scalars": widths["in_scalars"] + (head.pooling == "global-token")}
         backbone = part(
-            "backbone", spec.backbone, Backbone, out_scalars=head.out_scalars, out_vectors=head.out_vectors, **widths  # type: ignore[type-abstract]
+            "backbone",
+            spec.backbone,
+            Backbone,
+            out_scalars=head.out_scalars,
+            out_vectors=head.out_vectors,
+            **widths,
         )
     else:
         pooling = _wanted_pooling(spec.head)
         widths |= {"in_scalars": widths["in_scalars"] + (pooling == "global-token")}
-        backbone = part("backbone", spec.backbone, Backbone, out_scalars=0, out_vectors=0, **widths)  # type: ignore[type-abstract]
-        head = part("head", spec.head, Head, in_scalars=backbone.width)  # type: ignore[type-abstract]
+        backbone = part("backbone", spec.backbone, Backbone, out_scalars=0, out_vectors=0, **widths)
+        head = part("head", spec.head, Head, in_scalars=backbone.width)
     if backbone.pools:
         head.pooling = None
     _refuse_nonsense(spec, spurions, frames, embedding, backbone, head, mode)
@@ -217,14 +222,21 @@ def _wanted_pooling(head: PartSpec) -> Any:
     return known["pooling"].default if "pooling" in known else None
 
 
+def _with_slot(spec: Spec, slot: str, value: Any) -> Spec:
+    changes: dict[str, Any] = {slot: value}
+    return replace(spec, **changes)
+
+
 def _override_slot(spec: Spec, slot: str, value: Any) -> Spec:
     current = getattr(spec, slot)
     if isinstance(value, Mapping) and "name" not in value:
         if isinstance(current, tuple):
             if len(current) != 1:
-                raise ParameterError(f"{slot} of this model has {len(current)} parts: give a name with the parameters")
-            return replace(spec, **{slot: (current[0].merged(value),)})
-        return replace(spec, **{slot: current.merged(value)})
+                raise ParameterError(
+                    f"{slot} of this model has {len(current)} parts: give a name with the parameters"
+                )
+            return _with_slot(spec, slot, (current[0].merged(value),))
+        return _with_slot(spec, slot, current.merged(value))
     return Spec.from_data({**spec.to_data(), slot: value})
 
 
@@ -244,23 +256,33 @@ def _override_parameter(spec: Spec, key: str, value: Any, model: str) -> Spec:
         raise ParameterError(f"no part of model {model!r} has a parameter {key!r}. Possible: {listing}.")
     if len(owners) > 1:
         places = " and ".join(f"{slot} {item.name!r}" for slot, _, item in owners)
-        raise ParameterError(f"{key!r} is a parameter of {places}: write e.g. {owners[0][0]}={{'{key}': {value!r}}}")
+        raise ParameterError(
+            f"{key!r} is a parameter of {places}: write e.g. {owners[0][0]}={{'{key}': {value!r}}}"
+        )
     slot, index, item = owners[0]
     merged = item.merged({key: value})
     if index is None:
-        return replace(spec, **{slot: merged})
+        return _with_slot(spec, slot, merged)
     parts = list(getattr(spec, slot))
     parts[index] = merged
-    return replace(spec, **{slot: tuple(parts)})
+    return _with_slot(spec, slot, tuple(parts))
 
 
 def _refuse_nonsense(
-    spec: Spec, spurions: Spurions, frames: FramesNet, embedding: Embedding, backbone: Backbone, head: Head, mode: str
+    spec: Spec,
+    spurions: Spurions,
+    frames: FramesNet,
+    embedding: Embedding,
+    backbone: Backbone,
+    head: Head,
+    mode: str,
 ) -> None:
     name = spec.backbone.name
     names = ", ".join(item.name for item in spec.embedding) or "none"
     if mode not in backbone.spurion_modes:
-        raise CompositionError(f"backbone {name!r} takes spurions as {list(backbone.spurion_modes)}, not as {mode!r}")
+        raise CompositionError(
+            f"backbone {name!r} takes spurions as {list(backbone.spurion_modes)}, not as {mode!r}"
+        )
     missing = [scalar for scalar in backbone.requires_scalars if scalar not in embedding.scalar_names]
     if missing:
         raise CompositionError(
@@ -269,7 +291,8 @@ def _refuse_nonsense(
         )
     if backbone.equivariant and not embedding.vector_names and backbone.reads_vectors is not None:
         raise CompositionError(
-            f"backbone {name!r} is equivariant and reads four-vectors, but the embedding ({names}) gives none; add 'momenta'"
+            f"backbone {name!r} is equivariant and reads four-vectors, but the embedding ({names}) gives none; "
+            "add 'momenta'"
         )
     if backbone.equivariant and frames.learned and not embedding.scalar_names:
         raise CompositionError(
@@ -277,8 +300,15 @@ def _refuse_nonsense(
             "them, and no scalar is computed in them; use frames='identity'"
         )
     if not embedding.scalar_names and not embedding.vector_names and spec.in_scalars == 0:
-        raise CompositionError(f"backbone {name!r} would have no input: the embedding is empty and in_scalars is 0")
-    if head.pooling == "global-token" and frames.learned and not backbone.equivariant and backbone.exchanges_vectors:
+        raise CompositionError(
+            f"backbone {name!r} would have no input: the embedding is empty and in_scalars is 0"
+        )
+    if (
+        head.pooling == "global-token"
+        and frames.learned
+        and not backbone.equivariant
+        and backbone.exchanges_vectors
+    ):
         raise CompositionError(
             "a global token has no momentum and therefore no local frame: with frames "
             f"{spec.frames.name!r} use pooling='mean' in the head"
@@ -296,5 +326,3 @@ def _origin(component: Component) -> str:
         if record.name == component.plugin:
             return f"{component.plugin} ({distribution_version(record.distribution)})"
     return component.plugin
-
-

@@ -54,7 +54,12 @@ class Description:
             "symmetry": self.symmetry,
             "declared": dict(self.declared),
             "parameters": [
-                {"name": p.name, "type": p.type, "default": None if p.required else _text(p.default), "required": p.required}
+                {
+                    "name": p.name,
+                    "type": p.type,
+                    "default": None if p.required else _text(p.default),
+                    "required": p.required,
+                }
                 for p in self.parameters.values()
             ],
             "spec": None if self.spec is None else self.spec.to_data(),
@@ -98,10 +103,20 @@ def describe(kind: Kind, name: str) -> Description:
     }
     declared = {
         key: getattr(target, key)
-        for key in ("equivariant", "projects", "spurion_mode", "permutation_symmetric", "exportable", "exact", "learned")
+        for key in (
+            "equivariant",
+            "projects",
+            "spurion_mode",
+            "permutation_symmetric",
+            "exportable",
+            "exact",
+            "learned",
+        )
         if isinstance(target, type) and hasattr(target, key)
     }
-    return Description(component, parameters, declared, _symmetry_of(component, target), _first_paragraph(target))
+    return Description(
+        component, parameters, declared, _symmetry_of(component, target), _first_paragraph(target)
+    )
 
 
 def _describe_model(component: Component) -> Description:

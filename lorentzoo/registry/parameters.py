@@ -62,7 +62,13 @@ def parameters_of(target: Any) -> dict[str, Parameter]:
             continue
         annotation = hints.get(name, Any)
         text = parameter.annotation
-        text = "" if text is parameter.empty else text if isinstance(text, str) else inspect.formatannotation(text)
+        text = (
+            ""
+            if text is parameter.empty
+            else text
+            if isinstance(text, str)
+            else inspect.formatannotation(text)
+        )
         found[name] = Parameter(name, text, parameter.default, annotation)
     return found
 

@@ -143,7 +143,9 @@ class Spec:
         known = {item.name for item in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
-            raise SpecError(f"unknown key {', '.join(map(repr, unknown))} in the specification; known: {sorted(known)}")
+            raise SpecError(
+                f"unknown key {', '.join(map(repr, unknown))} in the specification; known: {sorted(known)}"
+            )
         if values.get("backbone") is None:
             raise SpecError("the specification names no backbone")
         for slot in SLOTS:

@@ -32,7 +32,10 @@ def lorentzoo_components() -> list[Component]:
             defaults={"features": ["log_e", "log_e_rel"]},
         ),
         Component(
-            "embedding", "momenta", "lorentzoo.plugins.embeddings.momenta:Momenta", "Four-momenta as vector channels"
+            "embedding",
+            "momenta",
+            "lorentzoo.plugins.embeddings.momenta:Momenta",
+            "Four-momenta as vector channels",
         ),
         Component(
             "embedding",

@@ -35,7 +35,12 @@ class Invariants(Embedding):
 
     @property
     def scalar_names(self) -> tuple[str, ...]:
-        return ("log_fraction", "log_mass", "log_event_mass", *(f"with_{name}" for name in self.spurion_names))
+        return (
+            "log_fraction",
+            "log_mass",
+            "log_event_mass",
+            *(f"with_{name}" for name in self.spurion_names),
+        )
 
     @property
     def vector_names(self) -> tuple[str, ...]:

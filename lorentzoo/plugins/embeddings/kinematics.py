@@ -52,7 +52,10 @@ class Kinematics(Embedding):
     """
 
     def __init__(
-        self, features: Sequence[Feature] = get_args(Feature), rapidity: bool = False, standardise: bool = True
+        self,
+        features: Sequence[Feature] = get_args(Feature),
+        rapidity: bool = False,
+        standardise: bool = True,
     ) -> None:
         super().__init__()
         if len(set(features)) != len(features):

@@ -11,9 +11,19 @@ def lorentzoo_components() -> list[Component]:
     return [
         Component("frames", "identity", f"{_MODULE}:Identity", "The laboratory frame"),
         Component(
-            "frames", "random-lorentz", f"{_MODULE}:RandomLorentz", "Augmentation by Lorentz matrices", "arXiv:2505.20280"
+            "frames",
+            "random-lorentz",
+            f"{_MODULE}:RandomLorentz",
+            "Augmentation by Lorentz matrices",
+            "arXiv:2505.20280",
         ),
-        Component("frames", "random-rotation", f"{_MODULE}:RandomRotation", "Augmentation by rotations", "arXiv:2505.20280"),
+        Component(
+            "frames",
+            "random-rotation",
+            f"{_MODULE}:RandomRotation",
+            "Augmentation by rotations",
+            "arXiv:2505.20280",
+        ),
         Component(
             "frames",
             "random-beam",

@@ -7,6 +7,13 @@ from lorentzoo import Component, hookimpl
 def lorentzoo_components() -> list[Component]:
     """The heads by name."""
     return [
-        Component("head", "classify", "lorentzoo.plugins.heads.classify:Classify", "Class probabilities of each event"),
-        Component("head", "regress", "lorentzoo.plugins.heads.regress:Regress", "Standardised targets of each event"),
+        Component(
+            "head",
+            "classify",
+            "lorentzoo.plugins.heads.classify:Classify",
+            "Class probabilities of each event",
+        ),
+        Component(
+            "head", "regress", "lorentzoo.plugins.heads.regress:Regress", "Standardised targets of each event"
+        ),
     ]

@@ -51,12 +51,14 @@ class Classify(Head):
 
     def forward(self, features: Features, cloud: ParticleCloud) -> Tensor:
         """Logits, shape (B, num_classes)."""
-        return self.readout(features, cloud, self.pooling)  # type: ignore[no-any-return]
+        return self.readout(features, cloud, self.pooling)
 
     def loss(self, output: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Cross-entropy of logits (B, num_classes) and class indices (B,), averaged with event weights."""
         if self.num_classes == 1:
-            loss = F.binary_cross_entropy_with_logits(output.squeeze(-1), target.to(output.dtype), reduction="none")
+            loss = F.binary_cross_entropy_with_logits(
+                output.squeeze(-1), target.to(output.dtype), reduction="none"
+            )
         else:
             loss = F.cross_entropy(output, target.long(), reduction="none")
         return weighted_mean(loss, weight)

@@ -57,7 +57,7 @@ class Readout(nn.Module):
         x = features.scalars
         if pooling in ("mean", "sum", "max"):
             x = cloud.layout.pool(x, pooling)
-        return self.layers(x)  # type: ignore[no-any-return]
+        return self.layers(x)
 
 
 def weighted_mean(loss: Tensor, weight: Tensor | None) -> Tensor:

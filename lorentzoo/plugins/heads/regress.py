@@ -71,7 +71,7 @@ class Regress(Head):
 
     def forward(self, features: Features, cloud: ParticleCloud) -> Tensor:
         """Standardised targets, shape (B, num_targets)."""
-        return self.readout(features, cloud, self.pooling)  # type: ignore[no-any-return]
+        return self.readout(features, cloud, self.pooling)
 
     def loss(self, output: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Mean squared error of standardised targets."""

@@ -8,9 +8,15 @@ def lorentzoo_components() -> list[Component]:
     """The backbones and small models by name."""
     return [
         Component(
-            "backbone", "deep-sets", "lorentzoo.plugins.sets.deep_sets:DeepSets", "One network on each particle", "arXiv:1810.05165"
+            "backbone",
+            "deep-sets",
+            "lorentzoo.plugins.sets.deep_sets:DeepSets",
+            "One network on each particle",
+            "arXiv:1810.05165",
         ),
-        Component("backbone", "mlp", "lorentzoo.plugins.sets.mlp:MLP", "Perceptron on a fixed number of particles"),
+        Component(
+            "backbone", "mlp", "lorentzoo.plugins.sets.mlp:MLP", "Perceptron on a fixed number of particles"
+        ),
         Component(
             "model",
             "deep-sets",

@@ -11,7 +11,9 @@ def lorentzoo_components() -> list[Component]:
     return [
         Component("spurions", "none", f"{_MODULE}:nothing", "No spurion: the full Lorentz group stays"),
         Component("spurions", "time", f"{_MODULE}:time", "(1,0,0,0): leaves SO(3)", "arXiv:2405.14806"),
-        Component("spurions", "beam", f"{_MODULE}:beam", "Space-like (0,0,0,1): leaves SO⁺(1,2)", "arXiv:2405.14806"),
+        Component(
+            "spurions", "beam", f"{_MODULE}:beam", "Space-like (0,0,0,1): leaves SO⁺(1,2)", "arXiv:2405.14806"
+        ),
         Component(
             "spurions",
             "beam-lightlike",
@@ -27,9 +29,16 @@ def lorentzoo_components() -> list[Component]:
             "arXiv:2411.00446",
         ),
         Component(
-            "spurions", "beam-plane", f"{_MODULE}:beam_plane", "Order 2: each momentum's longitudinal and transverse part"
+            "spurions",
+            "beam-plane",
+            f"{_MODULE}:beam_plane",
+            "Order 2: each momentum's longitudinal and transverse part",
         ),
-        Component("spurions", "all", f"{_MODULE}:everything", "Time and three light-like axes: nothing is left"),
+        Component(
+            "spurions", "all", f"{_MODULE}:everything", "Time and three light-like axes: nothing is left"
+        ),
         Component("spurions", "vectors", f"{_MODULE}:given_vectors", "Any given four-vectors"),
-        Component("spurions", "matrices", f"{_MODULE}:given_matrices", "Any given linear maps of four-vectors"),
+        Component(
+            "spurions", "matrices", f"{_MODULE}:given_matrices", "Any given linear maps of four-vectors"
+        ),
     ]

@@ -78,13 +78,15 @@ class _Block(nn.Module):
     def __init__(self, width: int, num_heads: int, reps: Reps, mlp_ratio: int, dropout: float) -> None:
         super().__init__()
         self.attention = FrameAttention(width, num_heads, reps)
-        self.mlp = nn.Sequential(nn.Linear(width, mlp_ratio * width), nn.GELU(), nn.Linear(mlp_ratio * width, width))
+        self.mlp = nn.Sequential(
+            nn.Linear(width, mlp_ratio * width), nn.GELU(), nn.Linear(mlp_ratio * width, width)
+        )
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, frames: Frames, layout: Layout) -> Tensor:
         width = x.shape[-1:]
         x = x + self.dropout(self.attention(F.layer_norm(x, width), frames, layout))
-        return x + self.dropout(self.mlp(F.layer_norm(x, width)))  # type: ignore[no-any-return]
+        return x + self.dropout(self.mlp(F.layer_norm(x, width)))
 
 
 class FrameAttention(nn.Module):
@@ -132,4 +134,4 @@ class FrameAttention(nn.Module):
         scalars, vectors = out.split([self.head_scalars, 4 * self.head_vectors], dim=-1)
         if local:
             vectors = frames.take_vectors(vectors.unflatten(-1, (self.head_vectors, 4)).flatten(-3, -2))
-        return self.out(torch.cat([scalars.flatten(-2), vectors.flatten(-2)], dim=-1))  # type: ignore[no-any-return]
+        return self.out(torch.cat([scalars.flatten(-2), vectors.flatten(-2)], dim=-1))
