@@ -1,0 +1,136 @@
+"""How is a network trained: by which recipe, for how long?"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from lorentzoo.studies.errors import TrainingError
+from lorentzoo.studies.optimisers import OptimiserName
+from lorentzoo.studies.schedules import ScheduleName
+
+__all__ = ["BUDGETS", "TrainConfig", "describe_problems"]
+
+BUDGETS = ("epochs", "max_steps", "cpu_seconds")
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class TrainConfig(BaseModel):
+    """A training recipe: an immutable value that goes through JSON and YAML.
+
+    Parameters
+    ----------
+    epochs, max_steps, cpu_seconds
+        Budget. Training ends when the first of those given is used up; 20 epochs if none is given.
+        ``cpu_seconds`` counts processor time of training steps only, over all threads of the process.
+    batch_size
+        Events a step.
+    optimiser
+        ``"adamw"``, ``"lion"``, or ``"ranger"`` (RAdam with lookahead).
+    learning_rate, betas, weight_decay
+        Of the optimiser; `betas` None takes its own. Norms, biases and one-dimensional parameters never decay.
+    schedule
+        Learning rate over the budget: ``"constant"``, ``"cosine"``, ``"warmup-cosine"`` or ``"flat-decay"``.
+    warmup, flat, final
+        Part of the budget with rising rate, part with constant rate, and last rate as a part of the first.
+    gradient_clip
+        Largest norm of the gradient; None clips nothing.
+    ema
+        Decay per step of the exponential average of the weights that is validated and kept; None keeps the
+        weights themselves.
+    precision
+        ``"float32"``, or ``"bf16"`` for bfloat16 autocast.
+    patience
+        Stop when the validation loss did not improve for so many epochs; None never stops early.
+    keep
+        Which weights the trained model has: the ``"last"`` ones or the ``"best"`` in validation loss.
+    seed
+        Of initialisation, batch order and every random number of training.
+    num_threads
+        Threads of torch while training.
+
+    Examples
+    --------
+    >>> TrainConfig.of({"optimiser": "lion", "learning_rate": 3e-4, "max_steps": 1000}).schedule
+    'cosine'
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: PositiveInt | None = None
+    max_steps: PositiveInt | None = None
+    cpu_seconds: PositiveFloat | None = None
+    batch_size: PositiveInt = 128
+    optimiser: OptimiserName = "adamw"
+    learning_rate: PositiveFloat = 1e-3
+    betas: tuple[Fraction, Fraction] | None = None
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    schedule: ScheduleName = "cosine"
+    warmup: Fraction = 0.05
+    flat: Fraction = 0.7
+    final: Fraction = 0.01
+    gradient_clip: PositiveFloat | None = 1.0
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    precision: Literal["float32", "bf16"] = "float32"
+    patience: PositiveInt | None = None
+    keep: Literal["last", "best"] = "last"
+    seed: Annotated[int, Field(ge=0)] = 0
+    num_threads: PositiveInt = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_budget(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and all(data.get(name) is None for name in BUDGETS):
+            return {**data, "epochs": 20}
+        return data
+
+    @classmethod
+    def of(cls, recipe: TrainConfig | Mapping[str, Any] | None) -> TrainConfig:
+        """A recipe from plain data.
+
+        Raises
+        ------
+        TrainingError
+            Naming every key that is unknown or has a value that does not fit.
+        """
+        if isinstance(recipe, TrainConfig):
+            return recipe
+        try:
+            return cls.model_validate(dict(recipe or {}))
+        except ValidationError as error:
+            raise TrainingError(
+                f"training recipe: {describe_problems(error, list(cls.model_fields))}"
+            ) from None
+
+    def to_data(self) -> dict[str, Any]:
+        """Plain data that `of` reads back."""
+        return self.model_dump(mode="json")
+
+
+def describe_problems(error: ValidationError, known: list[str]) -> str:
+    """What is wrong, key by key, with the closest known name for an unknown one."""
+    problems = []
+    for problem in error.errors():
+        where = ".".join(str(step) for step in problem["loc"]) or "value"
+        if problem["type"] == "extra_forbidden":
+            close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else f"; known keys: {', '.join(known)}"
+            problems.append(f"unknown key {where!r}{hint}")
+        elif problem["type"] == "missing":
+            problems.append(f"{where!r} is missing")
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            given = "" if problem["type"] == "value_error" else f", not {problem['input']!r}"
+            problems.append(f"{where}: {message}{given}" if problem["loc"] else message)
+    return "; ".join(problems)

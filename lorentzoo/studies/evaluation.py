@@ -1,0 +1,121 @@
+"""What does a trained model predict, and how good is it?"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lorentzoo.core.model import Model
+from lorentzoo.data.dataset import JetDataset
+from lorentzoo.registry.checkpoints import write_atomically
+from lorentzoo.studies.errors import RunError, TrainingError
+from lorentzoo.studies.metrics import classification_metrics, regression_metrics
+
+__all__ = ["Predictions", "evaluate"]
+
+_ARRAYS: Final = ("values", "target", "weight", "event_id")
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Predictions of a model beside what is true.
+
+    Attributes
+    ----------
+    values
+        Probabilities (B, classes) or predicted values (B, ...), float64.
+    target, weight, event_id
+        As in the data, (B, ...), (B,) and (B,).
+    task
+        ``"classification"`` or ``"regression"``.
+    class_names
+        Names of the classes, where the data has them.
+    """
+
+    values: NDArray[np.float64]
+    target: NDArray[Any]
+    weight: NDArray[np.float64]
+    event_id: NDArray[np.int64]
+    task: str = "classification"
+    class_names: tuple[str, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.weight)
+
+    def metrics(self) -> dict[str, Any]:
+        """Weighted metrics of the task, as plain data; see `lorentzoo.studies.metrics`."""
+        if self.task == "classification":
+            return classification_metrics(
+                self.values, self.target.astype(np.int64), self.weight, self.class_names
+            )
+        return regression_metrics(self.values, self.target.astype(np.float64), self.weight)
+
+    def save(self, path: Path) -> None:
+        """Write an npz file without any pickled object."""
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        names = np.array([self.task, *self.class_names])
+        stream = io.BytesIO()
+        np.savez_compressed(stream, allow_pickle=False, names=names, **arrays)
+        write_atomically(path, stream.getvalue())
+
+    @classmethod
+    def load(cls, path: Path) -> Predictions:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        RunError
+            If the file is missing, truncated or corrupt.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                task, *class_names = archive["names"].tolist()
+                arrays = {name: archive[name] for name in _ARRAYS}
+        except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds on damaged bytes
+            raise RunError(f"cannot read the predictions {path.name}: {error}") from error
+        return cls(**arrays, task=task, class_names=tuple(class_names))
+
+
+def evaluate(model: Model, dataset: JetDataset, *, batch_size: int = 256) -> Predictions:
+    """Predictions of a model for every event of a data set, in its order.
+
+    Raises
+    ------
+    TrainingError
+        If a prediction is not finite, or the model has another number of classes than the data.
+    """
+    values = model.predict(dataset, batch_size=batch_size)
+    if not np.isfinite(values).all():
+        bad = int((~np.isfinite(values.reshape(len(values), -1)).all(1)).sum())
+        raise TrainingError(f"{bad} of {len(values)} predictions are not finite")
+    check_fit(model, dataset, values)
+    return Predictions(
+        values,
+        dataset.target.numpy(),
+        dataset.weight.numpy(),
+        dataset.event_id.numpy(),
+        task=model.head.task,
+        class_names=dataset.class_names,
+    )
+
+
+def check_fit(model: Model, dataset: JetDataset, values: NDArray[np.float64]) -> None:
+    """Refuse predictions that do not have the shape of the targets."""
+    target = dataset.target
+    if model.head.task == "classification":
+        classes = max(len(dataset.class_names), int(target.max()) + 1 if len(target) else 0)
+        given = values.shape[1] if values.ndim == 2 else None
+        if given is None or given < classes or target.is_floating_point():
+            raise TrainingError(
+                f"the head predicts {given or 'no'} classes, but the data has {classes} "
+                f"({', '.join(dataset.class_names) or 'unnamed'}); set num_classes of the head"
+            )
+    elif values.size != target.numel():
+        raise TrainingError(
+            f"the head predicts shape {values.shape[1:]} an event, but targets have {tuple(target.shape[1:])}"
+        )

@@ -1,0 +1,200 @@
+"""How good are predictions, with event weights and with the errors of a finite test set?
+
+Every function takes float64 numpy arrays and event weights. Signal is class 1 of a binary problem; with
+more classes each stands against all others (one versus rest).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import (
+    accuracy_score,
+    log_loss,
+    mean_absolute_error,
+    mean_squared_error,
+    r2_score,
+    roc_auc_score,
+    roc_curve,
+)
+
+__all__ = [
+    "SIGNAL_EFFICIENCIES",
+    "Rejection",
+    "auc",
+    "background_rejection",
+    "classification_metrics",
+    "effective_number",
+    "regression_metrics",
+    "roc_points",
+]
+
+SIGNAL_EFFICIENCIES: Final = (0.3, 0.5)
+"""Working points ε_S of the table."""
+_CONFIDENCE: Final = 0.95
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Background rejection 1/ε_B at a fixed signal efficiency.
+
+    Attributes
+    ----------
+    signal_efficiency
+        The working point ε_S.
+    value
+        1/ε_B; where no background event passes, the lower limit at 95 % confidence.
+    error
+        Binomial error from the finite number of background events, σ(ε_B)/ε_B²; 0 for a limit.
+    passing
+        Background events that pass (unweighted).
+    is_limit
+        Whether `value` is a lower limit.
+    """
+
+    signal_efficiency: float
+    value: float
+    error: float
+    passing: int
+    is_limit: bool
+
+    def to_data(self) -> dict[str, Any]:
+        """Plain data."""
+        return {"value": self.value, "error": self.error, "passing": self.passing, "is_limit": self.is_limit}
+
+
+def effective_number(weight: Array) -> float:
+    """Number of unweighted events with the same relative statistical error, (Σw)²/Σw²."""
+    return float(weight.sum() ** 2 / np.square(weight).sum())
+
+
+def auc(score: Array, is_signal: NDArray[np.bool_], weight: Array) -> float:
+    """Area under the ROC curve: the weighted chance that a signal event scores above a background event."""
+    return float(roc_auc_score(is_signal, score, sample_weight=weight))
+
+
+def roc_points(score: Array, is_signal: NDArray[np.bool_], weight: Array) -> tuple[Array, Array]:
+    """Background and signal efficiencies (ε_B, ε_S) at every threshold, rising."""
+    background, signal, _ = roc_curve(is_signal, score, sample_weight=weight, drop_intermediate=False)
+    return background, signal
+
+
+def background_rejection(
+    score: Array, is_signal: NDArray[np.bool_], weight: Array, signal_efficiency: float
+) -> Rejection:
+    """Background rejection at the highest threshold that keeps the fraction ε_S of the signal's weight.
+
+    Parameters
+    ----------
+    score, is_signal, weight
+        One entry an event.
+    signal_efficiency
+        ε_S, between 0 and 1.
+
+    Notes
+    -----
+    The error is σ(ε_B) = sqrt(ε_B (1 - ε_B) / n) with the effective number n of background events; the
+    threshold is taken as exact. Where nothing passes, ε_B < 1 - 0.05^(1/n) at 95 % confidence.
+    """
+    signal_score, signal_weight = score[is_signal], weight[is_signal]
+    order = np.argsort(-signal_score, kind="stable")
+    kept = np.cumsum(signal_weight[order]) / signal_weight.sum()
+    # Rounding of the sum must not ask for one event more.
+    index = min(int(np.searchsorted(kept, signal_efficiency - 1e-12)), len(order) - 1)
+    threshold = signal_score[order[index]]
+    background = weight[~is_signal]
+    passes = score[~is_signal] >= threshold
+    number = effective_number(background)
+    efficiency = float(background[passes].sum() / background.sum())
+    if efficiency <= 0:
+        limit = 1.0 / (1.0 - (1.0 - _CONFIDENCE) ** (1.0 / number))
+        return Rejection(signal_efficiency, limit, 0.0, int(passes.sum()), True)
+    error = np.sqrt(efficiency * max(1.0 - efficiency, 0.0) / number) / efficiency**2
+    return Rejection(signal_efficiency, 1.0 / efficiency, float(error), int(passes.sum()), False)
+
+
+def classification_metrics(
+    probabilities: Array, target: NDArray[np.int64], weight: Array, class_names: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Weighted accuracy, log-loss, AUC and rejections as plain data.
+
+    Parameters
+    ----------
+    probabilities
+        Shape (B, classes).
+    target
+        Class indices, shape (B,).
+    weight
+        Event weights, shape (B,).
+    class_names
+        For the one-versus-rest numbers of more than two classes.
+
+    Returns
+    -------
+    ``accuracy`` (and its binomial error), ``log_loss``, ``auc``, ``rejection_0.3``, ``rejection_0.5``. With
+    more than two classes ``auc`` is the mean over classes, a rejection is one over the mean background
+    efficiency, and ``classes`` holds the numbers of each class against the rest. AUC and rejections are
+    left out where a class has no event.
+    """
+    classes = probabilities.shape[1]
+    labels = np.arange(classes)
+    accuracy = float(accuracy_score(target, probabilities.argmax(1), sample_weight=weight))
+    normalised = np.clip(probabilities, 1e-300, None)
+    normalised = normalised / normalised.sum(1, keepdims=True)
+    result: dict[str, Any] = {
+        "accuracy": accuracy,
+        "accuracy_error": float(np.sqrt(max(accuracy * (1 - accuracy), 0.0) / effective_number(weight))),
+        "log_loss": float(log_loss(target, normalised, sample_weight=weight, labels=labels)),
+    }
+    if len(np.unique(target)) < classes:
+        return result
+    if classes == 2:
+        return result | _against_rest(probabilities[:, 1], target == 1, weight)
+    names = list(class_names) or [str(label) for label in labels]
+    each = {names[label]: _against_rest(probabilities[:, label], target == label, weight) for label in labels}
+    result["auc"] = float(np.mean([one["auc"] for one in each.values()]))
+    for efficiency in SIGNAL_EFFICIENCIES:
+        key = f"rejection_{efficiency}"
+        result[key] = _mean_rejection([one[key] for one in each.values()])
+    return result | {"classes": each}
+
+
+def regression_metrics(values: Array, target: Array, weight: Array) -> dict[str, Any]:
+    """Weighted mean squared and absolute errors and R², as plain data; shapes (B, ...)."""
+    values, target = values.reshape(len(values), -1), target.reshape(len(target), -1)
+    result = {
+        "mse": float(mean_squared_error(target, values, sample_weight=weight)),
+        "mae": float(mean_absolute_error(target, values, sample_weight=weight)),
+    }
+    if len(target) > 1:
+        result["r2"] = float(r2_score(target, values, sample_weight=weight))
+    return result
+
+
+def _against_rest(score: Array, is_signal: NDArray[np.bool_], weight: Array) -> dict[str, Any]:
+    result: dict[str, Any] = {"auc": auc(score, is_signal, weight)}
+    for efficiency in SIGNAL_EFFICIENCIES:
+        result[f"rejection_{efficiency}"] = background_rejection(
+            score, is_signal, weight, efficiency
+        ).to_data()
+    return result
+
+
+def _mean_rejection(each: list[dict[str, Any]]) -> dict[str, Any]:
+    efficiencies = np.array([1.0 / one["value"] for one in each])
+    # σ(ε_B) of each class from the error of its rejection.
+    errors = np.array([one["error"] / one["value"] ** 2 for one in each])
+    mean = efficiencies.mean()
+    error = np.sqrt(np.square(errors).sum()) / len(each)
+    return {
+        "value": float(1.0 / mean),
+        "error": float(error / mean**2),
+        "passing": int(sum(one["passing"] for one in each)),
+        "is_limit": all(one["is_limit"] for one in each),
+    }

@@ -1,0 +1,203 @@
+"""How is a model trained on a data set?"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+
+from lorentzoo.core.model import Model
+from lorentzoo.data.batching import make_loader
+from lorentzoo.data.dataset import JetDataset
+from lorentzoo.studies.config import TrainConfig
+from lorentzoo.studies.course import Course
+from lorentzoo.studies.errors import TrainingError
+from lorentzoo.studies.evaluation import check_fit
+from lorentzoo.studies.files import digest_of
+from lorentzoo.studies.progress import ProgressLine
+from lorentzoo.studies.task import CHECKPOINT, TrainingTask, seed_everything
+
+__all__ = ["TrainResult", "train"]
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """A trained model and how it came about.
+
+    Attributes
+    ----------
+    model
+        The model that was given, trained.
+    config
+        The recipe.
+    course
+        Steps, epochs, CPU-seconds and the history, one row an epoch.
+    resumed_at
+        Epochs that had been finished before, if the training was continued.
+    """
+
+    model: Model
+    config: TrainConfig
+    course: Course
+    resumed_at: int = 0
+
+
+def train(
+    model: Model,
+    train_set: JetDataset,
+    validation_set: JetDataset | None = None,
+    config: TrainConfig | Mapping[str, Any] | None = None,
+    directory: Path | str | None = None,
+    *,
+    resume: bool = True,
+    progress: ProgressLine | bool = True,
+) -> TrainResult:
+    """Train a model in place.
+
+    Parameters
+    ----------
+    model
+        From `lorentzoo.compose` or `lorentzoo.create_model`.
+    train_set, validation_set
+        Events. Without a validation set there is no early stopping and no best model.
+    config
+        Recipe, or a mapping with its keys.
+    directory
+        Keeps a checkpoint of every epoch; a training that was killed continues from there.
+    resume
+        Whether to continue from the directory's checkpoint, if there is one of the same training.
+    progress
+        Whether to show how it goes, or a line to show it on.
+
+    Returns
+    -------
+    The trained model with its course. With a budget of steps or epochs the result is a function of seed,
+    recipe and data alone, whether or not the training was interrupted.
+
+    Raises
+    ------
+    TrainingError
+        If recipe, data and model do not fit, the loss is not finite, or the checkpoint is of another training.
+    """
+    recipe = TrainConfig.of(config)
+    if len(train_set) == 0:
+        raise TrainingError("the training set has no events")
+    if not bool((train_set.weight > 0).any()):
+        raise TrainingError("the event weights of the training set are all zero or negative")
+    if validation_set is not None and len(validation_set) == 0:
+        raise TrainingError("the validation set has no events; leave it out or fill it")
+    if validation_set is None and (recipe.patience is not None or recipe.keep == "best"):
+        raise TrainingError("patience and keep='best' need a validation set")
+    path = None if directory is None else Path(directory)
+    loader = make_loader(train_set, recipe.batch_size, shuffle=True, seed=recipe.seed)
+    line = progress if isinstance(progress, ProgressLine) else ProgressLine("train", show=progress)
+    fingerprint = _fingerprint(model, recipe, train_set)
+    with _threads(recipe.num_threads), line:
+        task = TrainingTask(model, recipe, loader, fingerprint, path, line)
+        checkpoint = _checkpoint(path, fingerprint, line) if path is not None and resume else None
+        if checkpoint is None:
+            seed_everything(recipe.seed)
+            model.fit_statistics(make_loader(train_set, recipe.batch_size))
+            _try_out(model, train_set)
+        else:
+            task.restore(checkpoint)
+        resumed_at = task.course.epochs
+        # Killed between the last epoch and the end, nothing is left to train.
+        if not task.is_over:
+            _fit(
+                task,
+                None if validation_set is None else make_loader(validation_set, max(recipe.batch_size, 256)),
+            )
+        task.finish()
+    return TrainResult(model, recipe, task.course, resumed_at)
+
+
+def _fit(task: TrainingTask, validation: Any) -> None:
+    config = task.config
+    with _quiet_lightning():
+        trainer = pl.Trainer(
+            accelerator="auto",
+            devices=1,
+            max_epochs=-1,
+            precision="bf16-mixed" if config.precision == "bf16" else "32-true",
+            gradient_clip_val=config.gradient_clip,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            # Constants that a model caches in validation must be usable in training again.
+            inference_mode=False,
+        )
+        trainer.fit(task, val_dataloaders=validation)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    task.cpu()
+
+
+def _try_out(model: Model, dataset: JetDataset) -> None:
+    """Run two events before any training time is lost."""
+    check_fit(model, dataset, model.predict(dataset.batch(np.arange(min(2, len(dataset)))).cloud))
+
+
+def _fingerprint(model: Model, config: TrainConfig, train_set: JetDataset) -> str:
+    shapes = {name: list(value.shape) for name, value in model.state_dict().items()}
+    spec = model.spec.to_data() if model.spec is not None else {}
+    events = [len(train_set), int(train_set.event_id.sum()), int(train_set.lengths.sum())]
+    return digest_of({"shapes": shapes, "spec": spec, "config": config.to_data(), "events": events})
+
+
+def _checkpoint(directory: Path, fingerprint: str, line: ProgressLine) -> dict[str, Any] | None:
+    """The directory's checkpoint; None where there is none that can be used."""
+    path = directory / CHECKPOINT
+    if not path.is_file():
+        return None
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        stored = checkpoint["fingerprint"]
+    except Exception as error:  # zipfile, pickle and torch raise many kinds on damaged bytes
+        line.line(f"the checkpoint is damaged ({type(error).__name__}), training starts again")
+        return None
+    if stored != fingerprint:
+        raise TrainingError(
+            f"{directory} holds a checkpoint of another training (another model, recipe or data); "
+            "choose another directory, or pass resume=False"
+        )
+    return checkpoint  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """No banners and no hints of lightning's; warnings of anybody else come through."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", module=r"(pytorch_lightning|lightning_fabric|torch\.utils\._pytree)"
+            )
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
