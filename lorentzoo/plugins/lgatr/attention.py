@@ -1,0 +1,281 @@
+r"""Attention between multivector streams: invariant weights, equivariant values.
+
+Weights are softmax of Σ_c ⟨q_c, k_c⟩ + Σ_s q_s k_s over the root of the total dimension, with the algebra's inner
+product (arXiv:2411.00446, eq. 12). The metric is folded into the queries, so that each head is one ordinary
+scaled-dot-product attention over 16 c + s numbers, and raggedness is the layout's business alone.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lorentzoo.core.layout import Layout
+from lorentzoo.plugins.lgatr.linear import EquivariantLinear, Maps, apply_maps
+from lorentzoo.plugins.lgatr.norm import NormGains, normalize
+from lorentzoo.plugins.lgatr.options import Options
+from lorentzoo.plugins.lgatr.paired import Paired
+from lorentzoo.plugins.lgatr.positions import rotate
+
+__all__ = ["CrossAttention", "HeadSizes", "SelfAttention", "join_heads", "split_heads"]
+
+
+class HeadSizes:
+    """Widths of one head: c multivectors and s scalars, D = 16 c + s numbers.
+
+    Parameters
+    ----------
+    channels, scalars
+        Widths of the stream. Without scalars in the stream, heads have none.
+    options
+        Number of heads and expansion.
+
+    Raises
+    ------
+    ValueError
+        If the heads do not divide the channels.
+    """
+
+    def __init__(self, channels: int, scalars: int, options: Options) -> None:
+        heads, ratio = options.num_heads, options.attention_ratio
+        for name, width in (("multivector", channels), ("scalar", scalars)):
+            if width * ratio > heads and (width * ratio) % heads:
+                raise ValueError(
+                    f"{width} {name} channels times attention_ratio={ratio} cannot be shared by num_heads={heads}; "
+                    f"choose a number of channels that is a multiple of {heads}, or another number of heads"
+                )
+        self.heads = heads
+        self.channels = max(ratio * channels // heads, 1)
+        self.scalars = max(ratio * scalars // heads, 4) if scalars else 0
+
+
+class _Attention(nn.Module):
+    """What self- and cross-attention share: the output map, the scale of each head."""
+
+    def __init__(self, channels: int, scalars: int, options: Options) -> None:
+        super().__init__()
+        self.options = options
+        self.sizes = sizes = HeadSizes(channels, scalars, options)
+        self.output = EquivariantLinear(
+            sizes.heads * sizes.channels,
+            channels,
+            sizes.heads * sizes.scalars,
+            scalars,
+            group=options.group,
+            initialization="small",
+        )
+        self.head_scale = nn.Parameter(torch.ones(sizes.heads)) if options.head_scale else None
+
+    def _heads(self, x: Paired, sets: int, heads: int, normalized: bool, query: bool) -> tuple[Tensor, ...]:
+        options = self.options
+        width = sets * heads
+        parts = Paired(
+            torch.cat(
+                [
+                    x.scalars[..., : x.vectors.shape[-1]].unflatten(-1, (width, -1)),
+                    x.auxiliary.unflatten(-1, (width, self.sizes.scalars)),
+                ],
+                dim=-1,
+            ),
+            x.vectors.unflatten(-1, (width, -1)),
+            x.bivectors.unflatten(-1, (width, -1)),
+        )
+        if normalized:
+            parts = normalize(parts, options.eps_norm, options.eps_mode, options.eps_scalars)
+        return split_heads(parts, sets, query)
+
+    def _attend(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        layout: Layout,
+        keys_layout: Layout | None,
+        positions: Tensor | None,
+    ) -> Paired:
+        if positions is not None:
+            q, k = (rotate(x, positions, self.sizes.scalars) for x in (q, k))
+        heads = q.shape[-2]
+        if k.shape[-2] != heads:  # one key and value for all heads
+            k, v = (x.expand(*x.shape[:-2], heads, x.shape[-1]) for x in (k, v))
+        out = layout.attend(q, k, v, keys_layout=keys_layout)
+        return apply_maps(self._output_maps(), join_heads(out, self.sizes.channels))
+
+    def _output_maps(self) -> Maps:
+        maps = self.output.maps()
+        if self.head_scale is None:
+            return maps
+        mixed = self.head_scale.repeat_interleave(2 * self.sizes.channels)
+        columns = torch.cat([mixed, self.head_scale.repeat_interleave(self.sizes.scalars)])
+        return Maps(maps.scalars * columns, maps.bias, maps.vectors * mixed, maps.bivectors * mixed)
+
+
+class SelfAttention(_Attention):
+    """Attention of the tokens of each event to each other.
+
+    Parameters
+    ----------
+    channels, scalars
+        Widths of the stream.
+    options
+        Heads, expansion, biases, multi-query form, dropout.
+    further_channels, further_scalars
+        Input channels of the network that join the queries and keys (and, in one map, values) again.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        scalars: int,
+        options: Options,
+        further_channels: int = 0,
+        further_scalars: int = 0,
+    ) -> None:
+        super().__init__(channels, scalars, options)
+        sizes = self.sizes
+
+        def project(sets: int, heads: int, further: bool) -> EquivariantLinear:
+            return EquivariantLinear(
+                channels + further * further_channels,
+                sets * heads * sizes.channels,
+                scalars + further * further_scalars,
+                sets * heads * sizes.scalars,
+                bias=options.qkv_bias,
+                group=options.group,
+            )
+
+        if options.multi_query:
+            self.queries = project(1, sizes.heads, True)
+            self.keys = project(1, 1, True)
+            self.values = project(1, 1, False)
+        else:
+            self.queries_keys_values = project(3, sizes.heads, True)
+
+    def forward(
+        self,
+        x: Paired,
+        layout: Layout,
+        *,
+        gains: NormGains | None = None,
+        further: Paired | None = None,
+        positions: Tensor | None = None,
+    ) -> Paired:
+        """Attend within each event.
+
+        Parameters
+        ----------
+        x
+            Normalized stream.
+        gains
+            Gains of that norm.
+        further
+            Channels that join in queries and keys.
+        positions
+            Place of each token in an order, shape (...), for rotary embedding.
+        """
+
+        def project(linear: EquivariantLinear, stream: Paired) -> Paired:
+            maps = linear.maps()
+            return apply_maps(maps if gains is None else gains.fold(maps), stream)
+
+        wide = x if further is None else _joined_channels(x, further)
+        if not self.options.multi_query:
+            streams = project(self.queries_keys_values, wide)
+            q, k, v = self._heads(streams, 3, self.sizes.heads, True, True)
+        else:
+            (q,) = self._heads(project(self.queries, wide), 1, self.sizes.heads, True, True)
+            (k,) = self._heads(project(self.keys, wide), 1, 1, True, False)
+            (v,) = self._heads(project(self.values, x), 1, 1, True, False)
+        return self._attend(q, k, v, layout, None, positions)
+
+
+class CrossAttention(_Attention):
+    """Attention of tokens to those of a second cloud with the same events.
+
+    Parameters
+    ----------
+    channels, scalars
+        Widths of the stream.
+    condition_channels, condition_scalars
+        Widths of the condition.
+    options
+        As for self-attention, and ``cross_norm``: whether queries, keys and values are normalized.
+    """
+
+    def __init__(
+        self, channels: int, scalars: int, condition_channels: int, condition_scalars: int, options: Options
+    ) -> None:
+        super().__init__(channels, scalars, options)
+        sizes = self.sizes
+        self.key_heads = 1 if options.multi_query else sizes.heads
+        self.queries = EquivariantLinear(
+            channels,
+            sizes.heads * sizes.channels,
+            scalars,
+            sizes.heads * sizes.scalars,
+            bias=options.qkv_bias,
+            group=options.group,
+        )
+        self.keys_values = EquivariantLinear(
+            condition_channels,
+            2 * self.key_heads * sizes.channels,
+            condition_scalars,
+            2 * self.key_heads * sizes.scalars,
+            bias=options.qkv_bias,
+            group=options.group,
+        )
+
+    def forward(
+        self,
+        x: Paired,
+        condition: Paired,
+        layout: Layout,
+        condition_layout: Layout,
+        *,
+        gains: NormGains | None = None,
+        condition_gains: NormGains | None = None,
+    ) -> Paired:
+        """Attend from a normalized stream to a normalized condition."""
+        query_maps, key_maps = self.queries.maps(), self.keys_values.maps()
+        if gains is not None and condition_gains is not None:
+            query_maps, key_maps = gains.fold(query_maps), condition_gains.fold(key_maps)
+        norm = self.options.cross_norm
+        (q,) = self._heads(apply_maps(query_maps, x), 1, self.sizes.heads, norm, True)
+        k, v = self._heads(apply_maps(key_maps, condition), 2, self.key_heads, norm, False)
+        return self._attend(q, k, v, layout, condition_layout, None)
+
+
+def split_heads(parts: Paired, sets: int, query: bool) -> tuple[Tensor, ...]:
+    """Write heads (..., sets x H) as ``sets`` tensors (..., H, D), the first with the metric if it is a query."""
+    width = parts.vectors.shape[-1]
+    joined = torch.cat(
+        [parts.scalars[..., :width], *parts.vectors, *parts.bivectors, parts.auxiliary], dim=-1
+    ).unflatten(-2, (sets, -1))
+    tensors = list(joined.unbind(-3))
+    if query:
+        tensors[0] = tensors[0] * _metric(width, parts.auxiliary.shape[-1], joined)
+    return tuple(tensors)
+
+
+def join_heads(heads: Tensor, channels: int) -> Paired:
+    """Undo :func:`split_heads` for one tensor (..., H, D): a stream of H c channels and H s scalars."""
+    width = 2 * channels
+    vectors = heads[..., width : 5 * width].unflatten(-1, (4, width)).movedim(-2, 0)
+    bivectors = heads[..., 5 * width : 8 * width].unflatten(-1, (3, width)).movedim(-2, 0)
+    scalars = torch.cat([heads[..., :width].flatten(-2), heads[..., 8 * width :].flatten(-2)], dim=-1)
+    return Paired(scalars, vectors.flatten(-2), bivectors.flatten(-2))
+
+
+def _metric(width: int, scalars: int, like: Tensor) -> Tensor:
+    """Signs of the inner product over the numbers of a head, shape (D,)."""
+    pair = like.new_tensor([1.0, -1.0]).repeat(width // 2)
+    return torch.cat([pair, pair, *[-pair] * 6, like.new_ones(scalars)])
+
+
+def _joined_channels(x: Paired, further: Paired) -> Paired:
+    width, extra = x.vectors.shape[-1], further.vectors.shape[-1]
+    return Paired(
+        torch.cat([x.scalars[..., :width], further.scalars[..., :extra], x.auxiliary, further.auxiliary], -1),
+        torch.cat([x.vectors, further.vectors], dim=-1),
+        torch.cat([x.bivectors, further.bivectors], dim=-1),
+    )

@@ -1,0 +1,62 @@
+"""What the blocks of an L-GATr can be told, in one immutable value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lorentzoo.plugins.lgatr.linear import Group
+from lorentzoo.plugins.lgatr.norm import Activation, EpsilonMode
+
+__all__ = ["Options"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Choices common to all blocks of a network. Defaults are the published tagger (arXiv:2411.00446).
+
+    Parameters
+    ----------
+    group
+        Symmetry of the linear maps: ``"connected"`` for SO⁺(1,3), ``"full"`` with parity.
+    num_heads, attention_ratio
+        Heads, and expansion of the channels that they share.
+    multi_query
+        One key and value for all heads.
+    head_scale
+        A learned factor for the output of each head.
+    qkv_bias
+        Whether queries, keys and values have biases.
+    cross_norm
+        Whether queries, keys and values of cross-attention are normalized, as those of self-attention are.
+    mlp_ratio, mlp_layers
+        Expansion and number of layers of the MLP; the first is the geometric bilinear.
+    activation, scalar_activation
+        Gate of the multivectors, and function of the auxiliary scalars (the same if None).
+    norm_gains
+        Whether the norms of the residual branches have learned gains.
+    eps_norm, eps_mode, eps_scalars
+        Regularization of the norms, see :func:`~lorentzoo.plugins.lgatr.norm.normalize`.
+    dropout
+        Probability of dropping a multivector, or a scalar.
+    bivectors, geometric_product
+        Switches to explore what higher representations are good for.
+    """
+
+    group: Group = "connected"
+    num_heads: int = 8
+    attention_ratio: int = 2
+    multi_query: bool = False
+    head_scale: bool = True
+    qkv_bias: bool = True
+    cross_norm: bool = True
+    mlp_ratio: int = 2
+    mlp_layers: int = 2
+    activation: Activation = "gelu"
+    scalar_activation: Activation | None = None
+    norm_gains: bool = False
+    eps_norm: float = 0.01
+    eps_mode: EpsilonMode = "clamp"
+    eps_scalars: float = 1e-5
+    dropout: float = 0.0
+    bivectors: bool = True
+    geometric_product: bool = True

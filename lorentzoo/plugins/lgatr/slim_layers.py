@@ -1,0 +1,260 @@
+r"""Layers of L-GATr-slim: scalars and four-vectors only.
+
+Without axial vectors and bivectors there is nothing to multiply but vectors, ⟨v, w⟩: linear maps mix vectors among
+themselves and scalars among themselves, and the two meet in the norm, in attention and in the gates
+(arXiv:2512.17011). Vectors lead with their four components, so that every map is one matrix product.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lorentzoo.core.layout import Layout
+from lorentzoo.plugins.lgatr.norm import Activation, activate, normalize_jointly
+from lorentzoo.plugins.lgatr.positions import rotate
+
+__all__ = ["SlimAttention", "SlimGains", "SlimLinear", "SlimMLP", "SlimOptions", "SlimStream", "drop_slim"]
+
+
+class SlimStream(NamedTuple):
+    """Scalars and four-vectors of tokens with any leading shape ``...``.
+
+    Attributes
+    ----------
+    scalars
+        Shape (..., S).
+    vectors
+        Shape (4, ..., C).
+    """
+
+    scalars: Tensor
+    vectors: Tensor
+
+    def plus(self, other: SlimStream) -> SlimStream:
+        """Sum of two streams of equal shape."""
+        return SlimStream(self.scalars + other.scalars, self.vectors + other.vectors)
+
+
+@dataclass(frozen=True)
+class SlimOptions:
+    """Choices common to all blocks. Defaults are the published tagger (arXiv:2512.17011).
+
+    Parameters
+    ----------
+    num_heads, attention_ratio
+        Heads, and expansion of the channels that they share.
+    qkv_bias
+        Whether scalar queries, keys and values have biases.
+    mlp_ratio, mlp_layers
+        Expansion and number of layers of the MLP.
+    activation, vector_activation
+        Gate of the scalars; gate of the vectors (the same if None).
+    gate_scale
+        Factor of the inner product that gates a vector.
+    norm_gains
+        Whether norms have learned gains.
+    eps_norm
+        Added to the mean square of a norm.
+    dropout
+        Probability of dropping a vector, or a scalar.
+    """
+
+    num_heads: int = 8
+    attention_ratio: int = 1
+    qkv_bias: bool = True
+    mlp_ratio: int = 4
+    mlp_layers: int = 2
+    activation: Activation = "gelu-exact"
+    vector_activation: Activation | None = None
+    gate_scale: float = 1.0
+    norm_gains: bool = False
+    eps_norm: float = 0.01
+    dropout: float = 0.0
+
+
+class SlimGains(nn.Module):
+    """Learned gains of a norm, folded into the columns of the linear map that follows."""
+
+    def __init__(self, channels: int, scalars: int) -> None:
+        super().__init__()
+        self.vectors = nn.Parameter(torch.ones(channels))
+        self.scalars = nn.Parameter(torch.ones(scalars))
+
+
+class SlimLinear(nn.Module):
+    """Linear maps of vectors (without bias) and of scalars, side by side.
+
+    Parameters
+    ----------
+    in_channels, out_channels, in_scalars, out_scalars
+        Widths.
+    bias
+        Whether the scalars have one.
+    scale
+        Factor of the initial weights.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        in_scalars: int,
+        out_scalars: int,
+        *,
+        bias: bool = True,
+        scale: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.vector_weight = nn.Parameter(torch.empty(out_channels, in_channels))
+        self.scalar_weight = nn.Parameter(torch.empty(out_scalars, in_scalars))
+        self.bias = nn.Parameter(torch.zeros(out_scalars)) if bias else None
+        for weight in (self.vector_weight, self.scalar_weight):
+            bound = scale / math.sqrt(max(weight.shape[1], 1))
+            nn.init.uniform_(weight, -bound, bound)
+
+    def forward(self, x: SlimStream, gains: SlimGains | None = None) -> SlimStream:
+        """Map a stream; ``gains`` are those of the norm that it comes from."""
+        vector_weight, scalar_weight = self.vector_weight, self.scalar_weight
+        if gains is not None:
+            vector_weight, scalar_weight = vector_weight * gains.vectors, scalar_weight * gains.scalars
+        scalars = F.linear(x.scalars, scalar_weight, self.bias)
+        if not torch.is_autocast_enabled(x.vectors.device.type):
+            return SlimStream(scalars, F.linear(x.vectors, vector_weight))
+        with torch.autocast(x.vectors.device.type, enabled=False):
+            return SlimStream(scalars, F.linear(x.vectors.float(), vector_weight.float()))
+
+
+class SlimAttention(nn.Module):
+    """Self-attention, or cross-attention to a second cloud.
+
+    Parameters
+    ----------
+    channels, scalars
+        Widths of the stream.
+    options
+        Heads and biases.
+    condition
+        Widths (channels, scalars) of the second cloud; None for self-attention.
+
+    Raises
+    ------
+    ValueError
+        If the heads do not divide the channels.
+    """
+
+    def __init__(
+        self, channels: int, scalars: int, options: SlimOptions, condition: tuple[int, int] | None = None
+    ) -> None:
+        super().__init__()
+        heads, ratio = options.num_heads, options.attention_ratio
+        for name, width in (("vector", channels), ("scalar", scalars)):
+            if width * ratio > heads and (width * ratio) % heads:
+                raise ValueError(
+                    f"{width} {name} channels times attention_ratio={ratio} cannot be shared by num_heads={heads}; "
+                    f"choose a number of channels that is a multiple of {heads}, or another number of heads"
+                )
+        self.heads, self.eps_norm = heads, options.eps_norm
+        self.channels, self.scalars = max(ratio * channels // heads, 1), max(ratio * scalars // heads, 4)
+        inner = heads * self.channels, heads * self.scalars
+
+        def project(sets: int, widths: tuple[int, int]) -> SlimLinear:
+            bias = options.qkv_bias
+            return SlimLinear(widths[0], sets * inner[0], widths[1], sets * inner[1], bias=bias, scale=0.1)
+
+        if condition is None:
+            self.queries_keys_values = project(3, (channels, scalars))
+        else:
+            self.queries = project(1, (channels, scalars))
+            self.keys_values = project(2, condition)
+        self.output = SlimLinear(inner[0], channels, inner[1], scalars, scale=0.1)
+
+    def forward(
+        self,
+        x: SlimStream,
+        layout: Layout,
+        *,
+        gains: SlimGains | None = None,
+        condition: SlimStream | None = None,
+        condition_layout: Layout | None = None,
+        positions: Tensor | None = None,
+    ) -> SlimStream:
+        """Attend from a normalized stream to itself, or to the condition as it is."""
+        if condition is None:
+            q, k, v = self._split(self.queries_keys_values(x, gains), 3, query=True)
+        else:
+            (q,) = self._split(self.queries(x, gains), 1, query=True)
+            k, v = self._split(self.keys_values(condition), 2, query=False)
+        if positions is not None:
+            q, k = (rotate(part, positions, self.scalars) for part in (q, k))
+        out = layout.attend(q, k, v, keys_layout=condition_layout)
+        vectors = out[..., : 4 * self.channels].unflatten(-1, (4, self.channels)).movedim(-2, 0).flatten(-2)
+        return self.output(SlimStream(out[..., 4 * self.channels :].flatten(-2), vectors))
+
+    def _split(self, x: SlimStream, sets: int, query: bool) -> list[Tensor]:
+        """Normalized heads (..., H, D) with D = 4 c + s; the metric is folded into queries."""
+        width = sets * self.heads
+        scalars, vectors = normalize_jointly(
+            x.scalars.unflatten(-1, (width, -1)), x.vectors.unflatten(-1, (width, -1)), self.eps_norm
+        )
+        heads = list(torch.cat([*vectors, scalars], dim=-1).unflatten(-2, (sets, -1)).unbind(-3))
+        if query:
+            signs = heads[0].new_ones(heads[0].shape[-1])
+            signs[self.channels : 4 * self.channels] = -1
+            heads[0] = heads[0] * signs
+        return heads
+
+
+class SlimMLP(nn.Module):
+    """Gated linear units, then a linear map: vectors are gated by inner products of vectors.
+
+    Parameters
+    ----------
+    channels, scalars
+        Widths of the stream.
+    options
+        Expansion, depth and gates.
+    """
+
+    def __init__(self, channels: int, scalars: int, options: SlimOptions) -> None:
+        super().__init__()
+        if options.mlp_layers < 2:
+            raise ValueError(f"mlp_layers must be at least 2, not {options.mlp_layers}")
+        self.options = options
+        ratios = [1, *[options.mlp_ratio] * (options.mlp_layers - 1)]
+        self.units = nn.ModuleList(
+            SlimLinear(a * channels, 3 * b * channels, a * scalars, 2 * b * scalars)
+            for a, b in pairwise(ratios)
+        )
+        self.output = SlimLinear(ratios[-1] * channels, channels, ratios[-1] * scalars, scalars)
+
+    def forward(self, x: SlimStream, gains: SlimGains | None = None) -> SlimStream:
+        """Apply to a normalized stream; ``gains`` are those of its norm."""
+        for unit in self.units:
+            x = drop_slim(self._gate(unit(x, gains)), self.options.dropout, self.training)
+            gains = None
+        return self.output(x)
+
+    def _gate(self, x: SlimStream) -> SlimStream:
+        options = self.options
+        vectors, first, second = x.vectors.chunk(3, dim=-1)
+        product = first[0] * second[0]
+        for component in (1, 2, 3):
+            product = product.addcmul(first[component], second[component], value=-1)
+        gates = activate(options.gate_scale * product, options.vector_activation or options.activation)
+        scalars, scalar_gates = x.scalars.chunk(2, dim=-1)
+        return SlimStream(scalars * activate(scalar_gates, options.activation), vectors * gates)
+
+
+def drop_slim(x: SlimStream, probability: float, training: bool) -> SlimStream:
+    """Drop whole vectors, and scalars, with a probability; scale what is left."""
+    if not training or probability == 0.0:
+        return x
+    kept = F.dropout(torch.ones_like(x.vectors[0]), probability)
+    return SlimStream(F.dropout(x.scalars, probability), x.vectors * kept)

@@ -1,0 +1,96 @@
+"""State dicts of the published ``LGATrSlim`` and ``ConditionalLGATrSlim``, read into our networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from lorentzoo.plugins.lgatr.slim_layers import SlimAttention, SlimGains, SlimLinear, SlimMLP
+from lorentzoo.plugins.lgatr.slim_transformer import SlimBlock, SlimTransformer
+from lorentzoo.plugins.lgatr.weights import Reader, Source
+
+__all__ = ["import_slim_state"]
+
+SEMANTICS = {
+    "lgatr-1.4": {"activation": "gelu-exact", "vector_activation": None, "gate_scale": 1.0},
+    "lgatr-2.0": {"activation": "gelu", "vector_activation": "sigmoid", "gate_scale": 0.5},
+}
+"""What the versions compute differently from the same numbers; an import sets it."""
+
+
+def import_slim_state(network: SlimTransformer, state: Mapping[str, Tensor], source: Source) -> None:
+    """Read a published state dict into a network of the same hyperparameters.
+
+    Parameters
+    ----------
+    network
+        For ``"lgatr-1.4"`` made with ``qkv_bias=True, norm_gains=False``, for ``"lgatr-2.0"`` with ``qkv_bias=False``
+        and ``norm_gains`` as the published ``norm_elementwise_affine``.
+    state
+        Published weights.
+    source
+        Package and version. What it computes differently is set on the network.
+
+    Raises
+    ------
+    lorentzoo.plugins.lgatr.weights.StateDictError
+        Naming every missing, extra and misshapen key; the network is then unchanged.
+    """
+    if source not in SEMANTICS:
+        raise ValueError(f"source must be one of {sorted(SEMANTICS)}, not {source!r}")
+    reader = Reader(state, ignored=("metric",))
+    _read_linear(reader, "linear_in", network.input)
+    _read_linear(reader, "linear_out", network.output)
+    for place, block in enumerate(network.blocks):
+        _read_block(reader, f"blocks.{place}", block)  # type: ignore[arg-type]
+    reader.finish()
+    for module in network.modules():
+        if isinstance(module, SlimBlock | SlimMLP):
+            module.options = replace(module.options, **SEMANTICS[source], eps_norm=0.01)  # type: ignore[arg-type]
+        elif isinstance(module, SlimAttention):
+            module.eps_norm = 0.01
+
+
+def _read_block(reader: Reader, prefix: str, block: SlimBlock) -> None:
+    (attention,) = block.attentions
+    assert isinstance(attention, SlimAttention)
+    own = f"{prefix}.attention" if block.cross_attention is None else f"{prefix}.selfattention"
+    heads = attention.heads
+    _read_linear(reader, f"{own}.linear_in", attention.queries_keys_values, sets=3, heads=heads)
+    _read_linear(reader, f"{own}.linear_out", attention.output)
+    cross = block.cross_attention
+    if cross is not None:
+        _read_linear(reader, f"{prefix}.crossattention.linear_in_q", cross.queries, heads=heads)
+        _read_linear(reader, f"{prefix}.crossattention.linear_in_kv", cross.keys_values, sets=2, heads=heads)
+        _read_linear(reader, f"{prefix}.crossattention.linear_out", cross.output)
+    for place, gains in enumerate(block.gains, start=1):
+        assert isinstance(gains, SlimGains)
+        reader.assign(gains.vectors, reader.take(f"{prefix}.norm{place}.weight_v", *gains.vectors.shape))
+        reader.assign(gains.scalars, reader.take(f"{prefix}.norm{place}.weight_s", *gains.scalars.shape))
+    units = list(block.mlp.units)
+    names = reader.layers(f"{prefix}.mlp.layers.", len(units) + 1, first=0, stride=1)
+    for name, unit in zip(names, units, strict=False):
+        _read_linear(reader, f"{name}.linear", unit)  # type: ignore[arg-type]
+    _read_linear(reader, names[-1], block.mlp.output)
+
+
+def _read_linear(reader: Reader, prefix: str, linear: SlimLinear, sets: int = 1, heads: int = 1) -> None:
+    """One linear map; its outputs are ``sets`` groups of channels times heads, of which we put the heads first."""
+
+    def heads_first(x: Tensor) -> Tensor:
+        return x.unflatten(0, (sets, -1, heads)).transpose(1, 2).flatten(0, 2) if x.numel() else x
+
+    vectors = reader.take(f"{prefix}.weight_v", *linear.vector_weight.shape)
+    reader.assign(linear.vector_weight, heads_first(vectors))
+    optional = not linear.scalar_weight.numel() and f"{prefix}.linear_s.weight" not in reader.state
+    if optional:
+        reader.assign(linear.scalar_weight, torch.zeros_like(linear.scalar_weight))
+    else:
+        scalars = reader.take(f"{prefix}.linear_s.weight", *linear.scalar_weight.shape)
+        reader.assign(linear.scalar_weight, heads_first(scalars))
+        if linear.bias is not None:
+            bias = reader.take(f"{prefix}.linear_s.bias", *linear.bias.shape)
+            reader.assign(linear.bias, heads_first(bias))
