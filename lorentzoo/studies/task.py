@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 
 from lorentzoo.core.cloud import Batch
 from lorentzoo.core.model import Model
+from lorentzoo.data.batching import LengthBatchSampler
 from lorentzoo.registry.checkpoints import write_atomically
 from lorentzoo.studies.averaging import WeightAverage
 from lorentzoo.studies.config import TrainConfig
@@ -85,6 +86,7 @@ class TrainingTask(pl.LightningModule):
         self._fingerprint = fingerprint
         self._directory = directory
         self._line = line
+        self._optimiser: torch.optim.Optimizer
         self._optimiser_state: dict[str, Any] | None = None
         self._step_started = 0.0
         self._loss_sum = torch.zeros((), dtype=torch.float64)
@@ -107,6 +109,7 @@ class TrainingTask(pl.LightningModule):
         )
         if self._optimiser_state is not None:
             optimiser.load_state_dict(self._optimiser_state)
+        self._optimiser = optimiser
         return optimiser
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
@@ -134,7 +137,7 @@ class TrainingTask(pl.LightningModule):
             flat=self.config.flat,
             final=self.config.final,
         )
-        for group in self.optimizers(use_pl_optimizer=False).param_groups:
+        for group in self._optimiser.param_groups:
             group["lr"] = self.config.learning_rate * factor
         self._step_started = time.process_time()
 
@@ -216,7 +219,7 @@ class TrainingTask(pl.LightningModule):
             self._save(self._directory / CHECKPOINT)
 
     def _row(self) -> dict[str, float]:
-        rate = self.optimizers(use_pl_optimizer=False).param_groups[0]["lr"]
+        rate = self._optimiser.param_groups[0]["lr"]
         mean = float(self._loss_sum / self._weight_sum) if self._weight_sum > 0 else float("nan")
         course = self.course
         return {
@@ -244,7 +247,7 @@ class TrainingTask(pl.LightningModule):
                 "fingerprint": self._fingerprint,
                 "course": self.course.to_data(),
                 "model": self.model.state_dict(),
-                "optimiser": self.optimizers(use_pl_optimizer=False).state_dict(),
+                "optimiser": self._optimiser.state_dict(),
                 "average": None if self.average is None else self.average.state(),
                 "best_weights": self.best_weights,
             },
@@ -282,5 +285,6 @@ class _EpochBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         batches = self._task.batches
+        assert isinstance(batches.sampler, LengthBatchSampler)
         batches.sampler.set_epoch(self._task.course.epochs)
         yield from batches

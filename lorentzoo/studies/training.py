@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 
@@ -146,7 +145,7 @@ def _fit(task: TrainingTask, validation: Any) -> None:
 
 def _try_out(model: Model, dataset: JetDataset) -> None:
     """Run two events before any training time is lost."""
-    check_fit(model, dataset, model.predict(dataset.batch(np.arange(min(2, len(dataset)))).cloud))
+    check_fit(model, dataset, model.predict(dataset.batch(torch.arange(min(2, len(dataset)))).cloud))
 
 
 def _fingerprint(model: Model, config: TrainConfig, train_set: JetDataset) -> str:
@@ -172,7 +171,7 @@ def _checkpoint(directory: Path, fingerprint: str, line: ProgressLine) -> dict[s
             f"{directory} holds a checkpoint of another training (another model, recipe or data); "
             "choose another directory, or pass resume=False"
         )
-    return checkpoint  # type: ignore[no-any-return]
+    return checkpoint
 
 
 @contextmanager

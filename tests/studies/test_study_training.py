@@ -185,7 +185,7 @@ def test_bf16_trains(small_spec, jets, recipe) -> None:
 def test_diverging_loss_is_an_error(small_spec, jets, recipe, monkeypatch) -> None:
     loss = Model.loss
     monkeypatch.setattr(Model, "loss", lambda self, batch: loss(self, batch) * float("nan"))
-    with pytest.raises(TrainingError, match="loss became nan.*learning_rate"):
+    with pytest.raises(TrainingError, match=r"loss became nan.*learning_rate"):
         run(small_spec, jets, recipe)
 
 
@@ -215,7 +215,7 @@ def _with(dataset: JetDataset, **changes: Any) -> JetDataset:
 def test_recipes_name_unknown_keys() -> None:
     with pytest.raises(TrainingError, match="unknown key 'learning_rat'; did you mean 'learning_rate'"):
         TrainConfig.of({"learning_rat": 1})
-    with pytest.raises(TrainingError, match="batch_size: .*greater than 0, not 0"):
+    with pytest.raises(TrainingError, match=r"batch_size: .*greater than 0, not 0"):
         TrainConfig.of({"batch_size": 0})
     assert TrainConfig.of(None).epochs == 20
     assert TrainConfig.of({"max_steps": 5}).epochs is None
