@@ -1,0 +1,321 @@
+"""What is a study: which names are combined, and on what terms are they compared?"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from lorentzoo.core.errors import LorentzooError
+from lorentzoo.registry.specs import SLOTS, PartSpec, parse_part
+from lorentzoo.studies.config import BUDGETS, TrainConfig, describe_problems
+from lorentzoo.studies.errors import StudyError
+
+__all__ = ["AXES", "Budget", "Choice", "Combination", "Study", "load_study"]
+
+AXES: Final = ("model", *SLOTS, "spurion_mode", "anchor")
+"""What may vary in a study."""
+_PLAIN: Final = ("spurion_mode", "anchor")
+_LISTS: Final = ("spurions", "embedding")
+
+
+class Budget(BaseModel):
+    """What all rows of a study get equally much of: CPU-seconds of training, or optimiser steps.
+
+    Parameters
+    ----------
+    cpu_seconds, steps
+        Exactly one of them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cpu_seconds: PositiveFloat | None = None
+    steps: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Budget:
+        if (self.cpu_seconds is None) == (self.steps is None):
+            raise ValueError("a budget is either {cpu_seconds: ...} or {steps: ...}")
+        return self
+
+    @property
+    def text(self) -> str:
+        """In words."""
+        return (
+            f"{self.steps} optimiser steps" if self.steps else f"{self.cpu_seconds:g} CPU-seconds of training"
+        )
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Keys of `TrainConfig`."""
+        return {"max_steps": self.steps} if self.steps else {"cpu_seconds": self.cpu_seconds}
+
+
+class Study(BaseModel):
+    """A grid of names × training-set sizes × seeds on one data set.
+
+    Parameters
+    ----------
+    name, description
+        For the report.
+    dataset
+        A data set by name, ``"name:key=value"`` or mapping, with splits train, validation and test.
+    axes
+        What varies: lists of names, inline parts or mappings (with a ``label``, if wanted) for `AXES`.
+    fixed
+        What does not vary, in the same way.
+    exclude
+        Combinations to leave out: mappings of axes to labels, or lists of labels.
+    seeds
+        How many, or which.
+    train_sizes
+        Numbers of training events; None takes all.
+    training
+        Recipe without a budget, see `lorentzoo.studies.config.TrainConfig`.
+    budget
+        What every row gets equally much of.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    description: str = ""
+    dataset: Any
+    axes: dict[str, list[Any]]
+    fixed: dict[str, Any] = {}
+    exclude: list[dict[str, Any]] = []
+    seeds: tuple[int, ...] = (0, 1, 2)
+    train_sizes: tuple[PositiveInt | None, ...] = (None,)
+    training: dict[str, Any] = {}
+    budget: Budget
+
+    @field_validator("dataset")
+    @classmethod
+    def _dataset(cls, value: Any) -> dict[str, Any]:
+        return _readable(value, "dataset").to_data()
+
+    @field_validator("axes")
+    @classmethod
+    def _axes(cls, axes: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        for axis, values in axes.items():
+            _check_axis(axis)
+            if not values:
+                raise ValueError(f"{axis} is empty; give at least one name")
+            labels = [choice.label for choice in read_choices(axis, values)]
+            twice = sorted({label for label in labels if labels.count(label) > 1})
+            if twice:
+                raise ValueError(f"{axis} lists {', '.join(map(repr, twice))} twice")
+        return axes
+
+    @field_validator("fixed")
+    @classmethod
+    def _fixed(cls, fixed: dict[str, Any]) -> dict[str, Any]:
+        for axis, value in fixed.items():
+            _check_axis(axis)
+            read_choices(axis, [value])
+        return fixed
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _seeds(cls, seeds: Any) -> Any:
+        if isinstance(seeds, int) and not isinstance(seeds, bool):
+            if seeds < 1:
+                raise ValueError("at least one seed is needed")
+            return tuple(range(seeds))
+        if isinstance(seeds, list | tuple) and (not seeds or len(set(seeds)) < len(seeds)):
+            raise ValueError("seeds must be different numbers, at least one")
+        return seeds
+
+    @field_validator("training")
+    @classmethod
+    def _training(cls, training: dict[str, Any]) -> dict[str, Any]:
+        own = [name for name in (*BUDGETS, "seed") if training.get(name) is not None]
+        if own:
+            raise ValueError(f"{', '.join(own)} cannot be set here: use `budget` and `seeds` of the study")
+        try:
+            TrainConfig.of(training)
+        except LorentzooError as error:
+            raise ValueError(str(error).removeprefix("training recipe: ")) from None
+        return training
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Study:
+        both = sorted(set(self.axes) & set(self.fixed))
+        if both:
+            raise ValueError(f"{', '.join(both)} cannot be both in axes and fixed")
+        if not {"model", "backbone"} & (set(self.axes) | set(self.fixed)):
+            raise ValueError("neither axes nor fixed names a backbone or a model")
+        if not self.train_sizes:
+            raise ValueError("train_sizes is empty; leave it out to train on all events")
+        for pattern in self.exclude:
+            for axis, labels in pattern.items():
+                if axis not in self.axes:
+                    raise ValueError(f"exclude names {axis!r}, which is none of the axes {list(self.axes)}")
+                known = [choice.label for choice in read_choices(axis, self.axes[axis])]
+                for label in labels if isinstance(labels, list) else [labels]:
+                    if label not in known:
+                        raise ValueError(f"exclude: {axis} has no choice {label!r}; its choices are {known}")
+        if not list(self.combinations()):
+            raise ValueError("exclude leaves no combination")
+        return self
+
+    def config(self, seed: int) -> TrainConfig:
+        """The recipe of a run."""
+        return TrainConfig.of({**self.training, **self.budget.recipe, "seed": seed})
+
+    def combinations(self) -> Iterator[Combination]:
+        """Every combination that is not excluded, in the order of the axes."""
+        axes = {axis: read_choices(axis, values) for axis, values in self.axes.items()}
+        fixed = {axis: read_choices(axis, [value])[0] for axis, value in self.fixed.items()}
+        varying = [axis for axis, choices in axes.items() if len(choices) > 1]
+        for chosen in itertools.product(*axes.values()):
+            choices = dict(zip(axes, chosen, strict=True))
+            if any(_matches(pattern, choices) for pattern in self.exclude):
+                continue
+            names = [choices[axis].label for axis in varying or list(axes)[:1]]
+            for size in self.train_sizes:
+                sized = [f"{size or 'all'} events"] if len(self.train_sizes) > 1 else []
+                yield Combination(" · ".join(names + sized), choices, fixed, size)
+
+    @property
+    def varying(self) -> tuple[str, ...]:
+        """Axes with more than one choice."""
+        return tuple(axis for axis, values in self.axes.items() if len(values) > 1)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One value of an axis and how it is called in tables."""
+
+    label: str
+    value: Any
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One row of a study: what was chosen on each axis.
+
+    Attributes
+    ----------
+    label
+        The names that vary.
+    choices, fixed
+        By axis.
+    train_size
+        Number of training events, None for all.
+    """
+
+    label: str
+    choices: Mapping[str, Choice]
+    fixed: Mapping[str, Choice]
+    train_size: int | None
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What each axis holds, varying or not."""
+        return {axis: choice.value for axis, choice in {**self.fixed, **self.choices}.items()}
+
+
+def load_study(source: Study | Mapping[str, Any] | str | Path) -> Study:
+    """A study from a YAML file or a mapping, validated.
+
+    Raises
+    ------
+    StudyError
+        If the file cannot be read; or naming every key that is unknown, missing or has a wrong value.
+    """
+    if isinstance(source, Study):
+        return source
+    where = "study"
+    data: Any = source
+    if isinstance(source, str | Path):
+        where = f"study {Path(source).name}"
+        try:
+            data = yaml.safe_load(Path(source).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise StudyError(f"there is no study file {source}") from None
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise StudyError(f"{where} cannot be read: {error}") from None
+    if not isinstance(data, Mapping):
+        raise StudyError(f"{where}: expected keys such as name, dataset, axes and budget, not {data!r}")
+    try:
+        return Study.model_validate(dict(data))
+    except ValidationError as error:
+        raise StudyError(f"{where}: {describe_problems(error, list(Study.model_fields))}") from None
+
+
+def read_choices(axis: str, values: Sequence[Any]) -> list[Choice]:
+    """Choices of an axis, with labels as short as they can be."""
+    parts = [_Reading.of(axis, value) for value in values]
+    short = [part.short for part in parts]
+    return [
+        Choice(part.short if part.stated or short.count(part.short) == 1 else part.long, part.value)
+        for part in parts
+    ]
+
+
+@dataclass(frozen=True)
+class _Reading:
+    short: str
+    long: str
+    value: Any
+    stated: bool = False
+
+    @classmethod
+    def of(cls, axis: str, value: Any) -> _Reading:
+        if axis in _PLAIN:
+            if value is not None and not isinstance(value, str):
+                raise ValueError(f"{axis}: expected text, not {value!r}")
+            return cls(value or "default", value or "default", value)
+        if isinstance(value, Mapping) and "label" in value:
+            rest = {key: item for key, item in value.items() if key != "label"}
+            return cls(str(value["label"]), str(value["label"]), _readable(rest, axis).to_data(), stated=True)
+        if axis in _LISTS and (value is None or isinstance(value, list | tuple)):
+            parts = [_readable(item, axis) for item in value or []]
+        else:
+            parts = [_readable(value, axis)]
+        data = [part.to_data() for part in parts]
+        short = "+".join(part.name for part in parts) or "none"
+        long = "+".join(_long(part) for part in parts) or "none"
+        return cls(short, long, data if axis in _LISTS else data[0])
+
+
+def _long(part: PartSpec) -> str:
+    settings = ", ".join(f"{key}={value}" for key, value in part.parameters.items())
+    return f"{part.name} ({settings})" if settings else part.name
+
+
+def _readable(value: Any, where: str) -> PartSpec:
+    try:
+        return parse_part(value, where)
+    except LorentzooError as error:
+        raise ValueError(str(error)) from None
+
+
+def _check_axis(axis: str) -> None:
+    if axis not in AXES:
+        close = difflib.get_close_matches(axis, AXES, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(AXES)}"
+        raise ValueError(f"there is no axis {axis!r}; {hint}")
+
+
+def _matches(pattern: Mapping[str, Any], choices: Mapping[str, Choice]) -> bool:
+    return all(
+        choices[axis].label in (labels if isinstance(labels, list) else [labels])
+        for axis, labels in pattern.items()
+    )

@@ -1,0 +1,217 @@
+"""Which runs does a study need, and which combinations make no sense?
+
+Everything is found out here, before anything trains.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from lorentzoo.core.errors import CompositionError, LorentzooError
+from lorentzoo.data.dataset import JetDataset
+from lorentzoo.registry.composition import build, load_dataset, model_spec
+from lorentzoo.registry.specs import PartSpec, Spec, parse_part
+from lorentzoo.studies.config import TrainConfig
+from lorentzoo.studies.errors import StudyError
+from lorentzoo.studies.files import canonical_json, digest_of
+from lorentzoo.studies.grid import Combination, Study
+
+__all__ = ["Plan", "Row", "RunSpec", "fingerprint", "make_plan", "open_dataset", "spec_for"]
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """The full specification of a run: what is trained, on what, how.
+
+    Attributes
+    ----------
+    spec
+        The composition, with the version of every plugin in it.
+    dataset
+        Name and parameters.
+    data_hash
+        Hash of the events themselves.
+    train_size
+        Number of training events, None for all.
+    config
+        Recipe, with the seed.
+    """
+
+    spec: Spec
+    dataset: PartSpec
+    data_hash: str
+    train_size: int | None
+    config: TrainConfig
+
+    def to_data(self) -> dict[str, Any]:
+        """Plain data that `from_data` reads back."""
+        return {
+            "spec": self.spec.to_data(),
+            "dataset": self.dataset.to_data(),
+            "data_hash": self.data_hash,
+            "train_size": self.train_size,
+            "config": self.config.to_data(),
+        }
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> RunSpec:
+        """Read what `to_data` wrote."""
+        return cls(
+            Spec.from_data(data["spec"]),
+            parse_part(data["dataset"], "dataset"),
+            data["data_hash"],
+            data["train_size"],
+            TrainConfig.of(data["config"]),
+        )
+
+    @property
+    def key(self) -> str:
+        """Hash of the full specification: the name of the run's directory."""
+        return digest_of(self.to_data())
+
+    @property
+    def runs_anywhere(self) -> bool:
+        """Whether another process can build it, which does not know what this one registered for itself."""
+        return "session" not in self.spec.plugins.values()
+
+
+@dataclass(frozen=True)
+class Row:
+    """A combination with its model's specification, or the reason why there is none.
+
+    Attributes
+    ----------
+    combination
+        What was chosen.
+    spec
+        None where refused.
+    symmetry
+        Name of the computed symmetry; empty where refused.
+    refusal
+        Why the parts make no sense together; empty where they do.
+    """
+
+    combination: Combination
+    spec: Spec | None
+    symmetry: str = ""
+    refusal: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All rows of a study, in order, and the runs of each."""
+
+    study: Study
+    rows: tuple[Row, ...]
+    data_hash: str
+
+    def runs(self, row: Row) -> list[RunSpec]:
+        """One run a seed; none for a refused combination."""
+        if row.spec is None:
+            return []
+        dataset = parse_part(self.study.dataset, "dataset")
+        return [
+            RunSpec(row.spec, dataset, self.data_hash, row.combination.train_size, self.study.config(seed))
+            for seed in self.study.seeds
+        ]
+
+
+def make_plan(study: Study) -> Plan:
+    """Build every combination once.
+
+    Raises
+    ------
+    StudyError
+        If a name or parameter is wrong, or the data set has no such split or size; all such problems at once.
+    """
+    try:
+        dataset = open_dataset(parse_part(study.dataset, "dataset"))
+        available = len(dataset.split("train"))
+        for split in ("validation", "test"):
+            if len(dataset.split(split)) == 0:
+                raise StudyError(f"the data set has no events in its {split} split")
+    except (LorentzooError, ValueError, OSError) as error:
+        raise StudyError(f"study {study.name}: dataset: {error}") from error
+    too_large = [size for size in study.train_sizes if size is not None and size > available]
+    if too_large:
+        raise StudyError(
+            f"study {study.name}: train_sizes {too_large} exceed the {available} training events"
+        )
+    results = [_try_row(combination, dataset) for combination in study.combinations()]
+    problems = [result for result in results if isinstance(result, str)]
+    if problems:
+        raise StudyError(f"study {study.name}: " + "\n".join(dict.fromkeys(problems)))
+    return Plan(study, tuple(row for row in results if isinstance(row, Row)), fingerprint(dataset))
+
+
+def _try_row(combination: Combination, dataset: JetDataset) -> Row | str:
+    """A row; or, where the study itself is wrong, what is to be mended."""
+    try:
+        model = build(spec_for(combination.values, dataset))
+    except CompositionError as error:
+        return Row(combination, None, refusal=str(error))
+    except LorentzooError as error:
+        return f"{combination.label}: {error}"
+    return Row(combination, model.spec, symmetry=model.symmetry.name)
+
+
+def spec_for(values: Mapping[str, Any], dataset: JetDataset) -> Spec:
+    """The composition of some choices, with the widths and the number of classes of a data set."""
+    widths = {"in_scalars": dataset.scalars.shape[-1], "in_context": dataset.context.shape[-1]}
+    classes = len(dataset.class_names)
+    if "model" in values:
+        model = parse_part(values["model"], "model")
+        overrides = {axis: value for axis, value in values.items() if axis != "model"}
+        # Parameters of the model's own parts first, so that a whole slot given by an axis wins.
+        spec = model_spec(model.name, **{**model.parameters, **overrides}, **widths)
+        stated = spec.head.parameters.get("num_classes", 2)
+        if (
+            spec.head.name == "classify"
+            and classes
+            and stated != classes
+            and not (classes == 2 and stated == 1)
+        ):
+            spec = replace(spec, head=spec.head.merged({"num_classes": classes}))
+        return spec
+    if "head" not in values:
+        if not classes:
+            raise StudyError("the data set has no classes: name a head, e.g. fixed: {head: regress}")
+        values = {**values, "head": {"name": "classify", "num_classes": classes}}
+    return Spec.from_data({**widths, **values})
+
+
+def open_dataset(part: PartSpec) -> JetDataset:
+    """A data set by name; the same one is read once a process."""
+    return _open_dataset(canonical_json(part.to_data()))
+
+
+@lru_cache(maxsize=4)
+def _open_dataset(text: str) -> JetDataset:
+    data = json.loads(text)
+    name = data.pop("name")
+    dataset = load_dataset(name, **data)
+    if not isinstance(dataset, JetDataset):
+        raise StudyError(f"dataset {name!r} is a {type(dataset).__name__}, not a JetDataset")
+    return dataset
+
+
+def fingerprint(dataset: JetDataset) -> str:
+    """Hash of the events: momenta, lengths, targets, weights, identifiers and splits."""
+    digest = hashlib.sha256()
+    columns = (
+        dataset.lengths,
+        dataset.target,
+        dataset.weight,
+        dataset.event_id,
+        dataset.splits,
+        dataset.momenta,
+    )
+    for column in columns:
+        if column is not None:
+            digest.update(column.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
