@@ -9,22 +9,21 @@ residual group, so that no spurion is moved by it.
 
 from __future__ import annotations
 
-import math
 from typing import Final, Literal
 
 import torch
 from torch import Tensor
 
 from lorentzoo.core.cloud import ParticleCloud
-from lorentzoo.core.minkowski import boost_to_rest, mass_squared
+from lorentzoo.core.minkowski import boost_to_rest, cap_gamma
 from lorentzoo.core.symmetry import Symmetry
 
 __all__ = ["Anchor", "anchor_for", "anchor_matrices"]
 
 Anchor = Literal["rest", "beam-rest", "none"]
 
-MAX_RAPIDITY: Final = math.log(2e6)
-"""Largest boost of an anchor, γ = 10⁶: events whose total is light-like have no rest frame."""
+MAX_GAMMA: Final = 1e6
+"""Largest boost of an anchor: events whose total is light-like have no rest frame."""
 
 
 def anchor_for(symmetry: Symmetry) -> Anchor:
@@ -53,9 +52,4 @@ def anchor_matrices(cloud: ParticleCloud, anchor: Anchor) -> Tensor | None:
         total = longitudinal
     at_rest = torch.stack([one, *[torch.zeros_like(one)] * 3], dim=-1)
     total = torch.where(empty.unsqueeze(-1), at_rest, total)
-    # A light-like total has no rest frame: a mass of E/γ_max caps the boost, relative to the event's scale.
-    floor = (total[..., 0] / math.cosh(MAX_RAPIDITY)).square()
-    lacking = mass_squared(total) < floor
-    energy = torch.sqrt(total[..., 1:].square().sum(-1) + floor)
-    capped = torch.cat([energy.unsqueeze(-1), total[..., 1:]], dim=-1)
-    return boost_to_rest(torch.where(lacking.unsqueeze(-1), capped, total))
+    return boost_to_rest(cap_gamma(total, MAX_GAMMA))

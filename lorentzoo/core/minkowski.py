@@ -16,6 +16,7 @@ __all__ = [
     "GENERATOR_NAMES",
     "boost",
     "boost_to_rest",
+    "cap_gamma",
     "delta_phi",
     "energy",
     "exp",
@@ -158,6 +159,17 @@ def boost_to_rest(p: Tensor) -> Tensor:
     B = [[u0, -uᵀ], [-u, 1 + u uᵀ/(1 + u0)]].
     """
     return _boost_from_unit_velocity(p / mass(p).unsqueeze(-1))
+
+
+def cap_gamma(p: Tensor, gamma_max: float) -> Tensor:
+    """Raise the energy of vectors whose boost would exceed γ_max, so that light-like ones get a rest frame too.
+
+    Only the ratio E/m matters, so the result scales with the input. Shape (..., 4) -> (..., 4).
+    """
+    floor = (p[..., 0] / gamma_max).square()
+    energy = torch.sqrt(p[..., 1:].square().sum(-1) + floor)
+    capped = torch.cat([energy.unsqueeze(-1), p[..., 1:]], dim=-1)
+    return torch.where((mass_squared(p) < floor).unsqueeze(-1), capped, p)
 
 
 def boost(direction: Tensor | Sequence[float], rapidity: Tensor | float) -> Tensor:

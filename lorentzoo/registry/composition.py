@@ -11,11 +11,11 @@ from lorentzoo.core.errors import CompositionError, ParameterError
 from lorentzoo.core.interfaces import Backbone, Embedding, FramesNet, Head, Part, Spurions
 from lorentzoo.core.model import Model
 from lorentzoo.registry.catalogue import catalogue
-from lorentzoo.registry.components import Component
+from lorentzoo.registry.components import Component, Kind
 from lorentzoo.registry.parameters import FILLED, check_parameters, parameters_of
-from lorentzoo.registry.specs import SLOTS, PartSpec, Spec, distribution_version, parse_inline
+from lorentzoo.registry.specs import SLOTS, PartSpec, Spec, distribution_version, parse_inline, parse_part
 
-__all__ = ["build", "compose", "create_model", "load_dataset", "model_spec"]
+__all__ = ["build", "compose", "create_model", "load_dataset", "make_part", "model_spec"]
 
 P = TypeVar("P", bound=Part)
 PartLike = str | Mapping[str, Any] | PartSpec
@@ -177,6 +177,24 @@ def build(spec: Spec) -> Model:
         in_context=spec.in_context,
         spec=full,
     )
+
+
+def make_part(kind: Kind, part: PartLike, base: type[P], **filled: Any) -> P:
+    """One part by name, for components that are made of others, e.g. a frames-net with a network inside.
+
+    Parameters
+    ----------
+    kind
+        The slot.
+    part
+        Name, inline text or mapping.
+    base
+        The class that the part must be of, e.g. `lorentzoo.Embedding`.
+    filled
+        Widths, given to the constructor as far as it asks for them.
+    """
+    item = parse_part(part, kind)
+    return _construct(catalogue().find(kind, item.name), item, base, filled)
 
 
 def load_dataset(name: str, **parameters: Any) -> Any:

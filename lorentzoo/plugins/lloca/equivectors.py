@@ -1,0 +1,167 @@
+"""Which network predicts vectors that transform as the momenta do?
+
+v_ik = Σ_j softmax_j φ_k(s_i, s_j, log (p_i+p_j)²) (p_i+p_j) / √|(p_i+p_j)²|, with φ a small network on
+invariants (arXiv:2505.20280, eq. 8). Pairs are evaluated densely for one block of events at a time
+and again in the backward pass, so that memory follows the largest event and not the sum of all pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lorentzoo import Layout
+from lorentzoo.core.minkowski import lower
+
+__all__ = ["EdgeVectors"]
+
+_BLOCK_PAIRS: Final = 2**12
+"""Pairs evaluated together: their hidden layers stay in the second-level cache."""
+
+
+class EdgeVectors(nn.Module):
+    """Equivariant vectors of each particle from sums with its partners.
+
+    Parameters
+    ----------
+    num_vectors
+        Vectors of each particle, K.
+    in_scalars
+        Invariants of each particle, S.
+    hidden
+        Width of the network on pairs.
+    num_layers
+        Hidden layers.
+    eps
+        Floors of (p_i+p_j)², relative to the event's mass squared: of the edge invariant, and of the norm.
+    eps_absolute
+        The same in GeV² (1e-10 and 1e-12 in the published networks), added to the relative ones.
+    """
+
+    def __init__(
+        self,
+        num_vectors: int,
+        in_scalars: int,
+        hidden: int = 128,
+        num_layers: int = 2,
+        eps: tuple[float, float] = (1e-14, 1e-16),
+        eps_absolute: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
+        super().__init__()
+        if num_layers < 1:
+            raise ValueError(f"num_layers must be at least 1, not {num_layers}")
+        self.in_scalars = in_scalars
+        self.eps = eps
+        self.eps_absolute = eps_absolute
+        widths = [2 * in_scalars + 1] + [hidden] * num_layers
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.last = nn.Linear(hidden, num_vectors)
+        self.register_buffer("edge_mean", torch.tensor(0.0))
+        self.register_buffer("edge_std", torch.tensor(1.0))
+
+    edge_mean: Tensor
+    edge_std: Tensor
+
+    def fit(self, events: Iterable[tuple[Tensor, Tensor, Layout]]) -> None:
+        """Mean and standard deviation of the edge invariant over all pairs, from (momenta, mass², layout)."""
+        total = count = square = 0.0
+        for p, mass2, layout in events:
+
+            def moments(mask: Tensor | None, p: Tensor, mass2: Tensor) -> Tensor:
+                log = torch.log(torch.maximum(_pair_masses(p), self._floors(mass2, 0)))
+                allowed = _partners(mask, log)
+                log = torch.where(allowed, log, 0.0)
+                return torch.stack([log.sum(2), log.square().sum(2), allowed.sum(2).to(log.dtype)], dim=-1)
+
+            sums = layout.map_blocks(moments, p, mass2)
+            if layout.mask is not None:
+                sums = layout.unpad(layout.pad(sums))
+            sums = sums.reshape(-1, 3).sum(0)
+            total, square, count = total + sums[0].item(), square + sums[1].item(), count + sums[2].item()
+        if count < 2:
+            return
+        mean = total / count
+        variance = max(square - count * mean * mean, 0.0) / (count - 1)
+        self.edge_mean.fill_(mean)
+        self.edge_std.fill_(max(variance**0.5, 1e-5))
+
+    def forward(self, p: Tensor, scalars: Tensor, causal: Tensor, mass2: Tensor, layout: Layout) -> Tensor:
+        """Vectors of each particle.
+
+        Parameters
+        ----------
+        p
+            Momenta (*lead, 4), float64.
+        scalars
+            Invariants (*lead, S) in the network's dtype.
+        causal
+            One where the row may enter the first (time-like) vector, else zero, (*lead,) float64.
+        mass2
+            The event's mass squared at each row, (*lead,), float64; sets the scale of the floors.
+        layout
+            Which row belongs to which event.
+
+        Returns
+        -------
+        Shape (*lead, K, 4), float64, normalised by √|Σ_k v_k²|.
+        """
+        first = self.layers[0]
+        weight = first.weight
+        s = self.in_scalars
+        receive = F.linear(scalars, weight[:, :s], first.bias)
+        send = F.linear(scalars, weight[:, s : 2 * s])
+        return layout.map_blocks(
+            self._block, p, receive, send, causal, mass2, recompute=True, max_pairs=_BLOCK_PAIRS
+        )
+
+    def _block(
+        self, mask: Tensor | None, p: Tensor, receive: Tensor, send: Tensor, causal: Tensor, mass2: Tensor
+    ) -> Tensor:
+        square = _pair_masses(p)
+        invariant = torch.log(torch.maximum(square, self._floors(mass2, 0)))
+        invariant = ((invariant - self.edge_mean) / self.edge_std).to(receive.dtype)
+        edge_weight = self.layers[0].weight[:, -1]
+        x = F.gelu(receive.unsqueeze(2) + send.unsqueeze(1) + invariant.unsqueeze(-1) * edge_weight)
+        for layer in self.layers[1:]:
+            x = F.gelu(layer(x))
+        logits = self.last(x).permute(0, 3, 1, 2)
+        allowed = _partners(mask, square).unsqueeze(1).repeat(1, logits.shape[1], 1, 1)
+        allowed[:, 0] = allowed[:, 0] & (causal > 0).unsqueeze(1)
+        logits = torch.where(allowed, logits, torch.finfo(logits.dtype).min / 2)
+        weights = torch.where(allowed, torch.softmax(logits.to(p.dtype), dim=-1), 0.0)
+        norm = torch.maximum(square.abs(), self._floors(mass2, 1)).sqrt()
+        weights = weights / norm.unsqueeze(1)
+        own = weights.sum(-1)
+        # A space-like spurion takes no part in its own time-like vector either.
+        own = torch.cat([own[:, :1] * causal.unsqueeze(1), own[:, 1:]], dim=1)
+        vectors = weights @ p.unsqueeze(1) + own.unsqueeze(-1) * p.unsqueeze(1)
+        size = (vectors * lower(vectors)).sum(-1).sum(1).abs()
+        size = torch.where(size > _TINY, size, torch.ones_like(size)).sqrt()
+        return (vectors / size[:, None, :, None]).transpose(1, 2)
+
+    def _floors(self, mass2: Tensor, which: int) -> Tensor:
+        """Floors of pair masses squared, broadcastable to (b, n, n)."""
+        floor = self.eps[which] * mass2 + self.eps_absolute[which]
+        return floor.clamp(min=torch.finfo(mass2.dtype).tiny).unsqueeze(2)
+
+
+_TINY: Final = 1e-10
+"""Sum of squares below which normalised sums are rounding: a particle without partners."""
+
+
+def _pair_masses(p: Tensor) -> Tensor:
+    """(p_i + p_j)², shape (b, n, 4) -> (b, n, n)."""
+    products = p @ lower(p).transpose(1, 2)
+    own = products.diagonal(dim1=1, dim2=2)
+    return own.unsqueeze(2) + own.unsqueeze(1) + 2 * products
+
+
+def _partners(mask: Tensor | None, square: Tensor) -> Tensor:
+    n = square.shape[1]
+    allowed = ~torch.eye(n, dtype=torch.bool, device=square.device).unsqueeze(0)
+    allowed = allowed.expand(square.shape[0], n, n)
+    return allowed if mask is None else allowed & mask.unsqueeze(1)

@@ -1,0 +1,265 @@
+"""Which frames can be learned, and what symmetry does each give?"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from lorentzoo import Batch, Embedding, Frames, FramesNet, Layout, ParticleCloud, Symmetry
+from lorentzoo.core.embeddings import EmbeddingList
+from lorentzoo.core.minkowski import boost_to_rest, cap_gamma, inner, mass_squared
+from lorentzoo.plugins.lloca.equivectors import EdgeVectors
+from lorentzoo.plugins.lloca.orthonormal import gram_schmidt_frames, polar_frames, rotation_frames
+from lorentzoo.registry.composition import make_part
+
+__all__ = ["Beam", "BeamRotations", "GramSchmidt", "Learned", "Polar", "Rest", "Rotations"]
+
+
+class Learned(FramesNet):
+    """Frames from equivariantly predicted vectors.
+
+    Parameters
+    ----------
+    lab_scalars
+        Embeddings whose scalars, computed in the laboratory frame, also enter the network that predicts the
+        vectors: ``"kinematics"`` in the published taggers. They cost the symmetry that they do not keep.
+    hidden, num_layers
+        Width and number of hidden layers of that network.
+    is_global
+        One frame an event, from the mean of the vectors over its rows.
+    frozen
+        Keep the network's first weights and never train them.
+    redraw
+        Draw them anew in every training step; together with ``is_global`` this is data augmentation.
+    gamma_max
+        Largest boost of a frame. A boost of γ costs γ² digits: at 1e3 frames are Lorentz matrices to 1e-9.
+    in_scalars
+        Auxiliary scalars of each particle.
+    """
+
+    num_vectors: ClassVar[int]
+    residual: ClassVar[Symmetry]
+
+    def __init__(
+        self,
+        lab_scalars: str | Mapping[str, Any] | Sequence[Any] | None = None,
+        hidden: int = 128,
+        num_layers: int = 2,
+        is_global: bool = False,
+        frozen: bool = False,
+        redraw: bool = False,
+        gamma_max: float = 1e3,
+        *,
+        in_scalars: int = 0,
+    ) -> None:
+        super().__init__()
+        if not gamma_max > 1:
+            raise ValueError(f"gamma_max must exceed 1, not {gamma_max}")
+        self.lab = _lab_embedding(lab_scalars)
+        lab_width = len(self.lab.scalar_names) if self.lab is not None else 0
+        self.equivectors = EdgeVectors(self.num_vectors, in_scalars + lab_width, hidden, num_layers)
+        self.is_global = is_global
+        self.redraw = redraw
+        self.gamma_max = gamma_max
+        self.register_statistics()
+        if frozen or redraw:
+            self.equivectors.requires_grad_(False)
+
+    # ---- symmetry -------------------------------------------------------------------------
+
+    def group(self, spurions: Symmetry) -> Symmetry:
+        """The construction's own group ∩ what the spurions leave ∩ what the laboratory scalars keep."""
+        kept = self.residual & spurions
+        return kept if self.lab is None else kept & self.lab.scalar_symmetry
+
+    # ---- running --------------------------------------------------------------------------
+
+    def forward(self, cloud: ParticleCloud) -> Frames:
+        """Frames of all rows, float64; every operation on momenta runs in float64 whatever autocast says."""
+        self.require_fitted()
+        if self.redraw and self.training:
+            self.equivectors.apply(_reset)
+        with torch.autocast(cloud.device.type, enabled=False):
+            return self._frames(cloud)
+
+    def _frames(self, cloud: ParticleCloud) -> Frames:
+        layout, p = cloud.layout, cloud.momenta
+        total = cloud.total()
+        spread = layout.spread(torch.cat([total, _scale2(total).unsqueeze(-1)], dim=-1))
+        support, mass2 = spread[..., :4], spread[..., 4]
+        vectors = self.equivectors(p, self._scalars(cloud), _causal(cloud), mass2, layout)
+        if self.is_global:
+            mean = layout.pool(vectors, "mean")
+            return Frames.of_events(layout, self._matrices(mean, total, total))
+        return Frames.of_particles(layout, self._matrices(vectors, p, support))
+
+    @abstractmethod
+    def _matrices(self, vectors: Tensor, p: Tensor, support: Tensor) -> Tensor:
+        """Vectors (..., K, 4), own momenta and support vectors (..., 4) -> frames (..., 4, 4)."""
+
+    def _scalars(self, cloud: ParticleCloud) -> Tensor:
+        dtype = self.equivectors.last.weight.dtype
+        scalars = cloud.scalars.to(dtype)
+        if self.lab is None:
+            return scalars
+        lab = self.lab(cloud, Frames.identity(cloud.layout)).scalars
+        return torch.cat([scalars, lab.to(dtype)], dim=-1)
+
+    def fit_statistics(self, batches: Iterable[Batch]) -> None:
+        """Mean and width of the logarithmic pair masses over the given batches."""
+
+        def events() -> Iterator[tuple[Tensor, Tensor, Layout]]:
+            for batch in batches:
+                cloud = batch.cloud
+                yield cloud.momenta, cloud.layout.spread(_scale2(cloud.total())), cloud.layout
+
+        with torch.no_grad():
+            self.equivectors.fit(events())
+        self.fitted.fill_(True)
+
+
+class Polar(Learned):
+    """A learned boost, then a learned rotation (the default; arXiv:2505.20280)."""
+
+    num_vectors = 3
+    # The third axis is a cross product, which parity does not turn around.
+    residual = Symmetry(Symmetry.full().generators)
+
+    def _matrices(self, vectors: Tensor, p: Tensor, support: Tensor) -> Tensor:
+        return polar_frames(vectors[..., 0, :], vectors[..., 1:, :], support, self.gamma_max)
+
+
+class GramSchmidt(Learned):
+    """A learned tetrad, orthonormalised in Minkowski space; the same frames as `Polar` in exact arithmetic."""
+
+    num_vectors = 3
+    residual = Symmetry(Symmetry.full().generators)
+
+    def _matrices(self, vectors: Tensor, p: Tensor, support: Tensor) -> Tensor:
+        return gram_schmidt_frames(vectors, support, self.gamma_max)
+
+
+class Rest(Learned):
+    """Each particle's rest frame, with a learned rotation; light-like particles get ε M P/√P² for a mass."""
+
+    num_vectors = 2
+    residual = Symmetry(Symmetry.full().generators)
+
+    def _matrices(self, vectors: Tensor, p: Tensor, support: Tensor) -> Tensor:
+        regularised = p + support / self.gamma_max
+        causal = (inner(p, p) >= 0) | (p[..., 0] > p[..., 1:].norm(dim=-1) * (1 - 1e-6))
+        timelike = torch.where(causal.unsqueeze(-1), regularised, support)
+        return polar_frames(timelike, vectors, support, self.gamma_max)
+
+
+class Rotations(Learned):
+    """Learned rotations without a boost: what stays is SO(3)."""
+
+    num_vectors = 2
+    residual = Symmetry.spanned_by("Jx", "Jy", "Jz")
+
+    @property
+    def matrices_in(self) -> Symmetry:
+        return self.residual
+
+    def _matrices(self, vectors: Tensor, p: Tensor, support: Tensor) -> Tensor:
+        return rotation_frames(vectors, support)
+
+
+class _AboutBeam(Learned):
+    """Frames whose rotation is fixed by the beam and one learned direction.
+
+    Parameters
+    ----------
+    axes
+        ``"beam-last"``: the local third axis is the beam, so that frames lie in the subgroup and beam quantities
+        mean in them what they mean in the laboratory. ``"published"``: the order of arXiv:2508.14898.
+    """
+
+    def __init__(
+        self,
+        lab_scalars: str | Mapping[str, Any] | Sequence[Any] | None = None,
+        hidden: int = 128,
+        num_layers: int = 2,
+        is_global: bool = False,
+        frozen: bool = False,
+        redraw: bool = False,
+        gamma_max: float = 1e3,
+        axes: Literal["beam-last", "published"] = "beam-last",
+        *,
+        in_scalars: int = 0,
+    ) -> None:
+        super().__init__(lab_scalars, hidden, num_layers, is_global, frozen, redraw, gamma_max, in_scalars=in_scalars)
+        self.axes = axes
+
+    @property
+    def matrices_in(self) -> Symmetry:
+        return self.residual if self.axes == "beam-last" else Symmetry.full()
+
+    def _about_beam(self, learned: Tensor, support: Tensor, *, beam_first: bool) -> Tensor:
+        beam = torch.zeros_like(learned)
+        beam[..., 3] = 1.0
+        if self.axes == "published":
+            order = [beam, learned] if beam_first else [learned, beam]
+            return rotation_frames(torch.stack(order, dim=-2), support)
+        # Axes (beam, across, normal) of the construction become (across, normal, beam): a cyclic turn.
+        rotation = rotation_frames(torch.stack([beam, learned], dim=-2), support)
+        return torch.cat([rotation[..., :1, :], rotation[..., 2:, :], rotation[..., 1:2, :]], dim=-2)
+
+
+class BeamRotations(_AboutBeam):
+    """Learned rotations about the beam: what stays is SO(2)_beam."""
+
+    num_vectors = 1
+    residual = Symmetry.spanned_by("Jz")
+
+    def _matrices(self, vectors: Tensor, p: Tensor, support: Tensor) -> Tensor:
+        return self._about_beam(vectors[..., 0, :], support, beam_first=True)
+
+
+class Beam(_AboutBeam):
+    """Learned boosts along the beam and rotations about it: what stays is SO⁺(1,1)_beam × SO(2)_beam."""
+
+    num_vectors = 2
+    residual = Symmetry.spanned_by("Kz", "Jz")
+
+    def _matrices(self, vectors: Tensor, p: Tensor, support: Tensor) -> Tensor:
+        timelike = torch.where(vectors[..., 0, :1] > 0, vectors[..., 0, :], support)
+        along = torch.stack([timelike[..., 0], *[torch.zeros_like(timelike[..., 0])] * 2, timelike[..., 3]], dim=-1)
+        boost = boost_to_rest(cap_gamma(along, self.gamma_max))
+        seen = torch.stack([vectors[..., 1, :], support], dim=-2) @ boost.transpose(-1, -2)
+        return self._about_beam(seen[..., 0, :], seen[..., 1, :], beam_first=False) @ boost
+
+
+def _lab_embedding(lab_scalars: str | Mapping[str, Any] | Sequence[Any] | None) -> Embedding | None:
+    if lab_scalars is None:
+        return None
+    items = [lab_scalars] if isinstance(lab_scalars, str | Mapping) else list(lab_scalars)
+    parts = [make_part("embedding", item, Embedding) for item in items]
+    if any(part.vector_names for part in parts):
+        raise ValueError("lab_scalars must be embeddings of scalars; vectors have no place among invariants")
+    return parts[0] if len(parts) == 1 else EmbeddingList(parts)
+
+
+def _causal(cloud: ParticleCloud) -> Tensor:
+    """One for particles and for spurions that are future causal, zero for space-like and past ones."""
+    p = cloud.momenta
+    particle = cloud.is_particle
+    if particle is None:
+        return torch.ones_like(p[..., 0])
+    causal = (p[..., 0] > 0) & (inner(p, p) >= -1e-9 * p[..., 0].square())
+    return (particle | causal).to(p.dtype)
+
+
+def _scale2(total: Tensor) -> Tensor:
+    """The event's mass squared, or its energy squared times 1e-12 where it is light-like."""
+    return torch.maximum(mass_squared(total), 1e-12 * total[..., 0].square()).detach()
+
+
+def _reset(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        module.reset_parameters()
