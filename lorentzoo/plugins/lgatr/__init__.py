@@ -1,9 +1,115 @@
-"""L-GATr: transformers over the spacetime algebra."""
+"""L-GATr and L-GATr-slim: transformers that are Lorentz-equivariant by their layers."""
 
 from lorentzoo import Component, hookimpl
+
+_LGATR = "lorentzoo.plugins.lgatr.network:LGATr"
+_SLIM = "lorentzoo.plugins.lgatr.slim:LGATrSlim"
+_TAGGER = {"spurions": ["beam-lightlike", "time"], "embedding": {"name": "momenta", "scale": 20.0}}
+_SLIM_TAGGER = {
+    "spurions": ["beam-lightlike", "time"],
+    "embedding": ["kinematics", {"name": "momenta", "scale": 20.0}],
+}
+
+
+def _classify(num_classes: int) -> dict[str, object]:
+    return {"name": "classify", "num_classes": num_classes, "pooling": "global-token"}
 
 
 @hookimpl
 def lorentzoo_components() -> list[Component]:
-    """The networks by name."""
-    return []
+    """Backbones and their published compositions."""
+    return [
+        Component(
+            "backbone", "lgatr", _LGATR, "Transformer on multivectors of spacetime", "arXiv:2411.00446"
+        ),
+        Component(
+            "backbone",
+            "lgatr-conditional",
+            _LGATR,
+            "L-GATr decoder: cross-attention to a second cloud",
+            "arXiv:2411.00446",
+            defaults={"condition_vectors": 1},
+        ),
+        Component(
+            "backbone",
+            "lgatr-axial",
+            _LGATR,
+            "L-GATr with attention along the rows, then the columns of a grid of tokens",
+            "arXiv:2411.00446",
+            defaults={"grid": (16, 8), "num_blocks": 6},
+        ),
+        Component(
+            "backbone",
+            "lgatr-event-generation",
+            _LGATR,
+            "L-GATr as the velocity of a flow on events",
+            "arXiv:2411.00446",
+            defaults={
+                "num_blocks": 6,
+                "attention_ratio": 1,
+                "mlp_ratio": 4,
+                "head_scale": False,
+                "time_features": 8,
+                "read_out": "scalars",
+            },
+        ),
+        Component(
+            "backbone", "lgatr-slim", _SLIM, "Transformer on scalars and four-vectors", "arXiv:2512.17011"
+        ),
+        Component(
+            "backbone",
+            "lgatr-slim-conditional",
+            _SLIM,
+            "L-GATr-slim decoder: cross-attention to a second cloud",
+            "arXiv:2512.17011",
+            defaults={"condition_vectors": 1},
+        ),
+        Component(
+            "model",
+            "lgatr",
+            summary="L-GATr on momenta with beam and time spurions, top-tagging form",
+            reference="arXiv:2411.00446",
+            spec={"backbone": "lgatr", "head": _classify(1), **_TAGGER},
+        ),
+        Component(
+            "model",
+            "lgatr-jetclass",
+            summary="L-GATr with ten auxiliary scalars and ten classes",
+            reference="arXiv:2508.14898",
+            spec={"backbone": "lgatr", "head": _classify(10), "in_scalars": 10, **_TAGGER},
+        ),
+        Component(
+            "model",
+            "lgatr-slim",
+            summary="L-GATr-slim on momenta and seven kinematic features, top-tagging form",
+            reference="arXiv:2512.17011",
+            spec={"backbone": "lgatr-slim", "head": _classify(1), **_SLIM_TAGGER},
+        ),
+        Component(
+            "model",
+            "lgatr-slim-jetclass",
+            summary="L-GATr-slim with ten auxiliary scalars and ten classes",
+            reference="arXiv:2512.17011",
+            spec={"backbone": "lgatr-slim", "head": _classify(10), "in_scalars": 10, **_SLIM_TAGGER},
+        ),
+        Component(
+            "model",
+            "lgatr-amplitudes",
+            summary="L-GATr for amplitudes: momenta and particle types, one target",
+            reference="arXiv:2411.00446",
+            spec={
+                "backbone": {
+                    "name": "lgatr",
+                    "num_blocks": 8,
+                    "hidden_channels": 20,
+                    "attention_ratio": 1,
+                    "head_channels": 2,
+                    "mlp_ratio": 4,
+                    "head_scale": False,
+                },
+                "embedding": "momenta",
+                "head": {"name": "regress", "num_targets": 1, "pooling": "mean"},
+                "in_scalars": 3,
+            },
+        ),
+    ]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lorentzoo.core.layout import Layout
 from lorentzoo.plugins.lgatr.linear import EquivariantLinear, Maps, apply_maps
 from lorentzoo.plugins.lgatr.norm import NormGains, normalize
-from lorentzoo.plugins.lgatr.options import Options
+from lorentzoo.plugins.lgatr.options import Options, share_heads
 from lorentzoo.plugins.lgatr.paired import Paired
 from lorentzoo.plugins.lgatr.positions import rotate
 
@@ -33,20 +33,13 @@ class HeadSizes:
     Raises
     ------
     ValueError
-        If the heads do not divide the channels.
+        If the heads do not divide the channels and their widths are not given.
     """
 
     def __init__(self, channels: int, scalars: int, options: Options) -> None:
-        heads, ratio = options.num_heads, options.attention_ratio
-        for name, width in (("multivector", channels), ("scalar", scalars)):
-            if width * ratio > heads and (width * ratio) % heads:
-                raise ValueError(
-                    f"{width} {name} channels times attention_ratio={ratio} cannot be shared by num_heads={heads}; "
-                    f"choose a number of channels that is a multiple of {heads}, or another number of heads"
-                )
-        self.heads = heads
-        self.channels = max(ratio * channels // heads, 1)
-        self.scalars = max(ratio * scalars // heads, 4) if scalars else 0
+        self.heads = options.num_heads
+        self.channels = options.head_channels or share_heads("multivector", channels, options, 1)
+        self.scalars = options.head_scalars or share_heads("scalar", scalars, options, 4) if scalars else 0
 
 
 class _Attention(nn.Module):

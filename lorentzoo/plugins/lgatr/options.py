@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from lorentzoo.plugins.lgatr.linear import Group
 from lorentzoo.plugins.lgatr.norm import Activation, EpsilonMode
 
-__all__ = ["Options"]
+__all__ = ["Options", "share_heads"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Options:
         Symmetry of the linear maps: ``"connected"`` for SO⁺(1,3), ``"full"`` with parity.
     num_heads, attention_ratio
         Heads, and expansion of the channels that they share.
+    head_channels, head_scalars
+        Widths of a head, where they are not the channels shared by the heads.
     multi_query
         One key and value for all heads.
     head_scale
@@ -45,6 +48,8 @@ class Options:
     group: Group = "connected"
     num_heads: int = 8
     attention_ratio: int = 2
+    head_channels: int | None = None
+    head_scalars: int | None = None
     multi_query: bool = False
     head_scale: bool = True
     qkv_bias: bool = True
@@ -60,3 +65,38 @@ class Options:
     dropout: float = 0.0
     bivectors: bool = True
     geometric_product: bool = True
+
+
+class _Heads(Protocol):
+    @property
+    def num_heads(self) -> int: ...
+    @property
+    def attention_ratio(self) -> int: ...
+
+
+def share_heads(kind: str, width: int, options: _Heads, least: int) -> int:
+    """Width of a head when the heads share the channels of a stream.
+
+    Parameters
+    ----------
+    kind
+        What the channels are called: ``"multivector"``, ``"vector"`` or ``"scalar"``.
+    width
+        Channels of the stream, before expansion.
+    least
+        What a head has where there are fewer channels than heads.
+
+    Raises
+    ------
+    ValueError
+        If the heads do not divide the channels.
+    """
+    heads, wide = options.num_heads, width * options.attention_ratio
+    if wide > heads and wide % heads:
+        by_hand = "head_channels" if kind == "multivector" else f"head_{kind}s"
+        raise ValueError(
+            f"{width} {kind} channels times attention_ratio={options.attention_ratio} cannot be shared by "
+            f"num_heads={heads}: choose a multiple of {heads}, another number of heads, or {by_hand} by hand "
+            f"({max(wide // heads, least)} as published)"
+        )
+    return max(wide // heads, least)

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from lorentzoo.core.layout import Layout
 from lorentzoo.plugins.lgatr.norm import Activation, activate, normalize_jointly
+from lorentzoo.plugins.lgatr.options import share_heads
 from lorentzoo.plugins.lgatr.positions import rotate
 
 __all__ = ["SlimAttention", "SlimGains", "SlimLinear", "SlimMLP", "SlimOptions", "SlimStream", "drop_slim"]
@@ -50,6 +51,8 @@ class SlimOptions:
     ----------
     num_heads, attention_ratio
         Heads, and expansion of the channels that they share.
+    head_vectors, head_scalars
+        Widths of a head, where they are not the channels shared by the heads.
     qkv_bias
         Whether scalar queries, keys and values have biases.
     mlp_ratio, mlp_layers
@@ -68,6 +71,8 @@ class SlimOptions:
 
     num_heads: int = 8
     attention_ratio: int = 1
+    head_vectors: int | None = None
+    head_scalars: int | None = None
     qkv_bias: bool = True
     mlp_ratio: int = 4
     mlp_layers: int = 2
@@ -146,22 +151,17 @@ class SlimAttention(nn.Module):
     Raises
     ------
     ValueError
-        If the heads do not divide the channels.
+        If the heads do not divide the channels and their widths are not given.
     """
 
     def __init__(
         self, channels: int, scalars: int, options: SlimOptions, condition: tuple[int, int] | None = None
     ) -> None:
         super().__init__()
-        heads, ratio = options.num_heads, options.attention_ratio
-        for name, width in (("vector", channels), ("scalar", scalars)):
-            if width * ratio > heads and (width * ratio) % heads:
-                raise ValueError(
-                    f"{width} {name} channels times attention_ratio={ratio} cannot be shared by num_heads={heads}; "
-                    f"choose a number of channels that is a multiple of {heads}, or another number of heads"
-                )
-        self.heads, self.eps_norm = heads, options.eps_norm
-        self.channels, self.scalars = max(ratio * channels // heads, 1), max(ratio * scalars // heads, 4)
+        self.heads, self.eps_norm = options.num_heads, options.eps_norm
+        self.channels = options.head_vectors or share_heads("vector", channels, options, 1)
+        self.scalars = options.head_scalars or share_heads("scalar", scalars, options, 4)
+        heads = self.heads
         inner = heads * self.channels, heads * self.scalars
 
         def project(sets: int, widths: tuple[int, int]) -> SlimLinear:

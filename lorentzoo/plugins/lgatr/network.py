@@ -1,0 +1,227 @@
+"""L-GATr as a backbone: encoder, decoder with a condition, axial attention, by its parameters.
+
+Vectors become multivectors inside, scalars stay scalars, and what is asked for comes back out. Tokens for spurions
+and for a class token are rows like others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from lorentzoo import Backbone, Features, Frames, Layout
+from lorentzoo.core.interfaces import SpurionMode
+from lorentzoo.plugins.lgatr.grid import Grid
+from lorentzoo.plugins.lgatr.linear import Group
+from lorentzoo.plugins.lgatr.norm import Activation, EpsilonMode
+from lorentzoo.plugins.lgatr.options import Options
+from lorentzoo.plugins.lgatr.paired import Paired
+from lorentzoo.plugins.lgatr.positions import FourierContext, LearnedPositions, Positions, places
+from lorentzoo.plugins.lgatr.transformer import Condition, MultivectorTransformer, Widths
+from lorentzoo.plugins.lgatr.weights import Source, import_multivector_state
+
+__all__ = ["LGATr"]
+
+
+class LGATr(Backbone):
+    """Equivariant transformer on multivectors (arXiv:2405.14806, 2411.00446).
+
+    Parameters
+    ----------
+    num_blocks
+        Number of blocks.
+    hidden_channels, hidden_scalars
+        Multivector channels and auxiliary scalars inside.
+    num_heads, attention_ratio, multi_query, head_scale, qkv_bias
+        Attention: heads, expansion, one key and value for all heads, a learned factor for each head, biases.
+    head_channels, head_scalars
+        Widths of a head, where they are not the channels shared by the heads.
+    mlp_ratio, mlp_layers, activation, scalar_activation
+        MLP: expansion, depth (the first layer is the geometric product), gates, scalar functions.
+    group
+        ``"connected"`` for SO⁺(1,3), ``"full"`` with parity.
+    norm_gains, eps_norm, eps_mode, eps_scalars
+        Norms: learned gains, regularization of the multivectors and of the scalars.
+    dropout
+        Probability of dropping a multivector, or a scalar.
+    read_out
+        Where output scalars come from: the scalar part of as many multivectors, or auxiliary scalars; ``"auto"`` is
+        the former if no vectors are asked for, as published.
+    reinsert_vectors, reinsert_scalars
+        Input channels that join queries and keys of every block again.
+    positions, num_places
+        Where tokens have an order: ``"rotary"``, or ``"learned"`` with a table of that many places.
+    time_features
+        Fourier features of the first number of the context; 0 takes the context as it is.
+    bivectors, geometric_product
+        Switches to explore what higher representations are good for.
+    condition_vectors, condition_scalars
+        Channels of a second cloud that every block attends to; none without it.
+    condition_blocks
+        Blocks of an encoder for the second cloud; 0 lets it in as it is.
+    cross_norm
+        Whether queries, keys and values of the cross-attention are normalized.
+    grid
+        Rows and columns in which the tokens of an event stand; attention goes along rows, then along columns.
+    checkpoint_blocks
+        Recompute blocks in the backward pass instead of storing their inside.
+    """
+
+    equivariant = True
+    projects = True
+    reads_context = True
+    spurion_mode: SpurionMode = "tokens"  # type: ignore[misc]
+
+    def __init__(
+        self,
+        num_blocks: int = 12,
+        hidden_channels: int = 16,
+        hidden_scalars: int = 32,
+        num_heads: int = 8,
+        attention_ratio: int = 2,
+        mlp_ratio: int = 2,
+        mlp_layers: int = 2,
+        head_channels: int | None = None,
+        head_scalars: int | None = None,
+        multi_query: bool = False,
+        head_scale: bool = True,
+        qkv_bias: bool = True,
+        group: Group = "connected",
+        activation: Activation = "gelu",
+        scalar_activation: Activation | None = None,
+        norm_gains: bool = False,
+        eps_norm: float = 0.01,
+        eps_mode: EpsilonMode = "clamp",
+        eps_scalars: float = 1e-5,
+        dropout: float = 0.0,
+        read_out: Literal["auto", "multivectors", "scalars"] = "auto",
+        reinsert_vectors: Sequence[int] = (),
+        reinsert_scalars: Sequence[int] = (),
+        positions: Positions = "none",
+        num_places: int = 128,
+        time_features: int = 0,
+        bivectors: bool = True,
+        geometric_product: bool = True,
+        condition_vectors: int = 0,
+        condition_scalars: int = 0,
+        condition_blocks: int = 0,
+        cross_norm: bool = True,
+        grid: tuple[int, int] | None = None,
+        checkpoint_blocks: bool = False,
+        *,
+        in_scalars: int = 0,
+        in_vectors: int = 1,
+        in_context: int = 0,
+        out_scalars: int = 1,
+        out_vectors: int = 0,
+    ) -> None:
+        super().__init__()
+        options = Options(
+            group=group,
+            num_heads=num_heads,
+            attention_ratio=attention_ratio,
+            head_channels=head_channels,
+            head_scalars=head_scalars,
+            multi_query=multi_query,
+            head_scale=head_scale,
+            qkv_bias=qkv_bias,
+            cross_norm=cross_norm,
+            mlp_ratio=mlp_ratio,
+            mlp_layers=mlp_layers,
+            activation=activation,
+            scalar_activation=scalar_activation,
+            norm_gains=norm_gains,
+            eps_norm=eps_norm,
+            eps_mode=eps_mode,
+            eps_scalars=eps_scalars,
+            dropout=dropout,
+            bivectors=bivectors,
+            geometric_product=geometric_product,
+        )
+        self.out_scalars, self.out_vectors = out_scalars, out_vectors
+        self.from_multivectors = read_out == "multivectors" or (read_out == "auto" and not out_vectors)
+        self.context = FourierContext(in_context, time_features)
+        hidden = Widths(hidden_channels, hidden_scalars)
+        outputs = (
+            Widths(max(out_scalars, out_vectors), 0)
+            if self.from_multivectors
+            else Widths(out_vectors, out_scalars)
+        )
+        second = (
+            Widths(condition_vectors, condition_scalars) if condition_vectors + condition_scalars else None
+        )
+        encode = second is not None and condition_blocks > 0
+        self.encoder = (
+            MultivectorTransformer(condition_blocks, second, hidden, hidden, options) if encode else None  # type: ignore[arg-type]
+        )
+        self.grid = None if grid is None else Grid(*grid)
+        self.network = MultivectorTransformer(
+            num_blocks,
+            Widths(in_vectors, in_scalars + self.context.width),
+            hidden,
+            outputs,
+            options,
+            axes=1 if grid is None else 2,
+            condition=hidden if encode else second,
+            reinsert_channels=reinsert_vectors,
+            reinsert_scalars=reinsert_scalars,
+            checkpoint_blocks=checkpoint_blocks,
+        )
+        self.positions = positions
+        self.table = LearnedPositions(num_places, hidden_scalars) if positions == "learned" else None
+        if positions != "none" or grid is not None:
+            self.permutation_symmetric = False  # type: ignore[misc]
+        if self.grid is not None:
+            self.num_particles = self.grid.size
+
+    def forward(
+        self,
+        features: Features,
+        frames: Frames,
+        layout: Layout,
+        context: Tensor,
+        condition: Features | None = None,
+        condition_layout: Layout | None = None,
+    ) -> Features:
+        """Scalars (*lead, out_scalars) and vectors (*lead, out_vectors, 4); frames are ignored.
+
+        Parameters
+        ----------
+        condition, condition_layout
+            Features of the second cloud, and which of its particles belong to which event.
+
+        Raises
+        ------
+        ValueError
+            If the condition is missing or not expected, or the features are not of the weights' dtype.
+        """
+        scalars = features.scalars
+        if self.context.width:
+            scalars = torch.cat([scalars, layout.spread(self.context(context)).to(scalars.dtype)], dim=-1)
+        order = None if self.positions == "none" else places(layout, scalars)
+        x = Paired.from_vectors(features.vectors, scalars)
+        second = self._condition(condition, condition_layout)
+        rotary = order if self.positions == "rotary" else None
+        offset = None if self.table is None or order is None else self.table(order)
+        if self.grid is None:
+            y = self.network(x, [layout], second, positions=rotary, offset=offset)
+        else:
+            y = self.grid.run(self.network, x, layout, second, rotary, offset)
+        out = y.scalars[..., 0 : 2 * self.out_scalars : 2] if self.from_multivectors else y.auxiliary
+        return Features(out, y.to_vectors()[..., : self.out_vectors, :])
+
+    def import_state_dict(self, state: Mapping[str, Tensor], source: Source = "lgatr-2.0") -> None:
+        """Read weights of the published network of the same hyperparameters.
+
+        See :func:`~lorentzoo.plugins.lgatr.weights.import_multivector_state`.
+        """
+        import_multivector_state(self.network, state, source)
+
+    def _condition(self, condition: Features | None, layout: Layout | None) -> Condition | None:
+        if condition is None or layout is None:
+            return None
+        stream = Paired.from_vectors(condition.vectors, condition.scalars)
+        return Condition(stream if self.encoder is None else self.encoder(stream, [layout]), layout)

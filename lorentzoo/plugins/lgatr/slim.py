@@ -1,0 +1,170 @@
+"""L-GATr-slim as a backbone: scalars and vectors only, encoder, decoder and axial form by its parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from lorentzoo import Backbone, Features, Frames, Layout
+from lorentzoo.core.interfaces import SpurionMode
+from lorentzoo.plugins.lgatr.norm import Activation
+from lorentzoo.plugins.lgatr.positions import FourierContext, LearnedPositions, Positions, places
+from lorentzoo.plugins.lgatr.slim_layers import SlimOptions, SlimStream
+from lorentzoo.plugins.lgatr.slim_transformer import SlimCondition, SlimTransformer
+from lorentzoo.plugins.lgatr.slim_weights import import_slim_state
+from lorentzoo.plugins.lgatr.transformer import Widths
+from lorentzoo.plugins.lgatr.weights import Source
+
+__all__ = ["LGATrSlim"]
+
+
+class LGATrSlim(Backbone):
+    """Equivariant transformer on scalars and four-vectors (arXiv:2512.17011).
+
+    Parameters
+    ----------
+    num_blocks
+        Number of blocks.
+    hidden_vectors, hidden_scalars
+        Vector and scalar channels inside.
+    num_heads, attention_ratio, qkv_bias
+        Attention: heads, expansion, biases of scalar queries, keys and values.
+    head_vectors, head_scalars
+        Widths of a head, where they are not the channels shared by the heads.
+    mlp_ratio, mlp_layers, activation, vector_activation, gate_scale
+        MLP: expansion, depth, gate of scalars, gate of vectors (the same if None) and the factor of its argument.
+    norm_gains, eps_norm
+        Norms: learned gains, regularization.
+    dropout
+        Probability of dropping a vector, or a scalar.
+    positions, num_places
+        Where tokens have an order: ``"rotary"``, or ``"learned"`` with a table of that many places.
+    time_features
+        Fourier features of the first number of the context; 0 takes the context as it is.
+    condition_vectors, condition_scalars, condition_blocks
+        Channels of a second cloud that every block attends to, and blocks of an encoder for it.
+    checkpoint_blocks
+        Recompute blocks in the backward pass instead of storing their inside.
+    """
+
+    equivariant = True
+    projects = True
+    reads_context = True
+    spurion_mode: SpurionMode = "tokens"  # type: ignore[misc]
+
+    def __init__(
+        self,
+        num_blocks: int = 12,
+        hidden_vectors: int = 32,
+        hidden_scalars: int = 96,
+        num_heads: int = 8,
+        attention_ratio: int = 1,
+        head_vectors: int | None = None,
+        head_scalars: int | None = None,
+        qkv_bias: bool = True,
+        mlp_ratio: int = 4,
+        mlp_layers: int = 2,
+        activation: Activation = "gelu-exact",
+        vector_activation: Activation | None = None,
+        gate_scale: float = 1.0,
+        norm_gains: bool = False,
+        eps_norm: float = 0.01,
+        dropout: float = 0.0,
+        positions: Positions = "none",
+        num_places: int = 128,
+        time_features: int = 0,
+        condition_vectors: int = 0,
+        condition_scalars: int = 0,
+        condition_blocks: int = 0,
+        checkpoint_blocks: bool = False,
+        *,
+        in_scalars: int = 0,
+        in_vectors: int = 1,
+        in_context: int = 0,
+        out_scalars: int = 1,
+        out_vectors: int = 0,
+    ) -> None:
+        super().__init__()
+        options = SlimOptions(
+            num_heads=num_heads,
+            attention_ratio=attention_ratio,
+            head_vectors=head_vectors,
+            head_scalars=head_scalars,
+            qkv_bias=qkv_bias,
+            mlp_ratio=mlp_ratio,
+            mlp_layers=mlp_layers,
+            activation=activation,
+            vector_activation=vector_activation,
+            gate_scale=gate_scale,
+            norm_gains=norm_gains,
+            eps_norm=eps_norm,
+            dropout=dropout,
+        )
+        self.context = FourierContext(in_context, time_features)
+        hidden = Widths(hidden_vectors, hidden_scalars)
+        second = (
+            Widths(condition_vectors, condition_scalars) if condition_vectors + condition_scalars else None
+        )
+        encode = second is not None and condition_blocks > 0
+        self.encoder = SlimTransformer(condition_blocks, second, hidden, hidden, options) if encode else None  # type: ignore[arg-type]
+        self.network = SlimTransformer(
+            num_blocks,
+            Widths(in_vectors, in_scalars + self.context.width),
+            hidden,
+            Widths(out_vectors, out_scalars),
+            options,
+            condition=hidden if encode else second,
+            checkpoint_blocks=checkpoint_blocks,
+        )
+        self.positions = positions
+        self.table = LearnedPositions(num_places, hidden_scalars) if positions == "learned" else None
+        if positions != "none":
+            self.permutation_symmetric = False  # type: ignore[misc]
+
+    def forward(
+        self,
+        features: Features,
+        frames: Frames,
+        layout: Layout,
+        context: Tensor,
+        condition: Features | None = None,
+        condition_layout: Layout | None = None,
+    ) -> Features:
+        """Scalars (*lead, out_scalars) and vectors (*lead, out_vectors, 4); frames are ignored.
+
+        Parameters
+        ----------
+        condition, condition_layout
+            Features of the second cloud, and which of its particles belong to which event.
+
+        Raises
+        ------
+        ValueError
+            If the condition is missing or not expected, or the features are not of the weights' dtype.
+        """
+        scalars = features.scalars
+        if self.context.width:
+            scalars = torch.cat([scalars, layout.spread(self.context(context)).to(scalars.dtype)], dim=-1)
+        order = None if self.positions == "none" else places(layout, scalars)
+        second = None
+        if condition is not None and condition_layout is not None:
+            stream = SlimStream(condition.scalars, condition.vectors.movedim(-1, 0))
+            stream = stream if self.encoder is None else self.encoder(stream, [condition_layout])
+            second = SlimCondition(stream, condition_layout)
+        y = self.network(
+            SlimStream(scalars, features.vectors.movedim(-1, 0)),
+            [layout],
+            second,
+            positions=order if self.positions == "rotary" else None,
+            offset=None if self.table is None or order is None else self.table(order),
+        )
+        return Features(y.scalars, y.vectors.movedim(0, -1))
+
+    def import_state_dict(self, state: Mapping[str, Tensor], source: Source = "lgatr-2.0") -> None:
+        """Read weights of the published network of the same hyperparameters.
+
+        See :func:`~lorentzoo.plugins.lgatr.slim_weights.import_slim_state`.
+        """
+        import_slim_state(self.network, state, source)
