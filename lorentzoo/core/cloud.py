@@ -170,10 +170,22 @@ class ParticleCloud:
         validate: bool = True,
     ) -> ParticleCloud:
         """A packed cloud from one (n, 4) array an event."""
-        events = [torch.as_tensor(event).reshape(-1, 4) for event in momenta]
+        events = [torch.as_tensor(event) for event in momenta]
+        events = [event.reshape(0, 4) if event.numel() == 0 else event for event in events]
+        for number, event in enumerate(events):
+            if event.ndim != 2 or event.shape[1] != 4:
+                raise ValueError(
+                    f"event {number} must have shape (n, 4) with components (E, px, py, pz), not {tuple(event.shape)}"
+                )
         p = torch.cat(events) if events else torch.zeros(0, 4)
         ptr = np.concatenate([[0], np.cumsum([len(event) for event in events])]).astype(np.int64)
-        rows = None if scalars is None else torch.cat([torch.as_tensor(event) for event in scalars])
+        rows = None
+        if scalars is not None:
+            columns = [torch.as_tensor(event) for event in scalars]
+            given, wanted = [len(event) for event in columns], [len(event) for event in events]
+            if given != wanted:
+                raise ValueError(f"scalars are for events of {given} particles, but the momenta of {wanted}")
+            rows = torch.cat(columns) if columns else None
         return cls.from_packed(
             p,
             ptr,

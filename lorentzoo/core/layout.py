@@ -111,6 +111,8 @@ class Layout(ABC):
             chosen = where.reshape(where.shape + (1,) * extra)
         if reduce == "max":
             lowest = torch.finfo(x.dtype).min
+            if 0 in x.shape[: len(self.lead)]:
+                return x.new_zeros(self.num_events, *x.shape[len(self.lead) :])
             maximum = self._max(x if where is None else torch.where(chosen, x, lowest))
             return torch.where(maximum > lowest, maximum, torch.zeros_like(maximum))
         total = self._sum(x if where is None else torch.where(chosen, x, torch.zeros_like(x)))
@@ -673,7 +675,8 @@ class PairValues:
 def _group_by_length(lengths: Sequence[int], max_pairs: int) -> Groups:
     """Group events so that little is padded and no block of several events grows too large."""
     if not lengths:
-        return ()
+        # One block without events, so that an empty batch passes through every verb.
+        return ((),)
     if min(lengths) == max(lengths):
         per_block = max(1, max_pairs // max(lengths[0] ** 2, 1))
         return tuple(

@@ -7,6 +7,7 @@ addition per row in their backward pass on CPU.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -114,7 +115,8 @@ class _Restore(_LinearMap):
 class _SegmentSum(_LinearMap):
     @staticmethod
     def forward(x: Tensor, ptr: Tensor, segment: Tensor) -> Tensor:
-        flat = x.reshape(x.shape[0], x[0:1].numel())
+        # Not reshape(P, -1), whose width is undefined when all events are empty.
+        flat = x.reshape(x.shape[0], math.prod(x.shape[1:]))
         if flat.device.type == "cpu":
             total = torch.segment_reduce(flat.contiguous(), "sum", offsets=ptr, axis=0, unsafe=True)
         else:
