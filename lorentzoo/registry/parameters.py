@@ -102,7 +102,7 @@ def check_parameters(
             raise ParameterError(f"{label}: {name!r} follows from the composition and cannot be set")
         if name not in known:
             close = difflib.get_close_matches(name, open_names, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
+            hint = f"; did you mean {close[0]!r}?" if close else "."
             listing = ", ".join(open_names) or "none"
             raise ParameterError(f"{label} has no parameter {name!r}{hint} Its parameters: {listing}.")
         checked[name] = _convert(label, known[name], value)

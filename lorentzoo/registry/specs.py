@@ -81,6 +81,9 @@ def parse_part(value: Any, slot: str) -> PartSpec:
     if isinstance(value, Mapping):
         if not isinstance(value.get("name"), str):
             raise SpecError(f"{slot}: {dict(value)!r} has no 'name'")
+        odd = [key for key in value if not isinstance(key, str)]
+        if odd:
+            raise SpecError(f"{slot} {value['name']!r}: parameters are named by text, not by {odd}")
         return PartSpec(value["name"], {key: item for key, item in value.items() if key != "name"})
     raise SpecError(f"{slot}: expected a name, 'name:key=value' or a mapping with a 'name', not {value!r}")
 
