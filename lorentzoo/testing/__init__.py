@@ -1,0 +1,47 @@
+"""The conformance kit: what authors of components run on them, and this package on its own."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_HOMES = {
+    "Case": "lorentzoo.testing.conformance",
+    "CHECKS": "lorentzoo.testing.conformance",
+    "ConformanceError": "lorentzoo.testing.conformance",
+    "Report": "lorentzoo.testing.conformance",
+    "Verification": "lorentzoo.testing.verification",
+    "check_component": "lorentzoo.testing.conformance",
+    "check_model": "lorentzoo.testing.conformance",
+    "check_plugin": "lorentzoo.testing.conformance",
+    "conformance_cases": "lorentzoo.testing.conformance",
+    "random_cloud": "lorentzoo.testing.events",
+    "verify": "lorentzoo.testing.verification",
+}
+
+__all__ = sorted(_HOMES)
+
+if TYPE_CHECKING:
+    from lorentzoo.testing.conformance import CHECKS as CHECKS
+    from lorentzoo.testing.conformance import Case as Case
+    from lorentzoo.testing.conformance import ConformanceError as ConformanceError
+    from lorentzoo.testing.conformance import Report as Report
+    from lorentzoo.testing.conformance import check_component as check_component
+    from lorentzoo.testing.conformance import check_model as check_model
+    from lorentzoo.testing.conformance import check_plugin as check_plugin
+    from lorentzoo.testing.conformance import conformance_cases as conformance_cases
+    from lorentzoo.testing.events import random_cloud as random_cloud
+    from lorentzoo.testing.verification import Verification as Verification
+    from lorentzoo.testing.verification import verify as verify
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lorentzoo.testing' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -30,7 +30,7 @@ from lorentzoo.core.symmetry import DISCRETE, Symmetry
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["BoostCurve", "Verification", "measure", "redraw_weights", "verify"]
+__all__ = ["BoostCurve", "Verification", "fit_if_needed", "measure", "redraw_weights", "verify"]
 
 Array = NDArray[np.float64]
 
@@ -112,12 +112,18 @@ class Verification:
     @property
     def verdict(self) -> str:
         """One line: what was found."""
+        if self.sensitivity == 0:
+            return "FAILED: the outputs do not depend on the momenta, so that no symmetry can be measured"
         if not np.isfinite(self.singular_values).all():
             return "FAILED: the outputs or their derivatives are not finite"
         if not self.violated.is_trivial:
             return f"FAILED: {self.predicted.name} is claimed, but {self.violated.describe()} is violated"
         if self.accidental:
-            word = "FAILED: more symmetric than declared" if self.exact else "passed, accidentally more symmetric"
+            word = (
+                "FAILED: more symmetric than declared"
+                if self.exact
+                else "passed, accidentally more symmetric"
+            )
             return f"{word}: computed {self.predicted.name}, measured {self.measured.name}"
         return f"passed: {self.measured.name}, computed and measured"
 
@@ -216,7 +222,7 @@ def verify(
         cloud = _shipped_jets(model)
     reference = copy.deepcopy(model).double().eval().requires_grad_(False)
     if redraw:
-        _fit_if_needed(reference, cloud)
+        fit_if_needed(reference, cloud)
         redraw_weights(reference, seed)
     cloud = cloud.to_units("GeV")
     along, sensitivity = measure(reference, cloud)
@@ -229,7 +235,9 @@ def verify(
     per_generator = {name: float(np.linalg.norm(relative[:, a])) for a, name in enumerate(GENERATOR_NAMES)}
     predicted = model.symmetry
     curve = _boost_curve(reference, cloud, predicted, rapidities, seed)
-    return Verification(predicted, measured, singular, per_generator, discrete, curve, model.exact, sensitivity)
+    return Verification(
+        predicted, measured, singular, per_generator, discrete, curve, model.exact, sensitivity
+    )
 
 
 def measure(model: Model, cloud: ParticleCloud) -> tuple[Array, float]:
@@ -251,13 +259,16 @@ def measure(model: Model, cloud: ParticleCloud) -> tuple[Array, float]:
         ignores; zero for a model that does not read the momenta.
     """
     momenta, vectors = cloud.momenta, cloud.vectors
-    columns = []
-    for generator in generators(device=cloud.device):
-        columns.append(_derivative(model, cloud, momenta @ generator.T, vectors @ generator.T))
+    columns = [
+        _derivative(model, cloud, momenta @ generator.T, vectors @ generator.T)
+        for generator in generators(device=cloud.device)
+    ]
     scattered = []
     rng = torch.Generator().manual_seed(0)
     for _ in range(4):
-        coefficients = torch.randn(*momenta.shape[:-1], 6, generator=rng, dtype=torch.float64).to(cloud.device)
+        coefficients = torch.randn(*momenta.shape[:-1], 6, generator=rng, dtype=torch.float64).to(
+            cloud.device
+        )
         own = torch.einsum("...a,aij->...ij", coefficients, generators(device=cloud.device))
         moved = (own @ momenta.unsqueeze(-1)).squeeze(-1)
         scattered.append(_derivative(model, cloud, moved, vectors @ own.transpose(-1, -2)))
@@ -338,7 +349,9 @@ def _boost_curve(
                 element = _finite(direction / np.linalg.norm(direction), rapidity)
                 with torch.no_grad():
                     after = network(cloud.transform(element.to(cloud.device))).double()
-                change = ((after - before).reshape(len(before), -1).abs().amax(1) / _scale(before)).cpu().numpy()
+                change = (
+                    ((after - before).reshape(len(before), -1).abs().amax(1) / _scale(before)).cpu().numpy()
+                )
                 rows[:, r] = np.median(change), np.quantile(change, 0.99)
             median[label][name] = rows[0]
             if label == "kept":
@@ -355,12 +368,14 @@ def _scale(output: Tensor) -> Tensor:
     return output.abs().mean().clamp(min=torch.finfo(output.dtype).tiny)
 
 
-def _fit_if_needed(model: Model, cloud: ParticleCloud) -> None:
+def fit_if_needed(model: Model, cloud: ParticleCloud) -> None:
     """Fit statistics to the events at hand where a fresh model has not seen any data."""
     if any(name.endswith("fitted") and not bool(flag) for name, flag in model.named_buffers()):
         b = cloud.num_events
         rng = torch.Generator().manual_seed(0)
-        target = torch.rand(b, generator=rng, dtype=torch.float64) + 0.5
+        width = getattr(model.head, "num_targets", 1)
+        target = torch.rand(b, width, generator=rng, dtype=torch.float64) + 0.5
+        target = target if width > 1 else target.squeeze(1)
         one = torch.ones(b, dtype=torch.float64)
         model.fit_statistics([Batch(cloud, target.to(cloud.device), one.to(cloud.device), torch.arange(b))])
 
@@ -369,7 +384,11 @@ def _shipped_jets(model: Model, count: int = 8) -> ParticleCloud:
     """Shipped jets with drawn scalars and context of the widths that the model wants."""
     from lorentzoo.registry.composition import load_dataset
 
-    cloud = load_dataset("toptag", split="test", num_jets=count, max_constituents=24).batch(np.arange(count)).cloud
+    cloud = (
+        load_dataset("toptag", split="test", num_jets=count, max_constituents=24)
+        .batch(np.arange(count))
+        .cloud
+    )
     rng = torch.Generator().manual_seed(1)
     scalars = torch.randn(*cloud.layout.lead, model.in_scalars, generator=rng, dtype=torch.float64)
     context = torch.randn(cloud.num_events, model.in_context, generator=rng, dtype=torch.float64)
