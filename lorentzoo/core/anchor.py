@@ -15,27 +15,37 @@ import torch
 from torch import Tensor
 
 from lorentzoo.core.cloud import ParticleCloud
-from lorentzoo.core.minkowski import boost_to_rest, cap_gamma
+from lorentzoo.core.minkowski import boost_to_rest, cap_gamma, generators
 from lorentzoo.core.symmetry import Symmetry
 
 __all__ = ["Anchor", "anchor_for", "anchor_matrices"]
 
-Anchor = Literal["rest", "beam-rest", "none"]
+Anchor = Literal["rest", "beam-rest", "transverse-rest", "light-cone", "none"]
 
 MAX_GAMMA: Final = 1e6
 """Largest boost of an anchor: events whose total is light-like have no rest frame."""
+
+_LITTLE_GROUP: Final = Symmetry.stabiliser([[1.0, 0.0, 0.0, 1.0]])
+_TRANSVERSE: Final = Symmetry.stabiliser([[0.0, 0.0, 0.0, 1.0]])
 
 
 def anchor_for(symmetry: Symmetry) -> Anchor:
     """The anchor that lies in the residual group.
 
-    The event rest frame for the full group, the beam-boost to zero rapidity for
-    SO⁺(1,1)_beam × SO(2)_beam (and SO⁺(1,1)_beam), the laboratory frame for everything else.
+    - ``"rest"``, the event's rest frame, for the full group;
+    - ``"beam-rest"``, the beam-boost to zero rapidity, for SO⁺(1,1)_beam × SO(2)_beam and SO⁺(1,1)_beam;
+    - ``"transverse-rest"``, the transverse boost to zero transverse momentum, for SO⁺(1,2) about the beam;
+    - ``"light-cone"``, the null rotation to zero transverse momentum, for the ISO(2) of (1, 0, 0, 1);
+    - ``"none"``, the laboratory frame, for compact groups (which need none) and everything else.
     """
     if symmetry.is_full:
         return "rest"
     if symmetry.dimension <= 2 and symmetry.contains([0, 0, 1, 0, 0, 0]):
         return "beam-rest"
+    if symmetry == _TRANSVERSE:
+        return "transverse-rest"
+    if symmetry == _LITTLE_GROUP:
+        return "light-cone"
     return "none"
 
 
@@ -44,12 +54,26 @@ def anchor_matrices(cloud: ParticleCloud, anchor: Anchor) -> Tensor | None:
     if anchor == "none":
         return None
     total = cloud.total()
-    one = torch.ones_like(total[..., 0])
-    empty = total[..., 0] <= 0
+    e, x, y, z = total.unbind(-1)
+    zero, one = torch.zeros_like(e), torch.ones_like(e)
+    if anchor == "light-cone":
+        return _null_rotation(e, x, y, z)
     if anchor == "beam-rest":
-        zero = torch.zeros_like(one)
-        longitudinal = torch.stack([total[..., 0], zero, zero, total[..., 3]], dim=-1)
-        total = longitudinal
-    at_rest = torch.stack([one, *[torch.zeros_like(one)] * 3], dim=-1)
-    total = torch.where(empty.unsqueeze(-1), at_rest, total)
+        total = torch.stack([e, zero, zero, z], dim=-1)
+    elif anchor == "transverse-rest":
+        total = torch.stack([e, x, y, zero], dim=-1)
+    at_rest = torch.stack([one, zero, zero, zero], dim=-1)
+    total = torch.where((e > 0).unsqueeze(-1), total, at_rest)
     return boost_to_rest(cap_gamma(total, MAX_GAMMA))
+
+
+def _null_rotation(e: Tensor, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+    """exp(a (Kx - Jy) + b (Ky + Jx)) that takes the transverse momentum to zero, leaving (1, 0, 0, 1) alone."""
+    basis = generators(dtype=e.dtype, device=e.device)
+    along_x, along_y = basis[0] - basis[4], basis[1] + basis[3]
+    minus = (e - z).clamp(min=torch.finfo(e.dtype).tiny).maximum(e.abs() / MAX_GAMMA)
+    minus = torch.where(e > 0, minus, torch.ones_like(e))
+    nilpotent = (-x / minus)[:, None, None] * along_x + (-y / minus)[:, None, None] * along_y
+    identity = torch.eye(4, dtype=e.dtype, device=e.device)
+    # The third power vanishes.
+    return identity + nilpotent + nilpotent @ nilpotent / 2

@@ -41,6 +41,8 @@ __all__ = [
 GENERATOR_NAMES: Final = ("Kx", "Ky", "Kz", "Jx", "Jy", "Jz")
 """The basis of so(1,3) in which every `Symmetry` and every table of the package is written."""
 
+_CUT: Final = 1e-6
+
 
 def metric(*, dtype: torch.dtype = torch.float64, device: torch.device | str | None = None) -> Tensor:
     """Return g = diag(+1, -1, -1, -1), shape (4, 4)."""
@@ -114,8 +116,13 @@ def rapidity(p: Tensor) -> Tensor:
 
 
 def delta_phi(a: Tensor, b: Tensor) -> Tensor:
-    """Azimuthal difference a - b wrapped to (-π, π]. Shapes (...), (...) -> (...)."""
-    return torch.pi - torch.remainder(torch.pi - (a - b), 2 * torch.pi)
+    """Azimuthal difference a - b wrapped to (-π, π]. Shapes (...), (...) -> (...).
+
+    The cut lies 1e-6 beyond -π, so that what is back to back by construction (a particle and its event in
+    `lloca-rest` frames) is +π on every machine and in every frame, and not a matter of rounding.
+    """
+    end = torch.pi + _CUT
+    return end - torch.remainder(end - (a - b), 2 * torch.pi)
 
 
 def from_ptetaphim(pt: Tensor, eta: Tensor, phi: Tensor, m: Tensor) -> Tensor:

@@ -67,9 +67,9 @@ class Model(nn.Module):
         self.in_scalars = in_scalars
         self.in_context = in_context
         self.spec = spec
-        if anchor not in ("auto", "rest", "beam-rest", "none"):
+        if anchor not in ("auto", "none"):
             raise CompositionError(f"anchor is 'auto' or 'none', not {anchor!r}")
-        self.anchor: Anchor = anchor_for(self.symmetry) if anchor == "auto" else anchor
+        self.anchor: Anchor = anchor_for(self.symmetry) if anchor == "auto" else "none"
 
     # ---- running --------------------------------------------------------------------------
 
@@ -100,9 +100,10 @@ class Model(nn.Module):
         frames = self.frames_net(seen)
         embedded = self.embedding(seen, frames)
         dtype = self.dtype
+        # Vectors stay in float64 until they are in the frames in which the network sees them.
         features = Features(
             torch.cat([seen.scalars.to(dtype), embedded.scalars.to(dtype)], dim=-1),
-            embedded.vectors.to(dtype),
+            embedded.vectors,
             _scalar_names(cloud, self.in_scalars) + embedded.scalar_names,
             embedded.vector_names,
         )
@@ -125,12 +126,11 @@ class Model(nn.Module):
             tokens = layout.append(1)
             features = _with_global_token(features, tokens)
             layout, frames = tokens.layout, Frames.identity(tokens.layout)
-        frames = frames.to(dtype)
         if not self.backbone.equivariant:
             features = replace(features, vectors=frames.take_vectors(features.vectors))
-        out: Features = self.backbone(features, frames, layout, context)
+        out: Features = self.backbone(features.to(dtype), self._for_messages(frames, cloud).to(dtype), layout, context)
         if out.in_vectors and not self.backbone.equivariant and not self.backbone.pools:
-            out = replace(out, vectors=frames.return_vectors(out.vectors))
+            out = replace(out, vectors=frames.return_vectors(out.vectors.to(torch.float64)))
         if tokens is not None:
             scalars, vectors = tokens.split(out.scalars)[0], tokens.split(out.vectors)[0]
             return Features(scalars.squeeze(1), vectors.squeeze(1))
@@ -138,6 +138,18 @@ class Model(nn.Module):
             extended = cloud.layout.append(seen.tokens)
             return Features(extended.split(out.scalars)[1], extended.split(out.vectors)[1])
         return out
+
+    def _for_messages(self, frames: Frames, cloud: ParticleCloud) -> Frames:
+        """The frames relative to the event's rest frame.
+
+        Messages see only L_i L_j⁻¹, from which any matrix of the whole event cancels. Between particles of a
+        boosted event the products of large numbers would cost γ² digits in float32; at rest they do not.
+        """
+        if frames.is_global or self.anchor == "rest" or self.backbone.equivariant:
+            return frames
+        rest = anchor_matrices(cloud, "rest")
+        assert rest is not None
+        return frames.compose(Frames.of_events(frames.layout, inverse(rest)))
 
     def _with_channels(self, features: Features, layout: Layout) -> Features:
         vectors, _ = self.spurions.tensors(features.vectors.device)

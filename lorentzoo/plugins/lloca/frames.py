@@ -107,6 +107,10 @@ class Learned(FramesNet):
         if self.lab is None:
             return scalars
         lab = self.lab(cloud, Frames.identity(cloud.layout)).scalars
+        particle = cloud.is_particle
+        if particle is not None:
+            # A beam has no azimuth of its own: its Δφ to the event would break the rotations that it keeps.
+            lab = torch.where(particle.unsqueeze(-1), lab, torch.zeros_like(lab))
         return torch.cat([scalars, lab.to(dtype)], dim=-1)
 
     def fit_statistics(self, batches: Iterable[Batch]) -> None:
