@@ -99,6 +99,7 @@ class Model(nn.Module):
         seen = self.spurions(cloud)
         frames = self.frames_net(seen)
         embedded = self.embedding(seen, frames)
+        embedded = _silence_tokens(embedded, seen)
         dtype = self.dtype
         # Vectors stay in float64 until they are in the frames in which the network sees them.
         features = Features(
@@ -121,13 +122,15 @@ class Model(nn.Module):
                 scalars=torch.cat([features.scalars, spread], dim=-1),
                 scalar_names=features.scalar_names + tuple(f"context_{c}" for c in range(self.in_context)),
             )
+        if not self.backbone.equivariant:
+            features = replace(features, vectors=frames.take_vectors(features.vectors))
         tokens: Extended | None = None
         if self.head.pooling == "global-token" and not self.backbone.pools:
             tokens = layout.append(1)
             features = _with_global_token(features, tokens)
-            layout, frames = tokens.layout, Frames.identity(tokens.layout)
-        if not self.backbone.equivariant:
-            features = replace(features, vectors=frames.take_vectors(features.vectors))
+            # The token lives in the frame of the event; where every particle has its own, it has none.
+            layout = tokens.layout
+            frames = Frames(layout, frames.matrices) if frames.is_global else Frames.identity(layout)
         out: Features = self.backbone(features.to(dtype), self._for_messages(frames, cloud).to(dtype), layout, context)
         if out.in_vectors and not self.backbone.equivariant and not self.backbone.pools:
             out = replace(out, vectors=frames.return_vectors(out.vectors.to(torch.float64)))
@@ -322,6 +325,15 @@ class Model(nn.Module):
 
 def _scalar_names(cloud: ParticleCloud, count: int) -> tuple[str, ...]:
     return cloud.scalar_names or tuple(f"scalar_{s}" for s in range(count))
+
+
+def _silence_tokens(features: Features, cloud: ParticleCloud) -> Features:
+    """Reference vectors have no kinematics: on the beam axis, an azimuth would say where x points."""
+    particle = cloud.is_particle
+    if particle is None:
+        return features
+    scalars = features.scalars
+    return replace(features, scalars=torch.where(particle.unsqueeze(-1), scalars, torch.zeros_like(scalars)))
 
 
 def _without_tokens(features: Features, frames: Frames, extended: Extended) -> tuple[Features, Frames]:
