@@ -189,6 +189,7 @@ def check_component(
     *,
     composition: Mapping[str, Any] | None = None,
     expected_failures: Mapping[str, str] | None = None,
+    alone: str = "",
     small: Mapping[str, Any] = SMALL,
 ) -> Report:
     """Run the checks on a component, within a small composition in which it has a part to play.
@@ -203,12 +204,17 @@ def check_component(
         Slots of the composition around it, instead of those that are found for it.
     expected_failures
         As for `check_model`.
+    alone
+        Why no composition can hold it, if none can: then only its description is checked.
     small
         Parameters that shrink a backbone, used as far as it has them; ``{}`` leaves it as it is.
     """
     component = catalogue().find(kind, name)
     outcomes = [_run("description complete", _described, component, None)]
-    if kind in _SLOT_KINDS or kind == "model":
+    if alone:
+        catalogue().target(component)
+        outcomes.append(Outcome("composition", "failed as expected", alone))
+    elif kind in _SLOT_KINDS or kind == "model":
         try:
             spec = _composition(component, dict(parameters or {}), dict(composition or {}), small)
             model = build(spec)
@@ -266,6 +272,7 @@ class Case:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     composition: Mapping[str, Any] = field(default_factory=dict)
     expected_failures: Mapping[str, str] = field(default_factory=dict)
+    alone: str = ""
     small: Mapping[str, Any] = field(default_factory=lambda: SMALL)
 
     @property
@@ -281,6 +288,7 @@ class Case:
             self.parameters,
             composition=self.composition,
             expected_failures=self.expected_failures,
+            alone=self.alone,
             small=self.small,
         )
 
@@ -292,6 +300,7 @@ def conformance_cases(
     parameters: Mapping[str, Mapping[str, Any]] | None = None,
     compositions: Mapping[str, Mapping[str, Any]] | None = None,
     expected_failures: Mapping[str, Mapping[str, str]] | None = None,
+    alone: Mapping[str, str] | None = None,
     small: Mapping[str, Any] = SMALL,
 ) -> list[Any]:
     """Parameters for ``pytest.mark.parametrize``: every registered component, so that what is registered is tested.
@@ -304,6 +313,8 @@ def conformance_cases(
         Only these kinds.
     parameters, compositions, expected_failures
         For single components, by ``"kind/name"``, as in `check_component`.
+    alone
+        ``{"kind/name": reason}`` of components that no composition can hold: only their description is checked.
     small
         Parameters that shrink backbones.
     """
@@ -316,7 +327,7 @@ def conformance_cases(
         if plugin is None or component.plugin == plugin
     ]
     names = {f"{component.kind}/{component.name}" for component in found}
-    for table in (parameters, compositions, expected_failures):
+    for table in (parameters, compositions, expected_failures, alone):
         stale = sorted(set(table or {}) - names)
         if stale:
             raise ValueError(f"no such components: {stale}")
@@ -329,6 +340,7 @@ def conformance_cases(
             (parameters or {}).get(key, {}),
             (compositions or {}).get(key, {}),
             (expected_failures or {}).get(key, {}),
+            (alone or {}).get(key, ""),
             small,
         )
         cases.append(pytest.param(case, id=f"{component.kind}-{component.full_name}"))
@@ -354,8 +366,16 @@ class _Subject:
 
     @cached_property
     def tolerance(self) -> float:
-        learned = self.model.frames_net.learned and not self.model.backbone.equivariant
-        return _LEARNED_FRAMES if learned else _EXACT
+        """Relative difference that rounding may make: more where one last digit of the input makes more."""
+        if self.model.frames_net.learned and not self.model.backbone.equivariant:
+            return _LEARNED_FRAMES
+        cloud = self.cloud()
+        noise = torch.randn(
+            cloud.momenta.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64
+        )
+        rounded = replace(cloud, momenta=cloud.momenta * (1 + 2e-16 * noise))
+        response = _relative(self.output(rounded), self.output(cloud))
+        return min(max(_EXACT, 100 * response), _LEARNED_FRAMES)
 
     def output(self, cloud: ParticleCloud, model: Model | None = None) -> Tensor:
         with torch.no_grad():
@@ -651,7 +671,7 @@ def _described(component: Component) -> None:
     if component.kind == "model":
         return
     target = catalogue().target(component)
-    documentation = inspect.getdoc(target) or ""
+    documentation = _documentation(target)
     _require(bool(documentation.strip()), f"{label} has no docstring")
     own = {name: p for name, p in parameters_of(target).items() if name not in FILLED}
     bare = [name for name, parameter in own.items() if not parameter.type]
@@ -760,6 +780,14 @@ def _composition(
     spec = Spec.from_data(slots)
     shrunk = _shrink(spec.backbone.name, small)
     return replace(spec, backbone=spec.backbone.merged({**shrunk, **spec.backbone.parameters}))
+
+
+def _documentation(target: Any) -> str:
+    """The docstring; of a class with those of its bases, where a family documents its common parameters."""
+    if not inspect.isclass(target):
+        return inspect.getdoc(target) or ""
+    family = [c for c in target.__mro__ if c is not object and c.__module__.partition(".")[0] != "torch"]
+    return "\n".join(c.__dict__.get("__doc__") or "" for c in family)
 
 
 def _shrink(backbone: str, small: Mapping[str, Any]) -> dict[str, Any]:

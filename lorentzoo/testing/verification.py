@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -284,6 +286,8 @@ def redraw_weights(model: nn.Module, seed: int = 0) -> None:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters(), key=lambda item: item[0]):
+            if parameter.numel() == 0:
+                continue
             noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64).to(parameter)
             if parameter.ndim >= 2:
                 parameter.copy_(noise / math.sqrt(max(parameter[0].numel(), 1)))
@@ -295,6 +299,7 @@ def redraw_weights(model: nn.Module, seed: int = 0) -> None:
 
 def _derivative(model: Model, cloud: ParticleCloud, momenta_change: Tensor, vectors_change: Tensor) -> Array:
     """d/dt of the outputs under p -> p + t δp, by forward-mode differentiation. Shape (outputs,)."""
+    _prepare_forward_mode()
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), forward_ad.dual_level():
         momenta = forward_ad.make_dual(cloud.momenta, momenta_change)
         vectors = cloud.vectors
@@ -306,6 +311,14 @@ def _derivative(model: Model, cloud: ParticleCloud, momenta_change: Tensor, vect
         return np.zeros(value.numel())
     change: Array = tangent.reshape(-1).cpu().numpy()
     return change
+
+
+@cache
+def _prepare_forward_mode() -> None:
+    """Torch's own first use of forward mode warns of torch.jit, which is an error in many test suites."""
+    with warnings.catch_warnings(), forward_ad.dual_level():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        forward_ad.make_dual(torch.zeros(1), torch.zeros(1))
 
 
 def _singular(matrix: Array) -> tuple[Array, Array]:

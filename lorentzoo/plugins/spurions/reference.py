@@ -65,13 +65,13 @@ def beam_plane() -> Spurions:
 
 
 def everything(scale: float = 1.0) -> Spurions:
-    """Three light-like axes and the time direction; nothing is left."""
+    """Three light-like axes and the time direction, times scale; nothing is left."""
     vectors = scale * np.array([[1, 0, 0, 1], [1, 0, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0]], dtype=np.float64)
     return Spurions(vectors, names=["axis_z", "axis_y", "axis_x", "time"])
 
 
 def given_vectors(values: Sequence[Sequence[float]], names: Sequence[str] = ()) -> Spurions:
-    """Any four-vectors, shape (k, 4).
+    """Any four-vectors, shape (k, 4), and their names.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def given_vectors(values: Sequence[Sequence[float]], names: Sequence[str] = ()) 
 
 
 def given_matrices(values: Sequence[Sequence[Sequence[float]]], names: Sequence[str] = ()) -> Spurions:
-    """Any linear maps of four-vectors, shape (m, 4, 4), acting on column vectors.
+    """Any linear maps of four-vectors, shape (m, 4, 4), acting on column vectors, and their names.
 
     Raises
     ------
