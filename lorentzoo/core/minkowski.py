@@ -106,13 +106,12 @@ def pseudorapidity(p: Tensor) -> Tensor:
 def rapidity(p: Tensor) -> Tensor:
     """Rapidity y = ½ ln((E + pz)/(E - pz)), shifted exactly by beam boosts. Shape (..., 4) -> (...).
 
-    Evaluated as sign(pz) ln((E + |pz|)/mT), which does not cancel for forward particles.
+    Evaluated as asinh(pz/mT), which does not cancel for forward particles and is smooth at pz = 0.
     """
-    e, z = p[..., 0], p[..., 3]
     transverse_mass_squared = pt(p).square() + mass_squared(p).clamp(min=0)
     tiny = torch.finfo(p.dtype).tiny ** 0.5
     transverse_mass = _safe_sqrt(transverse_mass_squared).clamp(min=tiny)
-    return torch.sign(z) * torch.log(((e + z.abs()) / transverse_mass).clamp(min=1.0))
+    return torch.asinh(p[..., 3] / transverse_mass)
 
 
 def delta_phi(a: Tensor, b: Tensor) -> Tensor:

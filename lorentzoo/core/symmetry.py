@@ -337,7 +337,8 @@ def _null_space(conditions: Array) -> Array:
     _, s, vt = np.linalg.svd(conditions, full_matrices=True)
     if s[0] == 0:
         return np.eye(columns)
-    rank = int(np.sum(s > _TOLERANCE * s[0]))
+    # Conditions are of unit size: what lies below the tolerance is rounding, e.g. of a multiple of the identity.
+    rank = int(np.sum(s > _TOLERANCE * max(s[0], 1.0)))
     return np.array(vt[rank:])
 
 
