@@ -271,7 +271,7 @@ class Backbone(Part):
         Whether it returns one row an event (B, ...) instead of one a particle.
     reads_vectors
         How it uses vectors: ``"inputs"`` (as they are), ``"pairs"`` (through named functions of pairs
-        only, whose invariance is `vector_symmetry`), or None.
+        only, whose invariance is `vector_symmetry`; they then stay in float64), or None.
     reads_context
         Whether it uses the context itself; otherwise the model spreads it over the scalars.
     spurion_mode, spurion_modes

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar
 
 import numpy as np
@@ -23,9 +23,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from lorentzoo.core.rows import drop_rows, gather_rows, segment_sum, spread_rows
+from lorentzoo.core.rows import drop_rows, gather_rows, mirror_rows, segment_sum, spread_rows
 
-__all__ = ["Extended", "Layout", "Packed", "Padded", "PairValues", "Reduce"]
+__all__ = ["Extended", "Layout", "Packed", "Padded", "PairValues", "Reduce", "Triangle"]
 
 Reduce = Literal["sum", "mean", "max"]
 Groups = tuple[tuple[int, ...], ...]
@@ -142,6 +142,18 @@ class Layout(ABC):
 
     @abstractmethod
     def _in_order(self, x: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def uniform(self, count: int) -> Layout:
+        """The layout of the same events with `count` rows each, e.g. for queries of each event."""
+
+    @abstractmethod
+    def from_events(self, x: Tensor) -> Tensor:
+        """Rows of a uniform layout from one row of tokens an event. Shape (B, count, ...) -> (*lead, ...)."""
+
+    @abstractmethod
+    def to_events(self, x: Tensor) -> Tensor:
+        """Undo `from_events`. Shape (*lead, ...) -> (B, count, ...)."""
 
     @abstractmethod
     def append(self, count: int) -> Extended:
@@ -311,7 +323,7 @@ class Layout(ABC):
             if kb.shape[1] == 0 and not torch.compiler.is_compiling():
                 outputs.append(qb.new_zeros(*qb.shape[:-1], vb.shape[-1]) + 0.0 * qb.sum())
                 continue
-            additive = _attention_mask(masks[b], None if bias is None else bias.blocks[b], qb.dtype)
+            additive = _attention_mask(masks[b], qb.dtype) if bias is None else bias.additive(qb.dtype)[b]
             out = F.scaled_dot_product_attention(
                 qb.transpose(1, 2), kb.transpose(1, 2), vb.transpose(1, 2), attn_mask=additive, scale=scale
             ).transpose(1, 2)
@@ -360,6 +372,10 @@ class Layout(ABC):
 
     @abstractmethod
     def _row_numbers(self) -> Tensor: ...
+
+    @abstractmethod
+    def triangle(self) -> Triangle:
+        """All unordered pairs of particles of the same event, i = j included."""
 
     def _cached(self, key: Hashable, make: Callable[[], T]) -> T:
         if torch.compiler.is_compiling():
@@ -468,6 +484,16 @@ class Packed(Layout):
             return x.new_zeros(0, *x.shape[2:])
         return self.merge_blocks([x], self._everything)
 
+    def uniform(self, count: int) -> Packed:
+        lengths = [count] * self.num_events
+        return self._cached(("uniform", count), lambda: Packed.from_lengths(lengths, device=self.device))
+
+    def from_events(self, x: Tensor) -> Tensor:
+        return x.flatten(0, 1)
+
+    def to_events(self, x: Tensor) -> Tensor:
+        return x.unflatten(0, (self.num_events, -1 if self.num_events else 0))
+
     def _in_order(self, x: Tensor) -> Tensor:
         return self.pad(x)
 
@@ -524,6 +550,30 @@ class Packed(Layout):
 
     def _row_numbers(self) -> Tensor:
         return self._cached("rows", lambda: self._constant(np.arange(self.num_rows)))
+
+    def triangle(self) -> Triangle:
+        return self._cached("triangle", self._make_triangle)
+
+    def _make_triangle(self) -> Triangle:
+        groups, lengths = self.groups(), np.asarray(self.lengths, dtype=np.int64)
+        counts = lengths * (lengths + 1) // 2
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        number = np.arange(offsets[-1]) - np.repeat(offsets[:-1], counts)
+        high = ((np.sqrt(8 * number + 1) - 1) // 2).astype(np.int64)
+        low = number - high * (high + 1) // 2
+        starts = np.repeat(np.concatenate([[0], np.cumsum(lengths)])[:-1], counts)
+        places = []
+        for group in groups:
+            members = np.asarray(group, dtype=np.int64)
+            n = int(lengths[members].max(initial=0))
+            i, j = np.maximum(*np.indices((n, n))), np.minimum(*np.indices((n, n)))
+            pair = offsets[members, None, None] + (i * (i + 1) // 2 + j)[None]
+            places.append(np.where(i[None] < lengths[members, None, None], pair, -1).reshape(-1))
+        index = np.concatenate(places) if places else np.zeros(0, dtype=np.int64)
+        sizes = tuple((len(group), int(lengths[list(group)].max(initial=0))) for group in groups)
+        upper, lower = _pair_places(index, sizes, int(offsets[-1]))
+        constants = (starts + high, starts + low, np.maximum(index, 0), lower, upper)
+        return Triangle(self, groups, sizes, *(self._constant(x) for x in constants), None)
 
     def _constant(self, values: np.ndarray[Any, Any]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.ptr.device)
@@ -593,6 +643,15 @@ class Padded(Layout):
     def unpad(self, x: Tensor) -> Tensor:
         return x
 
+    def uniform(self, count: int) -> Padded:
+        return Padded(torch.ones((self._mask.shape[0], count), dtype=torch.bool, device=self._mask.device))
+
+    def from_events(self, x: Tensor) -> Tensor:
+        return x
+
+    def to_events(self, x: Tensor) -> Tensor:
+        return x
+
     def _in_order(self, x: Tensor) -> Tensor:
         order = (~self._mask).long().argsort(dim=1, stable=True)
         order = order.reshape(order.shape + (1,) * (x.ndim - 2)).expand(-1, -1, *x.shape[2:])
@@ -612,6 +671,26 @@ class Padded(Layout):
 
     def block_masks(self, groups: Groups) -> list[Tensor | None]:
         return [self._mask]
+
+    def triangle(self) -> Triangle:
+        return self._cached("triangle", self._make_triangle)
+
+    def _make_triangle(self) -> Triangle:
+        b, n = self._mask.shape
+        device = self._mask.device
+        high, low = torch.tril_indices(n, n, device=device).unbind(0)
+        count = high.shape[0]
+        events = torch.arange(b, device=device).unsqueeze(1)
+        first, second = (events * n + high).reshape(-1), (events * n + low).reshape(-1)
+        i, j = torch.meshgrid(torch.arange(n, device=device), torch.arange(n, device=device), indexing="ij")
+        top, bottom = torch.maximum(i, j).reshape(-1), torch.minimum(i, j).reshape(-1)
+        index = (events * count + top * (top + 1) // 2 + bottom).reshape(-1)
+        lower = (events * n * n + high * n + low).reshape(-1)
+        upper = (events * n * n + low * n + high).reshape(-1)
+        flat = self._mask.reshape(-1)
+        return Triangle(
+            self, self.groups(), ((b, n),), first, second, index, lower, upper, flat[first] & flat[second]
+        )
 
     def _row_numbers(self) -> Tensor:
         b, n = self._mask.shape
@@ -634,6 +713,11 @@ class Extended:
             return torch.cat([tokens, x], dim=1)
         return gather_rows(torch.cat([tokens.flatten(0, 1), x]), self._index, self._inverse)
 
+    @property
+    def tokens_layout(self) -> Layout:
+        """The layout of the tokens alone: `count` in every event."""
+        return self.base.uniform(self.count)
+
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Take tokens and particles apart again: the inverse of `join`."""
         if self._index is None or self._inverse is None:
@@ -650,6 +734,7 @@ class PairValues:
     layout: Layout
     groups: Groups
     blocks: tuple[Tensor, ...]
+    _additive: list[Tensor] | None = field(default=None, repr=False)
 
     def map(self, fn: Callable[[Tensor], Tensor]) -> PairValues:
         """Apply a function to every block, e.g. a network on the last dimension."""
@@ -667,6 +752,48 @@ class PairValues:
     def masks(self) -> list[Tensor | None]:
         """Which particles of each block are real, [(b, n)] or None."""
         return self.layout.block_masks(self.groups)
+
+    def additive(self, dtype: torch.dtype) -> list[Tensor]:
+        """Attention biases with padding masked, [(b, C, n, n)]: made once for all layers that share them."""
+        if self._additive is None or self._additive[0].dtype != dtype or torch.compiler.is_compiling():
+            made = []
+            for block, mask in zip(self.blocks, self.masks(), strict=True):
+                bias = block.permute(0, 3, 1, 2).to(dtype).contiguous()
+                masked = _attention_mask(mask, dtype)
+                made.append(bias if masked is None else bias + masked)
+            object.__setattr__(self, "_additive", made)
+        assert self._additive is not None
+        return self._additive
+
+
+@dataclass(frozen=True)
+class Triangle:
+    """All unordered pairs of particles of each event, as rows, and the way to dense pair values.
+
+    Attributes
+    ----------
+    first, second
+        Rows of the two particles in the flattened leading shape, shape (E,).
+    mask
+        Which pairs are real, shape (E,); None where all are.
+    """
+
+    layout: Layout
+    groups: Groups
+    sizes: tuple[tuple[int, int], ...]
+    first: Tensor
+    second: Tensor
+    _index: Tensor
+    _lower: Tensor
+    _upper: Tensor
+    mask: Tensor | None
+
+    def to_pairs(self, values: Tensor) -> PairValues:
+        """Symmetric dense pair values from one row a pair. Shape (E, C) -> [(b, n, n, C)]."""
+        dense = mirror_rows(values, self._index, self._lower, self._upper)
+        parts = dense.split([b * n * n for b, n in self.sizes])
+        blocks = tuple(part.reshape(b, n, n, -1) for part, (b, n) in zip(parts, self.sizes, strict=True))
+        return PairValues(self.layout, self.groups, blocks)
 
 
 # ---- helpers ----------------------------------------------------------------------------------
@@ -719,6 +846,25 @@ def _extend_padded(base: Padded, count: int) -> Extended:
     return Extended(base, Padded(torch.cat([ones, base.mask], dim=1)), count, None, None)
 
 
+def _pair_places(
+    index: np.ndarray[Any, Any], sizes: Sequence[tuple[int, int]], pairs: int
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Where each unordered pair stands above and below the diagonal of its dense block."""
+    upper, lower = np.zeros(pairs, dtype=np.int64), np.zeros(pairs, dtype=np.int64)
+    start = 0
+    for b, n in sizes:
+        block = index[start : start + b * n * n].reshape(b, n, n)
+        place = start + np.arange(b * n * n).reshape(b, n, n)
+        for target, keep in (
+            (upper, np.triu(np.ones((n, n), dtype=bool))),
+            (lower, np.tril(np.ones((n, n), dtype=bool))),
+        ):
+            chosen = (block >= 0) & keep
+            target[block[chosen]] = place[chosen]
+        start += b * n * n
+    return upper, lower
+
+
 def _allowed_pairs(mask: Tensor | None, x: Tensor, self_pairs: bool) -> Tensor:
     """Which pairs (i, j) exist, broadcastable to (b, n, n)."""
     n = x.shape[1]
@@ -738,18 +884,12 @@ def _masked_softmax(logits: Tensor, allowed: Tensor, dim: int) -> Tensor:
     return torch.where(allowed, weights, torch.zeros_like(weights))
 
 
-def _attention_mask(mask: Tensor | None, bias: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-    """Additive float mask (b, 1 or H, 1 or n, n): boolean masks miss the fused kernels on CPU."""
-    additive = None
-    if mask is not None:
-        # Half of the lowest number: a negative bias added to it must not overflow to -inf,
-        # since a row of -inf (an event that is all padding) would give NaN.
-        lowest = torch.finfo(dtype).min / 2
-        zero = torch.zeros((), dtype=dtype, device=mask.device)
-        additive = torch.where(mask, zero, torch.full((), lowest, dtype=dtype, device=mask.device))[
-            :, None, None, :
-        ]
-    if bias is None:
-        return additive
-    per_head = bias.permute(0, 3, 1, 2).to(dtype)
-    return per_head if additive is None else per_head + additive
+def _attention_mask(mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    """Additive float mask (b, 1, 1, n): boolean masks miss the fused kernels on CPU."""
+    if mask is None:
+        return None
+    # Half of the lowest number: a negative bias added to it must not overflow to -inf,
+    # since a row of -inf (an event that is all padding) would give NaN.
+    lowest = torch.finfo(dtype).min / 2
+    zero = torch.zeros((), dtype=dtype, device=mask.device)
+    return torch.where(mask, zero, torch.full((), lowest, dtype=dtype, device=mask.device))[:, None, None, :]

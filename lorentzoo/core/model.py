@@ -131,7 +131,10 @@ class Model(nn.Module):
             # The token lives in the frame of the event; where every particle has its own, it has none.
             layout = tokens.layout
             frames = Frames(layout, frames.matrices) if frames.is_global else Frames.identity(layout)
-        out: Features = self.backbone(features.to(dtype), self._for_messages(frames, cloud).to(dtype), layout, context)
+        features = replace(features, scalars=features.scalars.to(dtype))
+        if self.backbone.reads_vectors != "pairs":
+            features = features.to(dtype)
+        out: Features = self.backbone(features, self._for_messages(frames, cloud), layout, context)
         if out.in_vectors and not self.backbone.equivariant and not self.backbone.pools:
             out = replace(out, vectors=frames.return_vectors(out.vectors.to(torch.float64)))
         if tokens is not None:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["drop_rows", "gather_rows", "segment_sum", "spread_rows"]
+__all__ = ["drop_rows", "gather_rows", "mirror_rows", "segment_sum", "spread_rows"]
 
 
 def gather_rows(x: Tensor, index: Tensor, inverse: Tensor) -> Tensor:
@@ -50,6 +50,26 @@ def segment_sum(x: Tensor, ptr: Tensor, segment: Tensor) -> Tensor:
 def spread_rows(x: Tensor, ptr: Tensor, segment: Tensor) -> Tensor:
     """Give each row its segment's value, ``x[segment]``. Shapes (B, ...), (B+1,), (P,) -> (P, ...)."""
     return _Spread.apply(x, ptr, segment)  # type: ignore[no-any-return]
+
+
+def mirror_rows(values: Tensor, index: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
+    """Rows of unordered pairs spread over both triangles of dense blocks.
+
+    Parameters
+    ----------
+    values
+        One row a pair, shape (E, C).
+    index
+        The pair at each dense place, shape (R,).
+    lower, upper
+        The two dense places of each pair (equal on the diagonal), shape (E,). Gradients of other places,
+        which are padding, are dropped.
+
+    Returns
+    -------
+    Shape (R, C).
+    """
+    return _Mirror.apply(values, index, lower, upper)  # type: ignore[no-any-return]
 
 
 class _LinearMap(torch.autograd.Function):
@@ -148,3 +168,24 @@ class _Spread(_LinearMap):
     def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
         ptr, segment = ctx.saved_tensors
         return _Spread.apply(tangent, ptr, segment)  # type: ignore[no-any-return]
+
+
+class _Mirror(torch.autograd.Function):
+    @staticmethod
+    def forward(values: Tensor, index: Tensor, lower: Tensor, upper: Tensor) -> Tensor:  # type: ignore[override]
+        return values.index_select(0, index)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[1:])
+        ctx.save_for_forward(*inputs[1:])
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+        _, lower, upper = ctx.saved_tensors
+        both = (lower != upper).unsqueeze(-1).to(grad.dtype)
+        return grad.index_select(0, lower) + grad.index_select(0, upper) * both, None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:  # type: ignore[override]
+        return _Mirror.apply(tangent, *ctx.saved_tensors)  # type: ignore[no-any-return]

@@ -10,16 +10,32 @@ _PAPER = "arXiv:2505.20280"
 def lorentzoo_components() -> list[Component]:
     """The learned frames by name."""
     return [
-        Component("frames", "lloca-polar", f"{_MODULE}:Polar", "Learned boost and rotation: SO⁺(1,3)", _PAPER),
         Component(
-            "frames", "lloca-gramschmidt", f"{_MODULE}:GramSchmidt", "Learned tetrad in Minkowski space: SO⁺(1,3)", _PAPER
+            "frames", "lloca-polar", f"{_MODULE}:Polar", "Learned boost and rotation: SO⁺(1,3)", _PAPER
         ),
         Component(
-            "frames", "lloca-rest", f"{_MODULE}:Rest", "Each particle's rest frame with a learned rotation: SO⁺(1,3)", _PAPER
+            "frames",
+            "lloca-gramschmidt",
+            f"{_MODULE}:GramSchmidt",
+            "Learned tetrad in Minkowski space: SO⁺(1,3)",
+            _PAPER,
         ),
-        Component("frames", "lloca-so3", f"{_MODULE}:Rotations", "Learned rotations: SO(3)", "arXiv:2508.14898"),
         Component(
-            "frames", "lloca-so2", f"{_MODULE}:BeamRotations", "Learned rotations about the beam: SO(2)_beam", "arXiv:2508.14898"
+            "frames",
+            "lloca-rest",
+            f"{_MODULE}:Rest",
+            "Each particle's rest frame with a learned rotation: SO⁺(1,3)",
+            _PAPER,
+        ),
+        Component(
+            "frames", "lloca-so3", f"{_MODULE}:Rotations", "Learned rotations: SO(3)", "arXiv:2508.14898"
+        ),
+        Component(
+            "frames",
+            "lloca-so2",
+            f"{_MODULE}:BeamRotations",
+            "Learned rotations about the beam: SO(2)_beam",
+            "arXiv:2508.14898",
         ),
         Component(
             "frames",

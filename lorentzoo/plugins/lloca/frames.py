@@ -197,7 +197,9 @@ class _AboutBeam(Learned):
         *,
         in_scalars: int = 0,
     ) -> None:
-        super().__init__(lab_scalars, hidden, num_layers, is_global, frozen, redraw, gamma_max, in_scalars=in_scalars)
+        super().__init__(
+            lab_scalars, hidden, num_layers, is_global, frozen, redraw, gamma_max, in_scalars=in_scalars
+        )
         self.axes = axes
 
     @property
@@ -233,7 +235,9 @@ class Beam(_AboutBeam):
 
     def _matrices(self, vectors: Tensor, p: Tensor, support: Tensor) -> Tensor:
         timelike = torch.where(vectors[..., 0, :1] > 0, vectors[..., 0, :], support)
-        along = torch.stack([timelike[..., 0], *[torch.zeros_like(timelike[..., 0])] * 2, timelike[..., 3]], dim=-1)
+        along = torch.stack(
+            [timelike[..., 0], *[torch.zeros_like(timelike[..., 0])] * 2, timelike[..., 3]], dim=-1
+        )
         boost = boost_to_rest(cap_gamma(along, self.gamma_max))
         seen = torch.stack([vectors[..., 1, :], support], dim=-2) @ boost.transpose(-1, -2)
         return self._about_beam(seen[..., 0, :], seen[..., 1, :], beam_first=False) @ boost

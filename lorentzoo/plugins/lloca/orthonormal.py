@@ -137,7 +137,8 @@ def _normal_or(first: Tensor, vector: Tensor, support: Tensor) -> Tensor:
     """first x vector; first x support where that vanishes; first x (its least aligned axis) where both do."""
     candidates = [torch.linalg.cross(first, x[..., 1:], dim=-1) for x in (vector, support)]
     good = [
-        _present(c.square().sum(-1), x.square().sum(-1)) for c, x in zip(candidates, (vector, support), strict=True)
+        _present(c.square().sum(-1), x.square().sum(-1))
+        for c, x in zip(candidates, (vector, support), strict=True)
     ]
     least = torch.nn.functional.one_hot(first.detach().abs().argmin(-1), 3).to(first.dtype)
     last = torch.linalg.cross(first, least, dim=-1)

@@ -1,11 +1,56 @@
 """Transformers over particles, plain or made symmetric by local frames."""
 
+from typing import Any
+
 from lorentzoo import Component, hookimpl
 
-_PUBLISHED = {
-    "embedding": "kinematics",
-    "head": {"name": "classify", "num_classes": 1, "pooling": "mean"},
+_PAPER = "arXiv:2508.14898"
+_LEARNED: dict[str, Any] = {
+    "frames": {"name": "lloca-polar", "lab_scalars": "kinematics"},
+    "spurions": ["beam-lightlike", "time"],
 }
+
+
+def _model(name: str, summary: str, backbone: Any, **slots: Any) -> list[Component]:
+    """The top-tagging and the ten-class form of a network."""
+    head = {"name": "classify", "num_classes": 1, **slots.pop("head", {})}
+    spec = {"backbone": backbone, "embedding": slots.pop("embedding", "kinematics"), **slots}
+    ten = {**spec, "head": {**head, "num_classes": 10}, "in_scalars": 10}
+    return [
+        Component(
+            "model",
+            name,
+            summary=f"{summary}, top-tagging form",
+            reference=_PAPER,
+            spec={**spec, "head": head},
+        ),
+        Component("model", f"{name}-jetclass", summary=f"{summary}, ten classes", reference=_PAPER, spec=ten),
+    ]
+
+
+_BREAKING: dict[str, tuple[str, dict[str, Any]]] = {
+    "arch-so2": ("SO(2)_beam by frames", {"frames": {"name": "lloca-so2", "lab_scalars": "kinematics"}}),
+    "arch-beam": (
+        "SO⁺(1,1)_beam × SO(2)_beam by frames",
+        {"frames": {"name": "lloca-beam", "lab_scalars": "kinematics-beam"}},
+    ),
+    "arch-so3": ("SO(3) by frames", {"frames": {"name": "lloca-so3", "lab_scalars": "kinematics-rotation"}}),
+    "full": ("the full group", {"frames": "lloca-polar"}),
+    "input-none": (
+        "nothing, by spurions",
+        {"frames": {"name": "lloca-polar", "lab_scalars": "kinematics"}, "spurions": "all"},
+    ),
+    "input-so2": ("SO(2)_beam by spurions", _LEARNED),
+    "input-beam": (
+        "two light-like beams without time (published as SO⁺(1,1) × SO(2); computed: SO(2)_beam)",
+        {"frames": {"name": "lloca-polar", "lab_scalars": "kinematics-beam"}, "spurions": "beam-lightlike"},
+    ),
+    "input-so3": (
+        "SO(3) by spurions",
+        {"frames": {"name": "lloca-polar", "lab_scalars": "kinematics-rotation"}, "spurions": "time"},
+    ),
+}
+"""The symmetry-breaking table of arXiv:2508.14898: residual group at architecture and at input level."""
 
 
 @hookimpl
@@ -20,22 +65,27 @@ def lorentzoo_components() -> list[Component]:
             "arXiv:2505.20280",
         ),
         Component(
-            "model",
-            "transformer",
-            summary="Transformer on seven kinematic features, top-tagging form",
-            reference="arXiv:2508.14898",
-            spec={"backbone": "transformer", **_PUBLISHED},
+            "backbone",
+            "part",
+            "lorentzoo.plugins.transformers.part:ParT",
+            "Particle Transformer: pairwise features as attention bias, class attention",
+            "arXiv:2202.03772",
         ),
-        Component(
-            "model",
-            "transformer-jetclass",
-            summary="Transformer on ten auxiliary scalars and seven kinematic features, ten classes",
-            reference="arXiv:2508.14898",
-            spec={
-                "backbone": "transformer",
-                "embedding": "kinematics",
-                "head": {"name": "classify", "num_classes": 10, "pooling": "mean"},
-                "in_scalars": 10,
-            },
+        *_model("transformer", "Transformer", "transformer"),
+        *_model("lloca-transformer", "Transformer in learned frames", "transformer", **_LEARNED),
+        *_model("part", "Particle Transformer", "part", embedding=["kinematics", "momenta"]),
+        *_model(
+            "lloca-part",
+            "Particle Transformer in learned frames",
+            "part",
+            embedding=["kinematics", "momenta"],
+            **_LEARNED,
         ),
+        *[
+            component
+            for key, (group, slots) in _BREAKING.items()
+            for component in _model(
+                f"lloca-transformer-{key}", f"Transformer that keeps {group}", "transformer", **slots
+            )
+        ],
     ]

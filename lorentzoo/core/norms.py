@@ -1,0 +1,50 @@
+"""How is a batch normalised over its real particles alone?"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["MaskedBatchNorm"]
+
+
+class MaskedBatchNorm(nn.BatchNorm1d):
+    """Batch normalisation of the last dimension, over the rows that a mask selects.
+
+    Parameters and buffers are those of `torch.nn.BatchNorm1d`, so weights of published networks fit. Padding
+    never enters the statistics; published networks normalise over it too, so only their evaluation agrees.
+    """
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:  # type: ignore[override]
+        """Shapes (..., C), (...) -> (..., C)."""
+        rows = x.reshape(-1, x.shape[-1])
+        if not self.training:
+            out = F.batch_norm(
+                rows, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+            )
+            return out.reshape(x.shape)
+        if mask is None:
+            # One row has no variance; an empty batch has nothing to normalise.
+            if rows.shape[0] < 2:
+                return x
+            return super().forward(rows).reshape(x.shape)
+        weight = mask.reshape(-1, 1).to(rows.dtype)
+        count = weight.sum().clamp(min=1)
+        mean = (rows * weight).sum(0) / count
+        centred = rows - mean
+        variance = (centred.square() * weight).sum(0) / count
+        with torch.no_grad():
+            self._update(mean, variance * count / (count - 1).clamp(min=1))
+        out = centred * torch.rsqrt(variance + self.eps)
+        if self.affine:
+            out = out * self.weight + self.bias
+        return out.reshape(x.shape)
+
+    def _update(self, mean: Tensor, variance: Tensor) -> None:
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+            return
+        self.num_batches_tracked.add_(1)
+        momentum = 0.1 if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), momentum)
+        self.running_var.lerp_(variance.to(self.running_var.dtype), momentum)

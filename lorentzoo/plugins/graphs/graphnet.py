@@ -1,0 +1,210 @@
+"""How do messages on the complete graph stay cheap?
+
+The message network's first layer is linear in x_i, x_j and the edge, so it is evaluated on particles
+and added up on pairs; its last layer is linear too, so it acts after the sum over partners. What
+remains on pairs are the hidden layers. Vectors of j reach the frame of i inside that first layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lorentzoo import Backbone, Batch, Features, Frames, Layout, Reps, Symmetry
+from lorentzoo.core.minkowski import lower
+
+__all__ = ["GraphNet"]
+
+_BLOCK_PAIRS: Final = 2**12
+_MASS_FLOOR: Final = 1e-10
+"""GeV²; smallest pair mass squared whose logarithm is taken (arXiv:2508.14898)."""
+
+
+class GraphNet(Backbone):
+    """Edge convolutions on the complete graph without self-loops (arXiv:2505.20280).
+
+    Parameters
+    ----------
+    num_blocks
+        Edge convolutions.
+    hidden_reps
+        Lorentz representation of the hidden features: scalars and vectors.
+    num_layers
+        Hidden layers of the message network.
+    edge_features
+        Give each message the standardised logarithm of the pair's mass squared; needs momenta.
+    """
+
+    reads_vectors = "pairs"
+    edge_mean: Tensor
+    edge_std: Tensor
+
+    def __init__(
+        self,
+        num_blocks: int = 3,
+        hidden_reps: str = "64x0n+16x1n",
+        num_layers: int = 3,
+        edge_features: bool = False,
+        *,
+        in_scalars: int,
+        in_vectors: int = 0,
+        out_vectors: int = 0,
+    ) -> None:
+        super().__init__()
+        reps = Reps.parse(hidden_reps)
+        if any(term.order > 1 or term.parity != "n" for term in reps):
+            raise ValueError(f"hidden_reps may hold scalars (0n) and vectors (1n), not {hidden_reps!r}")
+        if edge_features and in_vectors != 1:
+            raise ValueError(
+                "edge_features needs the momenta, and nothing else, as vectors: embedding ['...', 'momenta']"
+            )
+        if not edge_features and in_vectors:
+            raise ValueError(
+                "without edge_features no vectors are read: leave 'momenta' out of the embedding"
+            )
+        self.edge_features = edge_features
+        self.width = reps.dim
+        self._exchanges = not reps.is_invariant
+        self.in_layer = nn.Linear(in_scalars, self.width)
+        self.blocks = nn.ModuleList(_EdgeConv(reps, num_layers, edge_features) for _ in range(num_blocks))
+        self.out_vectors = out_vectors
+        if out_vectors:
+            self.vector_layer = nn.Linear(self.width, 4 * out_vectors)
+        if edge_features:
+            self.register_statistics(edge_mean=torch.tensor(0.0), edge_std=torch.tensor(1.0))
+
+    @property
+    def vector_symmetry(self) -> Symmetry:
+        """Pair masses keep everything."""
+        return Symmetry.full()
+
+    @property
+    def exchanges_vectors(self) -> bool:
+        return self._exchanges
+
+    def fit_statistics(self, batches: Iterable[Batch]) -> None:
+        """Mean and width of the logarithmic pair masses."""
+        if not self.edge_features:
+            return
+        sums = torch.zeros(3, dtype=torch.float64)
+        for batch in batches:
+            cloud = batch.cloud
+            particles = cloud.is_particle
+            real = torch.ones_like(cloud.momenta[..., 0]) if particles is None else particles.double()
+
+            def moments(mask: Tensor | None, p: Tensor, real: Tensor) -> Tensor:
+                log, allowed = (
+                    _log_masses(p),
+                    _partners(mask, p) & (real > 0).unsqueeze(1) & (real > 0).unsqueeze(2),
+                )
+                log = torch.where(allowed, log, 0.0)
+                return torch.stack([log.sum(2), log.square().sum(2), allowed.sum(2).to(log.dtype)], dim=-1)
+
+            rows = cloud.layout.map_blocks(moments, cloud.momenta, real)
+            sums += cloud.layout.pad(rows).sum((0, 1)).cpu()
+        total, square, count = sums.tolist()
+        if count >= 2:
+            mean = total / count
+            self.edge_mean.fill_(mean)
+            self.edge_std.fill_(max(max(square - count * mean * mean, 0.0) / (count - 1), 1e-10) ** 0.5)
+        self.fitted.fill_(True)
+
+    def forward(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
+        """Scalars (*lead, width); vectors (*lead, out_vectors, 4) in local frames."""
+        x = self.in_layer(features.scalars)
+        momenta = None
+        if self.edge_features:
+            self.require_fitted()
+            momenta = frames.return_vectors(features.vectors).squeeze(-2)
+        for block in self.blocks:
+            x = block(x, momenta, frames, layout, self._standardise)
+        if not self.out_vectors:
+            return Features.of_scalars(x)
+        return Features(x, self.vector_layer(x).unflatten(-1, (self.out_vectors, 4)))
+
+    def _standardise(self, log: Tensor) -> Tensor:
+        return (log - self.edge_mean) / self.edge_std
+
+
+class _EdgeConv(nn.Module):
+    """x_i <- Σ_j φ(ρ(L_i L_j⁻¹) x_j, x_i, e_ij)."""
+
+    def __init__(self, reps: Reps, num_layers: int, edge_features: bool) -> None:
+        super().__init__()
+        self.scalars = sum(term.multiplicity for term in reps if term.order == 0)
+        self.vectors = sum(term.multiplicity for term in reps if term.order == 1)
+        width = reps.dim
+        widths = [2 * width + edge_features] + [width] * num_layers
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.last = nn.Linear(width, width)
+        self.width = width
+
+    def forward(
+        self, x: Tensor, momenta: Tensor | None, frames: Frames, layout: Layout, standardise: object
+    ) -> Tensor:
+        weight, bias = self.hidden[0].weight, self.hidden[0].bias
+        width, s = self.width, self.scalars
+        receive = F.linear(x, weight[:, width : 2 * width], bias)
+        local = self.vectors > 0 and not (frames.is_identity or frames.is_global)
+        inputs = [receive]
+        if local:
+            inputs.append(F.linear(x[..., :s], weight[:, :s]))
+            vectors = x[..., s:].unflatten(-1, (self.vectors, 4))
+            inputs.append(frames.return_vectors(vectors).flatten(-2))
+            # W (L_i g) = (W L_i) g: the receiver's frame goes into the weights, once for each receiver.
+            matrices = frames.per_particle(dtype=x.dtype)
+            maps = weight[:, s:width].unflatten(-1, (self.vectors, 4)).flatten(0, 1) @ matrices
+            inputs.append(maps.unflatten(-2, (width, self.vectors)).flatten(-2))
+        else:
+            inputs.append(F.linear(x, weight[:, :width]))
+        if momenta is not None:
+            inputs.append(momenta)
+        fn = _Messages(self, local, momenta is not None, standardise)
+        summed = layout.map_blocks(fn, *inputs, recompute=True, max_pairs=_BLOCK_PAIRS)
+        total, partners = summed[..., :-1], summed[..., -1:]
+        return F.linear(total, self.last.weight) + partners * self.last.bias
+
+
+class _Messages:
+    """The hidden layers on all pairs of a block, summed over partners, and the number of partners."""
+
+    def __init__(self, conv: _EdgeConv, local: bool, edges: bool, standardise: object) -> None:
+        self.conv, self.local, self.edges, self.standardise = conv, local, edges, standardise
+
+    def __call__(self, mask: Tensor | None, receive: Tensor, send: Tensor, *rest: Tensor) -> Tensor:
+        conv = self.conv
+        pair = receive.unsqueeze(2) + send.unsqueeze(1)
+        if self.local:
+            vectors, maps = rest[0], rest[1]
+            b, n = vectors.shape[:2]
+            # One product for all receivers of an event: (n·width, 4V) times (4V, n).
+            moved = maps.reshape(b, n * conv.width, -1) @ vectors.transpose(1, 2)
+            pair = pair + moved.reshape(b, n, conv.width, n).transpose(2, 3)
+        if self.edges:
+            log = _log_masses(rest[-1])
+            assert callable(self.standardise)
+            edge = self.standardise(log).to(pair.dtype).unsqueeze(-1)
+            pair = pair + edge * conv.hidden[0].weight[:, -1]
+        x = F.gelu(pair)
+        for layer in conv.hidden[1:]:
+            x = F.gelu(layer(x))
+        allowed = _partners(mask, receive).unsqueeze(-1)
+        summed = torch.where(allowed, x, torch.zeros_like(x)).sum(2)
+        return torch.cat([summed, allowed.sum(2).to(summed.dtype).expand(*summed.shape[:2], 1)], dim=-1)
+
+
+def _log_masses(p: Tensor) -> Tensor:
+    """log (p_i + p_j)², shape (b, n, 4) -> (b, n, n)."""
+    products = p @ lower(p).transpose(1, 2)
+    own = products.diagonal(dim1=1, dim2=2)
+    return torch.log((own.unsqueeze(2) + own.unsqueeze(1) + 2 * products).clamp(min=_MASS_FLOOR))
+
+
+def _partners(mask: Tensor | None, x: Tensor) -> Tensor:
+    n = x.shape[1]
+    allowed = (~torch.eye(n, dtype=torch.bool, device=x.device)).unsqueeze(0).expand(x.shape[0], n, n)
+    return allowed if mask is None else allowed & mask.unsqueeze(1)
