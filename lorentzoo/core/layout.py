@@ -492,7 +492,7 @@ class Packed(Layout):
         return x.flatten(0, 1)
 
     def to_events(self, x: Tensor) -> Tensor:
-        return x.unflatten(0, (self.num_events, -1 if self.num_events else 0))
+        return x.reshape(self.num_events, x.shape[0] // max(self.num_events, 1), *x.shape[1:])
 
     def _in_order(self, x: Tensor) -> Tensor:
         return self.pad(x)
@@ -572,8 +572,8 @@ class Packed(Layout):
         index = np.concatenate(places) if places else np.zeros(0, dtype=np.int64)
         sizes = tuple((len(group), int(lengths[list(group)].max(initial=0))) for group in groups)
         upper, lower = _pair_places(index, sizes, int(offsets[-1]))
-        constants = (starts + high, starts + low, np.maximum(index, 0), lower, upper)
-        return Triangle(self, groups, sizes, *(self._constant(x) for x in constants), None)
+        rows = [self._constant(x) for x in (starts + high, starts + low, np.maximum(index, 0), lower, upper)]
+        return Triangle(self, groups, sizes, rows[0], rows[1], rows[2], rows[3], rows[4], mask=None)
 
     def _constant(self, values: np.ndarray[Any, Any]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.ptr.device)

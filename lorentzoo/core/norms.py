@@ -16,7 +16,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
     never enters the statistics; published networks normalise over it too, so only their evaluation agrees.
     """
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Shapes (..., C), (...) -> (..., C)."""
         rows = x.reshape(-1, x.shape[-1])
         if not self.training:

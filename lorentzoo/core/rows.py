@@ -172,7 +172,7 @@ class _Spread(_LinearMap):
 
 class _Mirror(torch.autograd.Function):
     @staticmethod
-    def forward(values: Tensor, index: Tensor, lower: Tensor, upper: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(values: Tensor, index: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
         return values.index_select(0, index)
 
     @staticmethod
@@ -181,11 +181,11 @@ class _Mirror(torch.autograd.Function):
         ctx.save_for_forward(*inputs[1:])
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
         _, lower, upper = ctx.saved_tensors
         both = (lower != upper).unsqueeze(-1).to(grad.dtype)
         return grad.index_select(0, lower) + grad.index_select(0, upper) * both, None, None, None
 
     @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:  # type: ignore[override]
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
         return _Mirror.apply(tangent, *ctx.saved_tensors)  # type: ignore[no-any-return]

@@ -7,7 +7,7 @@ remains on pairs are the hidden layers. Vectors of j reach the frame of i inside
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import torch
@@ -138,15 +138,20 @@ class _EdgeConv(nn.Module):
         self.scalars = sum(term.multiplicity for term in reps if term.order == 0)
         self.vectors = sum(term.multiplicity for term in reps if term.order == 1)
         width = reps.dim
-        widths = [2 * width + edge_features] + [width] * num_layers
-        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.first = nn.Linear(2 * width + edge_features, width)
+        self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(num_layers - 1))
         self.last = nn.Linear(width, width)
         self.width = width
 
     def forward(
-        self, x: Tensor, momenta: Tensor | None, frames: Frames, layout: Layout, standardise: object
+        self,
+        x: Tensor,
+        momenta: Tensor | None,
+        frames: Frames,
+        layout: Layout,
+        standardise: Callable[[Tensor], Tensor],
     ) -> Tensor:
-        weight, bias = self.hidden[0].weight, self.hidden[0].bias
+        weight, bias = self.first.weight, self.first.bias
         width, s = self.width, self.scalars
         receive = F.linear(x, weight[:, width : 2 * width], bias)
         local = self.vectors > 0 and not (frames.is_identity or frames.is_global)
@@ -172,7 +177,9 @@ class _EdgeConv(nn.Module):
 class _Messages:
     """The hidden layers on all pairs of a block, summed over partners, and the number of partners."""
 
-    def __init__(self, conv: _EdgeConv, local: bool, edges: bool, standardise: object) -> None:
+    def __init__(
+        self, conv: _EdgeConv, local: bool, edges: bool, standardise: Callable[[Tensor], Tensor]
+    ) -> None:
         self.conv, self.local, self.edges, self.standardise = conv, local, edges, standardise
 
     def __call__(self, mask: Tensor | None, receive: Tensor, send: Tensor, *rest: Tensor) -> Tensor:
@@ -186,11 +193,10 @@ class _Messages:
             pair = pair + moved.reshape(b, n, conv.width, n).transpose(2, 3)
         if self.edges:
             log = _log_masses(rest[-1])
-            assert callable(self.standardise)
             edge = self.standardise(log).to(pair.dtype).unsqueeze(-1)
-            pair = pair + edge * conv.hidden[0].weight[:, -1]
+            pair = pair + edge * conv.first.weight[:, -1]
         x = F.gelu(pair)
-        for layer in conv.hidden[1:]:
+        for layer in conv.hidden:
             x = F.gelu(layer(x))
         allowed = _partners(mask, receive).unsqueeze(-1)
         summed = torch.where(allowed, x, torch.zeros_like(x)).sum(2)

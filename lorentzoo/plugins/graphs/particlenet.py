@@ -94,11 +94,10 @@ class _EdgeConv(nn.Module):
     def __init__(self, reps: Reps | None, width: int, out: int, num_layers: int) -> None:
         super().__init__()
         self.vectors = 0 if reps is None else sum(term.multiplicity for term in reps if term.order == 1)
-        widths = [2 * width] + [out] * num_layers
-        self.layers = nn.ModuleList(
-            nn.Linear(a, b, bias=False) for a, b in zip(widths[:-1], widths[1:], strict=True)
-        )
-        self.norms = nn.ModuleList(MaskedBatchNorm(out) for _ in range(num_layers))
+        self.first = nn.Linear(2 * width, out, bias=False)
+        self.layers = nn.ModuleList(nn.Linear(out, out, bias=False) for _ in range(num_layers - 1))
+        self.first_norm = MaskedBatchNorm(out)
+        self.norms = nn.ModuleList(MaskedBatchNorm(out) for _ in range(num_layers - 1))
         self.shortcut = nn.Linear(width, out, bias=False) if width != out else None
         self.shortcut_norm = MaskedBatchNorm(out) if width != out else None
         self.width = width
@@ -113,8 +112,8 @@ class _EdgeConv(nn.Module):
         rows = None if mask is None else mask.reshape(-1)
         edges = found if rows is None else found & rows.unsqueeze(-1)
         y = self._first_layer(flat, index, frames)
-        y = F.relu(self.norms[0](y, edges))
-        for layer, norm in zip(self.layers[1:], self.norms[1:], strict=True):
+        y = F.relu(self.first_norm(y, edges))
+        for layer, norm in zip(self.layers, self.norms, strict=True):
             y = F.relu(norm(layer(y), edges))
         y = torch.where(edges.unsqueeze(-1), y, torch.zeros_like(y)).sum(1)
         y = y / edges.sum(1, keepdim=True).clamp(min=1).to(y.dtype)
@@ -124,7 +123,7 @@ class _EdgeConv(nn.Module):
 
     def _first_layer(self, x: Tensor, index: Tensor, frames: Frames) -> Tensor:
         """W [x_i, x_j - x_i] = (A - B) x_i + B x_j, evaluated on particles as far as no frame comes between."""
-        own, other = self.layers[0].weight.split(self.width, dim=1)
+        own, other = self.first.weight.split(self.width, dim=1)
         receive = F.linear(x, own - other).unsqueeze(1)
         matrices = None
         if self.vectors and not (frames.is_identity or frames.is_global):

@@ -57,8 +57,8 @@ class EdgeVectors(nn.Module):
         self.in_scalars = in_scalars
         self.eps = eps
         self.eps_absolute = eps_absolute
-        widths = [2 * in_scalars + 1] + [hidden] * num_layers
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.first = nn.Linear(2 * in_scalars + 1, hidden)
+        self.layers = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(num_layers - 1))
         self.last = nn.Linear(hidden, num_vectors)
         self.register_buffer("edge_mean", torch.tensor(0.0))
         self.register_buffer("edge_std", torch.tensor(1.0))
@@ -109,10 +109,9 @@ class EdgeVectors(nn.Module):
         -------
         Shape (*lead, K, 4), float64, normalised by √|Σ_k v_k²|.
         """
-        first = self.layers[0]
-        weight = first.weight
+        weight = self.first.weight
         s = self.in_scalars
-        receive = F.linear(scalars, weight[:, :s], first.bias)
+        receive = F.linear(scalars, weight[:, :s], self.first.bias)
         send = F.linear(scalars, weight[:, s : 2 * s])
         return layout.map_blocks(
             self._block, p, receive, send, causal, mass2, recompute=True, max_pairs=_BLOCK_PAIRS
@@ -124,9 +123,9 @@ class EdgeVectors(nn.Module):
         square = _pair_masses(p)
         invariant = torch.log(torch.maximum(square, self._floors(mass2, 0)))
         invariant = ((invariant - self.edge_mean) / self.edge_std).to(receive.dtype)
-        edge_weight = self.layers[0].weight[:, -1]
+        edge_weight = self.first.weight[:, -1]
         x = F.gelu(receive.unsqueeze(2) + send.unsqueeze(1) + invariant.unsqueeze(-1) * edge_weight)
-        for layer in self.layers[1:]:
+        for layer in self.layers:
             x = F.gelu(layer(x))
         logits = self.last(x).permute(0, 3, 1, 2)
         allowed = _partners(mask, square).unsqueeze(1).repeat(1, logits.shape[1], 1, 1)

@@ -7,6 +7,7 @@ blocks then read the particles with a class token (arXiv:2202.03772; in local fr
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Final, Literal
 
 import torch
@@ -114,6 +115,7 @@ class ParT(Backbone):
         with_token = layout.append(1)
         token = self.class_token.expand(layout.num_events, -1, -1)
         for block in self.class_blocks:
+            assert isinstance(block, _Block)
             token = block.read(token, x, with_token)
         return Features.of_scalars(self.last_norm(token.squeeze(1)))
 
@@ -157,7 +159,7 @@ class PairEmbedding(nn.Module):
         super().__init__()
         widths = [4, *dims]
         self.norm = MaskedBatchNorm(4)
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.norms = nn.ModuleList(MaskedBatchNorm(b) for b in dims)
 
     def forward(self, features: Tensor, layout: Layout) -> PairValues:
@@ -241,7 +243,7 @@ class _Block(nn.Module):
         x = residual + self.dropout(self.attention_norm(scaled.flatten(-2)))
         hidden = self.dropout(F.gelu(self.mlp_in(self.mlp_norm(x))))
         out = self.dropout(self.mlp_out(self.mlp_inner_norm(hidden)))
-        return out + self.residual_scale * x  # type: ignore[no-any-return]
+        return out + self.residual_scale * x
 
     def _turn(self, x: Tensor, matrices: Tensor) -> Tensor:
         """Apply one matrix a particle to the vector channels of all heads. Shape (*lead, H, D)."""
