@@ -248,7 +248,7 @@ def random_lorentz(
     Rotations are uniform and the rapidity is uniform in [0, max_rapidity]; the Lorentz group
     itself has no uniform distribution.
     """
-    r = max_rapidity * torch.rand(*shape, generator=generator, dtype=dtype)
+    r = max_rapidity * torch.rand(shape, generator=generator, dtype=dtype)
     zero = torch.zeros_like(r)
     velocity = torch.stack([torch.cosh(r), zero, zero, torch.sinh(r)], dim=-1)
     left = random_rotation(*shape, generator=generator, dtype=dtype)
