@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from lorentzoo.core.layout import Layout
+from lorentzoo.plugins.lgatr.heads import HeadWidths, from_heads, metric, normalize_heads, to_heads
 from lorentzoo.plugins.lgatr.linear import EquivariantLinear, Maps, apply_maps
-from lorentzoo.plugins.lgatr.norm import NormGains, normalize
+from lorentzoo.plugins.lgatr.norm import NormGains
 from lorentzoo.plugins.lgatr.options import Options, share_heads
 from lorentzoo.plugins.lgatr.paired import Paired
 from lorentzoo.plugins.lgatr.positions import rotate
 
-__all__ = ["CrossAttention", "HeadSizes", "SelfAttention", "join_heads", "split_heads"]
+__all__ = ["CrossAttention", "HeadSizes", "SelfAttention"]
 
 
 class HeadSizes:
@@ -40,6 +41,7 @@ class HeadSizes:
         self.heads = options.num_heads
         self.channels = options.head_channels or share_heads("multivector", channels, options, 1)
         self.scalars = options.head_scalars or share_heads("scalar", scalars, options, 4) if scalars else 0
+        self.widths = HeadWidths(self.channels, self.scalars)
 
 
 class _Attention(nn.Module):
@@ -59,23 +61,17 @@ class _Attention(nn.Module):
         )
         self.head_scale = nn.Parameter(torch.ones(sizes.heads)) if options.head_scale else None
 
-    def _heads(self, x: Paired, sets: int, heads: int, normalized: bool, query: bool) -> tuple[Tensor, ...]:
-        options = self.options
-        width = sets * heads
-        parts = Paired(
-            torch.cat(
-                [
-                    x.scalars[..., : x.vectors.shape[-1]].unflatten(-1, (width, -1)),
-                    x.auxiliary.unflatten(-1, (width, self.sizes.scalars)),
-                ],
-                dim=-1,
-            ),
-            x.vectors.unflatten(-1, (width, -1)),
-            x.bivectors.unflatten(-1, (width, -1)),
-        )
+    def _heads(self, x: Paired, sets: int, normalized: bool, query: bool) -> tuple[Tensor, ...]:
+        """``sets`` tensors of heads (..., H, D), the first with the metric if it is a query."""
+        options, widths = self.options, self.sizes.widths
+        joined = to_heads(x, widths)
         if normalized:
-            parts = normalize(parts, options.eps_norm, options.eps_mode, options.eps_scalars)
-        return split_heads(parts, sets, query)
+            heads = normalize_heads(
+                joined, widths, sets, options.eps_norm, options.eps_mode, options.eps_scalars
+            )
+        else:
+            heads = joined.chunk(sets, dim=-2)
+        return (heads[0] * metric(widths, joined), *heads[1:]) if query else tuple(heads)
 
     def _attend(
         self,
@@ -92,7 +88,7 @@ class _Attention(nn.Module):
         if k.shape[-2] != heads:  # one key and value for all heads
             k, v = (x.expand(*x.shape[:-2], heads, x.shape[-1]) for x in (k, v))
         out = layout.attend(q, k, v, keys_layout=keys_layout)
-        return apply_maps(self._output_maps(), join_heads(out, self.sizes.channels))
+        return apply_maps(self._output_maps(), from_heads(out, self.sizes.widths))
 
     def _output_maps(self) -> Maps:
         maps = self.output.maps()
@@ -174,11 +170,11 @@ class SelfAttention(_Attention):
         wide = x if further is None else _joined_channels(x, further)
         if not self.options.multi_query:
             streams = project(self.queries_keys_values, wide)
-            q, k, v = self._heads(streams, 3, self.sizes.heads, True, True)
+            q, k, v = self._heads(streams, 3, True, True)
         else:
-            (q,) = self._heads(project(self.queries, wide), 1, self.sizes.heads, True, True)
-            (k,) = self._heads(project(self.keys, wide), 1, 1, True, False)
-            (v,) = self._heads(project(self.values, x), 1, 1, True, False)
+            (q,) = self._heads(project(self.queries, wide), 1, True, True)
+            (k,) = self._heads(project(self.keys, wide), 1, True, False)
+            (v,) = self._heads(project(self.values, x), 1, True, False)
         return self._attend(q, k, v, layout, None, positions)
 
 
@@ -233,36 +229,9 @@ class CrossAttention(_Attention):
         if gains is not None and condition_gains is not None:
             query_maps, key_maps = gains.fold(query_maps), condition_gains.fold(key_maps)
         norm = self.options.cross_norm
-        (q,) = self._heads(apply_maps(query_maps, x), 1, self.sizes.heads, norm, True)
-        k, v = self._heads(apply_maps(key_maps, condition), 2, self.key_heads, norm, False)
+        (q,) = self._heads(apply_maps(query_maps, x), 1, norm, True)
+        k, v = self._heads(apply_maps(key_maps, condition), 2, norm, False)
         return self._attend(q, k, v, layout, condition_layout, None)
-
-
-def split_heads(parts: Paired, sets: int, query: bool) -> tuple[Tensor, ...]:
-    """Write heads (..., sets x H) as ``sets`` tensors (..., H, D), the first with the metric if it is a query."""
-    width = parts.vectors.shape[-1]
-    joined = torch.cat(
-        [parts.scalars[..., :width], *parts.vectors, *parts.bivectors, parts.auxiliary], dim=-1
-    ).unflatten(-2, (sets, -1))
-    tensors = list(joined.unbind(-3))
-    if query:
-        tensors[0] = tensors[0] * _metric(width, parts.auxiliary.shape[-1], joined)
-    return tuple(tensors)
-
-
-def join_heads(heads: Tensor, channels: int) -> Paired:
-    """Undo :func:`split_heads` for one tensor (..., H, D): a stream of H c channels and H s scalars."""
-    width = 2 * channels
-    vectors = heads[..., width : 5 * width].unflatten(-1, (4, width)).movedim(-2, 0)
-    bivectors = heads[..., 5 * width : 8 * width].unflatten(-1, (3, width)).movedim(-2, 0)
-    scalars = torch.cat([heads[..., :width].flatten(-2), heads[..., 8 * width :].flatten(-2)], dim=-1)
-    return Paired(scalars, vectors.flatten(-2), bivectors.flatten(-2))
-
-
-def _metric(width: int, scalars: int, like: Tensor) -> Tensor:
-    """Signs of the inner product over the numbers of a head, shape (D,)."""
-    pair = like.new_tensor([1.0, -1.0]).repeat(width // 2)
-    return torch.cat([pair, pair, *[-pair] * 6, like.new_ones(scalars)])
 
 
 def _joined_channels(x: Paired, further: Paired) -> Paired:

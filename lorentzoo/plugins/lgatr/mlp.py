@@ -13,8 +13,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from lorentzoo.plugins.lgatr.gate import gate
 from lorentzoo.plugins.lgatr.linear import EquivariantLinear, Maps, apply_maps
-from lorentzoo.plugins.lgatr.norm import NormGains, gate, normalize
+from lorentzoo.plugins.lgatr.norm import NormGains, normalize
 from lorentzoo.plugins.lgatr.options import Options
 from lorentzoo.plugins.lgatr.paired import Paired
 from lorentzoo.plugins.lgatr.product import product_of_halves

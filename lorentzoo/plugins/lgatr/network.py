@@ -14,9 +14,10 @@ from torch import Tensor
 
 from lorentzoo import Backbone, Features, Frames, Layout
 from lorentzoo.core.interfaces import SpurionMode
+from lorentzoo.plugins.lgatr.gate import Activation
 from lorentzoo.plugins.lgatr.grid import Grid
 from lorentzoo.plugins.lgatr.linear import Group
-from lorentzoo.plugins.lgatr.norm import Activation, EpsilonMode
+from lorentzoo.plugins.lgatr.norm import EpsilonMode
 from lorentzoo.plugins.lgatr.options import Options
 from lorentzoo.plugins.lgatr.paired import Paired
 from lorentzoo.plugins.lgatr.positions import FourierContext, LearnedPositions, Positions, places

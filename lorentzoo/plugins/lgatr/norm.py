@@ -1,4 +1,4 @@
-r"""Layer norm and gated activation of multivector streams.
+r"""Layer norm of multivector streams.
 
 The invariant norm of a multivector is indefinite, so the layer norm takes absolute values grade by grade
 (arXiv:2411.00446, eq. 14):
@@ -20,9 +20,8 @@ from torch.nn import functional as F
 from lorentzoo.plugins.lgatr.linear import Maps
 from lorentzoo.plugins.lgatr.paired import Paired
 
-__all__ = ["Activation", "EpsilonMode", "NormGains", "activate", "gate", "normalize", "normalize_jointly"]
+__all__ = ["EpsilonMode", "NormGains", "below", "normalize", "normalize_jointly"]
 
-Activation = Literal["gelu", "gelu-exact", "relu", "sigmoid", "silu", "tanh"]
 EpsilonMode = Literal["clamp", "add"]
 
 
@@ -65,29 +64,6 @@ def normalize_jointly(scalars: Tensor, vectors: Tensor, epsilon: float = 0.01) -
     none = vectors.new_empty(3, *scalars.shape[:-1], 0)
     scalars, vectors, *_ = _Normalize.apply(scalars, vectors, none, width, count, epsilon, "add", 0.0)
     return scalars, vectors
-
-
-def gate(x: Paired, activation: Activation, scalar_activation: Activation | None = None) -> Paired:
-    """Multiply each multivector with the activation of its scalar part; activate the auxiliary scalars."""
-    width = x.vectors.shape[-1]
-    gates = activate(x.scalars[..., :width:2], activation)
-    gates = gates.unsqueeze(-1).expand(*gates.shape, 2).flatten(-2)
-    scalars = activate(x.auxiliary, scalar_activation or activation)
-    return Paired(
-        torch.cat([x.scalars[..., :width] * gates, scalars], dim=-1), x.vectors * gates, x.bivectors * gates
-    )
-
-
-def activate(x: Tensor, activation: Activation) -> Tensor:
-    """A pointwise function by name; ``"gelu"`` is the usual approximation by a hyperbolic tangent."""
-    if activation == "gelu":
-        return F.gelu(x, approximate="tanh")
-    functions = {
-        "gelu-exact": F.gelu, "relu": F.relu, "sigmoid": F.sigmoid, "silu": F.silu, "tanh": F.tanh
-    }  # fmt: skip
-    if activation not in functions:
-        raise ValueError(f"activation must be one of {['gelu', *functions]}, not {activation!r}")
-    return functions[activation](x)
 
 
 class NormGains(nn.Module):
@@ -210,9 +186,7 @@ class _Normalize(torch.autograd.Function):
         along = along + _channel_dot(g.bivectors, y.bivectors).sum(0)
         if gradients[3] is not None:
             along = along + gradients[3] * factor
-        weight = -factor / ctx.count * along
-        if ctx.bound is not None:  # no derivative where the lower bound holds
-            weight = torch.where(factor < ctx.bound * (1 - 1e-6), weight, torch.zeros_like(weight))
+        weight = below(factor, ctx.bound, -factor / ctx.count * along)
         to_head = torch.addcmul(head_gradient * factor, weight, head)
         vectors, bivectors = _add_signed(g.vectors * factor, g.bivectors * factor, weight, y)
         to_scalars = to_head
@@ -240,9 +214,7 @@ class _Normalize(torch.autograd.Function):
         )
         along = _channel_dot(head_tangent, head) + _channel_dot(t.vectors, vectors).sum(0)
         along = along + _channel_dot(t.bivectors, bivectors).sum(0)
-        change = -factor.square() / ctx.count * along
-        if ctx.bound is not None:
-            change = torch.where(factor < ctx.bound * (1 - 1e-6), change, torch.zeros_like(change))
+        change = below(factor, ctx.bound, -factor.square() / ctx.count * along)
         relative = change / factor
         scalars, scalar_change = head_tangent * factor + head * relative, torch.zeros_like(scalar_factor)
         if y.scalars.shape[-1] > width:
@@ -255,6 +227,13 @@ class _Normalize(torch.autograd.Function):
             scalars, t.vectors * factor + y.vectors * relative, t.bivectors * factor + y.bivectors * relative,
             change, scalar_change,
         )  # fmt: skip
+
+
+def below(factor: Tensor, bound: float | None, derivative: Tensor) -> Tensor:
+    """A derivative through the factor of a norm, which is none where the factor has reached its bound."""
+    if bound is None:
+        return derivative
+    return torch.where(factor < bound * (1 - 1e-6), derivative, torch.zeros_like(derivative))
 
 
 def _channel_dot(left: Tensor, right: Tensor) -> Tensor:

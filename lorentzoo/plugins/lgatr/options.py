@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from lorentzoo.plugins.lgatr.gate import Activation
 from lorentzoo.plugins.lgatr.linear import Group
-from lorentzoo.plugins.lgatr.norm import Activation, EpsilonMode
+from lorentzoo.plugins.lgatr.norm import EpsilonMode
 
 __all__ = ["Options", "share_heads"]
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lorentzoo import Backbone, Features, Frames, Layout
 from lorentzoo.core.interfaces import SpurionMode
-from lorentzoo.plugins.lgatr.norm import Activation
+from lorentzoo.plugins.lgatr.gate import Activation
 from lorentzoo.plugins.lgatr.positions import FourierContext, LearnedPositions, Positions, places
 from lorentzoo.plugins.lgatr.slim_layers import SlimOptions, SlimStream
 from lorentzoo.plugins.lgatr.slim_transformer import SlimCondition, SlimTransformer

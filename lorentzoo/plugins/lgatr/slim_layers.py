@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lorentzoo.core.layout import Layout
-from lorentzoo.plugins.lgatr.norm import Activation, activate, normalize_jointly
+from lorentzoo.plugins.lgatr.gate import Activation, activate
+from lorentzoo.plugins.lgatr.norm import normalize_jointly
 from lorentzoo.plugins.lgatr.options import share_heads
 from lorentzoo.plugins.lgatr.positions import rotate
 

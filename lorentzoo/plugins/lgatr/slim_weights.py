@@ -8,17 +8,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from lorentzoo.plugins.lgatr.slim_layers import SlimAttention, SlimGains, SlimLinear, SlimMLP
+from lorentzoo.plugins.lgatr.slim_layers import SlimAttention, SlimGains, SlimLinear, SlimMLP, SlimOptions
 from lorentzoo.plugins.lgatr.slim_transformer import SlimBlock, SlimTransformer
-from lorentzoo.plugins.lgatr.weights import Reader, Source
+from lorentzoo.plugins.lgatr.weights import Reader, Source, check_source
 
 __all__ = ["import_slim_state"]
-
-SEMANTICS = {
-    "lgatr-1.4": {"activation": "gelu-exact", "vector_activation": None, "gate_scale": 1.0},
-    "lgatr-2.0": {"activation": "gelu", "vector_activation": "sigmoid", "gate_scale": 0.5},
-}
-"""What the versions compute differently from the same numbers; an import sets it."""
 
 
 def import_slim_state(network: SlimTransformer, state: Mapping[str, Tensor], source: Source) -> None:
@@ -32,15 +26,15 @@ def import_slim_state(network: SlimTransformer, state: Mapping[str, Tensor], sou
     state
         Published weights.
     source
-        Package and version. What it computes differently is set on the network.
+        Package and version. What it computes differently is set on the network: the kind of GELU, the scale of the
+        inner product that gates vectors and, unless the network has one by choice, the sigmoid gate of 2.0.
 
     Raises
     ------
     lorentzoo.plugins.lgatr.weights.StateDictError
         Naming every missing, extra and misshapen key; the network is then unchanged.
     """
-    if source not in SEMANTICS:
-        raise ValueError(f"source must be one of {sorted(SEMANTICS)}, not {source!r}")
+    check_source(source)
     reader = Reader(state, ignored=("metric",))
     _read_linear(reader, "linear_in", network.input)
     _read_linear(reader, "linear_out", network.output)
@@ -49,9 +43,24 @@ def import_slim_state(network: SlimTransformer, state: Mapping[str, Tensor], sou
     reader.finish()
     for module in network.modules():
         if isinstance(module, SlimBlock | SlimMLP):
-            module.options = replace(module.options, **SEMANTICS[source], eps_norm=0.01)  # type: ignore[arg-type]
+            module.options = _semantics(module.options, source)
         elif isinstance(module, SlimAttention):
             module.eps_norm = 0.01
+
+
+def _semantics(options: SlimOptions, source: Source) -> SlimOptions:
+    """The options with what a version computes from the same numbers."""
+    old = source == "lgatr-1.4"
+    activation = options.activation
+    if activation in ("gelu", "gelu-exact"):
+        activation = "gelu-exact" if old else "gelu"
+    return replace(
+        options,
+        activation=activation,
+        vector_activation=options.vector_activation if old else options.vector_activation or "sigmoid",
+        gate_scale=1.0 if old else 0.5,
+        eps_norm=0.01,
+    )
 
 
 def _read_block(reader: Reader, prefix: str, block: SlimBlock) -> None:

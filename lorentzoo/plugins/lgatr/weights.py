@@ -22,15 +22,11 @@ from lorentzoo.plugins.lgatr.norm import NormGains
 from lorentzoo.plugins.lgatr.options import Options
 from lorentzoo.plugins.lgatr.transformer import Block, MultivectorTransformer
 
-__all__ = ["Reader", "Source", "StateDictError", "import_multivector_state"]
+__all__ = ["Reader", "Source", "StateDictError", "check_source", "import_multivector_state"]
 
 Source = Literal["lgatr-1.4", "lgatr-2.0"]
 
-SEMANTICS = {
-    "lgatr-1.4": {"cross_norm": False, "activation": "gelu", "scalar_activation": "gelu-exact"},
-    "lgatr-2.0": {"cross_norm": True, "activation": "gelu", "scalar_activation": None},
-}
-"""What the versions compute differently from the same numbers; an import sets it."""
+SOURCES = ("lgatr-1.4", "lgatr-2.0")
 
 
 class StateDictError(ValueError):
@@ -138,18 +134,36 @@ def import_multivector_state(
     StateDictError
         Naming every missing, extra and misshapen key; the network is then unchanged.
     """
-    if source not in SEMANTICS:
-        raise ValueError(f"source must be one of {sorted(SEMANTICS)}, not {source!r}")
+    check_source(source)
     reader = Reader(state)
     _read_linear(reader, "linear_in", network.input)
     _read_linear(reader, "linear_out", network.output)
     for place, block in enumerate(network.blocks):
         _read_block(reader, f"blocks.{place}", block)  # type: ignore[arg-type]
     reader.finish()
-    changes = {**SEMANTICS[source], "eps_norm": 0.01, "eps_mode": "clamp", "eps_scalars": 1e-5}
     for module in network.modules():
         if isinstance(getattr(module, "options", None), Options):
-            module.options = replace(module.options, **changes)  # type: ignore[arg-type, type-var]
+            module.options = _semantics(module.options, source)  # type: ignore[arg-type, assignment]
+
+
+def check_source(source: str) -> None:
+    """Refuse a package or version that is not known."""
+    if source not in SOURCES:
+        raise ValueError(f"source must be one of {list(SOURCES)}, not {source!r}")
+
+
+def _semantics(options: Options, source: Source) -> Options:
+    """The options with what a version computes from the same numbers."""
+    old = source == "lgatr-1.4"
+    exact = "gelu-exact" if old and options.activation == "gelu" else None
+    return replace(
+        options,
+        cross_norm=not old,
+        scalar_activation=exact,
+        eps_norm=0.01,
+        eps_mode="clamp",
+        eps_scalars=1e-5,
+    )
 
 
 def _read_block(reader: Reader, prefix: str, block: Block) -> None:

@@ -1,0 +1,113 @@
+"""Activations by name, and the gate that makes them equivariant: multivectors times a function of their scalar part."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lorentzoo.plugins.lgatr.paired import Paired
+
+__all__ = ["Activation", "activate", "gate"]
+
+Activation = Literal["gelu", "gelu-exact", "relu", "sigmoid", "silu", "tanh"]
+
+
+def gate(x: Paired, activation: Activation, scalar_activation: Activation | None = None) -> Paired:
+    """Multiply each multivector with the activation of its scalar part; activate the auxiliary scalars.
+
+    Parameters
+    ----------
+    x
+        C channels and S scalars.
+    activation, scalar_activation
+        Of the gates, and of the auxiliary scalars (the same if None).
+    """
+    scalar_activation = scalar_activation or activation
+    if torch.compiler.is_compiling():
+        return Paired(*_Gate.forward(*x, activation, scalar_activation))
+    return Paired(*_Gate.apply(*x, activation, scalar_activation))
+
+
+def activate(x: Tensor, activation: Activation) -> Tensor:
+    """A pointwise function by name; ``"gelu"`` is the usual approximation by a hyperbolic tangent."""
+    if activation == "gelu":
+        return F.gelu(x, approximate="tanh")
+    functions = {
+        "gelu-exact": F.gelu, "relu": F.relu, "sigmoid": F.sigmoid, "silu": F.silu, "tanh": F.tanh
+    }  # fmt: skip
+    if activation not in functions:
+        raise ValueError(f"activation must be one of {['gelu', *functions]}, not {activation!r}")
+    return functions[activation](x)
+
+
+class _Gate(torch.autograd.Function):
+    """``(A, V, T)`` to the gated stream. Saves its inputs only, which a norm before it has saved already."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(
+        scalars: Tensor,
+        vectors: Tensor,
+        bivectors: Tensor,
+        activation: Activation,
+        scalar_activation: Activation,
+    ) -> tuple[Tensor, ...]:
+        width = vectors.shape[-1]
+        gates = _doubled(activate(scalars[..., :width:2], activation))
+        rest = activate(scalars[..., width:], scalar_activation)
+        return torch.cat([scalars[..., :width] * gates, rest], dim=-1), vectors * gates, bivectors * gates
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        *stream, ctx.activation, ctx.scalar_activation = inputs
+        ctx.save_for_backward(*stream)
+        ctx.save_for_forward(*stream)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x, g = Paired(*ctx.saved_tensors), Paired(*gradients)
+        width = x.vectors.shape[-1]
+        head, head_gradient = x.scalars[..., :width], g.scalars[..., :width]
+        gates = _doubled(activate(head[..., ::2], ctx.activation))
+        to_gate = _derivative(head[..., ::2], ctx.activation)
+        to_rest = _derivative(x.auxiliary, ctx.scalar_activation)
+        along = head_gradient * head + (g.vectors * x.vectors).sum(0) + (g.bivectors * x.bivectors).sum(0)
+        along = along.unflatten(-1, (-1, 2)).sum(-1) * to_gate
+        along = torch.stack([along, torch.zeros_like(along)], dim=-1).flatten(-2)
+        scalars = torch.cat([torch.addcmul(along, head_gradient, gates), g.auxiliary * to_rest], dim=-1)
+        return scalars, g.vectors * gates, g.bivectors * gates, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> tuple[Tensor, ...]:
+        x, t = Paired(*ctx.saved_tensors), Paired(*tangents[:3])
+        width = x.vectors.shape[-1]
+        head, head_tangent = x.scalars[..., :width], t.scalars[..., :width]
+        gates = _doubled(activate(head[..., ::2], ctx.activation))
+        change = _doubled(_derivative(head[..., ::2], ctx.activation) * head_tangent[..., ::2])
+        to_rest = _derivative(x.auxiliary, ctx.scalar_activation)
+        return (
+            torch.cat([head_tangent * gates + head * change, t.auxiliary * to_rest], dim=-1),
+            t.vectors * gates + x.vectors * change,
+            t.bivectors * gates + x.bivectors * change,
+        )
+
+
+def _doubled(x: Tensor) -> Tensor:
+    """Each number twice, for real and imaginary part: (..., C) to (..., 2C)."""
+    return x.unsqueeze(-1).expand(*x.shape, 2).flatten(-2)
+
+
+def _derivative(x: Tensor, activation: Activation) -> Tensor:
+    if activation in ("gelu", "gelu-exact"):
+        approximate = "tanh" if activation == "gelu" else "none"
+        return torch.ops.aten.gelu_backward(torch.ones_like(x), x, approximate=approximate)
+    if activation == "relu":
+        return (x > 0).to(x.dtype)
+    if activation == "tanh":
+        return 1 - torch.tanh(x).square()
+    sigmoid = torch.sigmoid(x)
+    return sigmoid * (1 - sigmoid) if activation == "sigmoid" else sigmoid * (1 + x * (1 - sigmoid))
