@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
 
 import hypothesis
 import pytest
@@ -40,10 +39,9 @@ def _seeded() -> None:
 
 
 @pytest.fixture
-def own_catalogue(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def own_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers is gone afterwards."""
     from lorentzoo.registry import catalogue
 
     monkeypatch.setattr(catalogue, "_current", None)
     catalogue.catalogue()
-    yield
