@@ -67,6 +67,7 @@ def save(model: Model, directory: str | Path) -> Path:
     }
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        _finish_interrupted(directory)
         write_atomically(directory / _NEW, payload)
         write_atomically(directory / _SPEC, (json.dumps(data, indent=2) + "\n").encode())
         os.replace(directory / _NEW, directory / _WEIGHTS)
@@ -140,6 +141,19 @@ def write_atomically(path: Path, payload: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+
+
+def _finish_interrupted(directory: Path) -> None:
+    """Put weights in place that a save killed after its commit left under the new name, before that name is reused."""
+    new, spec = directory / _NEW, directory / _SPEC
+    if not (new.is_file() and spec.is_file()):
+        return
+    try:
+        stated = json.loads(spec.read_text(encoding="utf-8"))["weights"]["sha256"]
+    except (ValueError, KeyError, TypeError):
+        return
+    if hashlib.sha256(new.read_bytes()).hexdigest() == stated:
+        os.replace(new, directory / _WEIGHTS)
 
 
 def _read_spec(directory: Path) -> tuple[Spec, dict[str, Any]]:
