@@ -11,6 +11,7 @@ import fnmatch
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
@@ -206,8 +207,12 @@ def list_models(pattern: str | None = None, *, symmetry: str | Symmetry | None =
 
     kept = []
     for name in names:
-        with torch.device("meta"):
-            computed = create_model(name).symmetry
+        try:
+            with torch.device("meta"):
+                computed = create_model(name).symmetry
+        except Exception as error:
+            warnings.warn(f"model {name!r} cannot be built here and is left out: {error}", stacklevel=2)
+            continue
         if (computed.name == symmetry) if isinstance(symmetry, str) else (computed == symmetry):
             kept.append(name)
     return kept
@@ -268,8 +273,12 @@ def _load(manager: pluggy.PluginManager, point: EntryPoint, taken: set[str]) -> 
             replace(_checked(item, name), plugin=name) for answer in answers for item in answer
         )
         if not answers:
-            raise ValueError("it has no `@hookimpl def lorentzoo_components()`")
-    except Exception as error:
+            raise ValueError("it has no `@hookimpl def lorentzoo_components()`, or that returns None")
+        names = [(component.kind, component.name) for component in components]
+        twice = sorted({" ".join(pair) for pair in names if names.count(pair) > 1})
+        if twice:
+            raise ValueError(f"it offers {' and '.join(twice)} more than once")
+    except (Exception, SystemExit) as error:
         return replace(record, error=f"{type(error).__name__}: {error}")
     milliseconds = 1e3 * (time.perf_counter() - start)
     torch_came = not had_torch and "torch" in sys.modules
