@@ -164,6 +164,10 @@ class Spec:
                 raise SpecError(f"{name} must be a non-negative whole number, not {number!r}")
         if values.get("spurion_mode") not in (None, "tokens", "channels", "drop"):
             raise SpecError(f"spurion_mode is 'tokens', 'channels' or 'drop', not {values['spurion_mode']!r}")
+        if not isinstance(values.get("model"), str | None):
+            raise SpecError(f"model is a name, not {values['model']!r}")
+        if not isinstance(values.get("plugins", {}), Mapping):
+            raise SpecError(f"plugins is a mapping of parts to plugins, not {values['plugins']!r}")
         if not isinstance(values.get("anchor", "auto"), str):
             raise SpecError(f"anchor is 'auto' or 'none', not {values['anchor']!r}")
         return cls(**values)
