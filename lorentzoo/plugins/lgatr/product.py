@@ -26,6 +26,11 @@ COLUMNS = 16384
 """Channels times tokens per pass: fewer, and calls cost more than arithmetic; more, and they leave the cache."""
 
 
+PARTNERS, SIGNS = (torch.as_tensor(table) for table in paired_table())
+PARTNERS = PARTNERS.flatten()
+"""The product table between slots, flattened over (left slot, result slot), and its signs (16, 16)."""
+
+
 def geometric_product(left: Paired, right: Paired) -> Paired:
     """Channel-wise geometric product of two streams of equal shape; auxiliary scalars are left out.
 
@@ -59,12 +64,11 @@ def product_of_halves(factors: Paired) -> Paired:
 def traceable_product(factors: Paired) -> Paired:
     """The same in plain real operations, for tracing: one gather, one multiplication, one sum."""
     half = factors.channels // 2
-    partner, sign = paired_table()
     planes = torch.cat([factors.scalars[None], factors.vectors, factors.bivectors])
     planes = planes.unflatten(-1, (2, half, 2)).movedim(-1, 1).flatten(0, 1)  # (16, ..., 2, C)
     left, right = planes.unbind(-2)
-    index = torch.as_tensor(partner, device=left.device).flatten()
-    signs = torch.as_tensor(sign, dtype=left.dtype, device=left.device)
+    index = PARTNERS.to(left.device)
+    signs = SIGNS.to(left)
     signs = signs.reshape(16, 16, *[1] * (left.dim() - 1))
     product = (left[:, None] * signs * right[index].unflatten(0, (16, 16))).sum(0)
     product = product.unflatten(0, (8, 2)).movedim(1, -1).flatten(-2)
