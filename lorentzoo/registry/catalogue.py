@@ -156,7 +156,7 @@ class Catalogue:
         if close:
             lines.append("Did you mean " + " or ".join(repr(match) for match in close) + "?")
         if elsewhere:
-            lines.append(f"There is a {' and a '.join(elsewhere)} of that name.")
+            lines.append(f"The name exists under another kind: {', '.join(elsewhere)}.")
         lines.append(f"`lorentzoo list {kind}` shows all {len(self.names(kind))}.")
         failed = [record for record in self.plugins if record.error]
         if failed:

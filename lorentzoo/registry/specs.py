@@ -222,6 +222,8 @@ class Spec:
 
 def distribution_version(name: str) -> str:
     """``"name version"`` of an installed distribution."""
+    if not name:
+        return "no distribution"
     try:
         return f"{name} {version(name)}"
     except PackageNotFoundError:
