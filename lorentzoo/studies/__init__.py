@@ -1,0 +1,54 @@
+"""Training, evaluation, ablation grids and reports.
+
+>>> from lorentzoo.studies import TrainConfig
+>>> TrainConfig(max_steps=100).batch_size
+128
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_HOMES = {
+    "Predictions": "lorentzoo.studies.evaluation",
+    "RunRecord": "lorentzoo.studies.runs",
+    "Study": "lorentzoo.studies.grid",
+    "StudyResult": "lorentzoo.studies.results",
+    "TrainConfig": "lorentzoo.studies.config",
+    "TrainResult": "lorentzoo.studies.training",
+    "evaluate": "lorentzoo.studies.evaluation",
+    "evaluate_run": "lorentzoo.studies.single",
+    "load_study": "lorentzoo.studies.grid",
+    "measure_costs": "lorentzoo.studies.costs",
+    "run_study": "lorentzoo.studies.runner",
+    "show_study": "lorentzoo.studies.runner",
+    "train": "lorentzoo.studies.training",
+    "train_model": "lorentzoo.studies.single",
+}
+
+__all__ = sorted(_HOMES)
+
+if TYPE_CHECKING:
+    from lorentzoo.studies.config import TrainConfig as TrainConfig
+    from lorentzoo.studies.costs import measure_costs as measure_costs
+    from lorentzoo.studies.evaluation import Predictions as Predictions
+    from lorentzoo.studies.evaluation import evaluate as evaluate
+    from lorentzoo.studies.grid import Study as Study
+    from lorentzoo.studies.grid import load_study as load_study
+    from lorentzoo.studies.results import StudyResult as StudyResult
+    from lorentzoo.studies.runner import run_study as run_study
+    from lorentzoo.studies.runner import show_study as show_study
+    from lorentzoo.studies.runs import RunRecord as RunRecord
+    from lorentzoo.studies.single import evaluate_run as evaluate_run
+    from lorentzoo.studies.single import train_model as train_model
+    from lorentzoo.studies.training import TrainResult as TrainResult
+    from lorentzoo.studies.training import train as train
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lorentzoo.studies' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value

@@ -104,6 +104,11 @@ class Study(BaseModel):
     training: dict[str, Any] = {}
     budget: Budget
 
+    @field_validator("description")
+    @classmethod
+    def _description(cls, text: str) -> str:
+        return " ".join(text.split())
+
     @field_validator("dataset")
     @classmethod
     def _dataset(cls, value: Any) -> dict[str, Any]:

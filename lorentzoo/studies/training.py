@@ -24,7 +24,7 @@ from lorentzoo.studies.files import digest_of
 from lorentzoo.studies.progress import ProgressLine
 from lorentzoo.studies.task import CHECKPOINT, TrainingTask, seed_everything
 
-__all__ = ["TrainResult", "train"]
+__all__ = ["TrainResult", "seed_everything", "threads", "train"]
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def train(
     loader = make_loader(train_set, recipe.batch_size, shuffle=True, seed=recipe.seed)
     line = progress if isinstance(progress, ProgressLine) else ProgressLine("train", show=progress)
     fingerprint = _fingerprint(model, recipe, train_set)
-    with _threads(recipe.num_threads), line:
+    with threads(recipe.num_threads), line:
         task = TrainingTask(model, recipe, loader, fingerprint, path, line)
         checkpoint = _checkpoint(path, fingerprint, line) if path is not None and resume else None
         if checkpoint is None:
@@ -175,7 +175,8 @@ def _checkpoint(directory: Path, fingerprint: str, line: ProgressLine) -> dict[s
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def threads(count: int) -> Iterator[None]:
+    """Torch uses so many threads inside."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

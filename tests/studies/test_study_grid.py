@@ -107,7 +107,7 @@ def test_plan_names_everything_that_cannot_be() -> None:
     axes = {"backbone": ["deep-set", "deep-sets:hiden=[3]"]}
     with pytest.raises(StudyError, match=r"(?si)did you mean 'deep-sets'.*did you mean 'hidden'"):
         make_plan(load_study(BASE | {"axes": axes}))
-    with pytest.raises(StudyError, match="(?i)did you mean 'toptag'"):
+    with pytest.raises(StudyError, match=r"(?i)did you mean 'toptag'"):
         make_plan(load_study(BASE | {"dataset": "toptags"}))
     with pytest.raises(StudyError, match=r"train_sizes \[9999\] exceed the"):
         make_plan(load_study(BASE | {"train_sizes": [9999]}))

@@ -1,0 +1,235 @@
+"""What is one run, and what does it leave behind?
+
+A directory, named by the hash of the run's full specification::
+
+    run.json            the full specification        config.json       the recipe alone
+    metrics.json        of the test split             predictions.npz   of the test split, every event
+    costs.json          parameters, FLOPs, times      history.csv       one row an epoch
+    training.json       steps, epochs, CPU-seconds    environment.json  versions and machine
+    spec.json, weights.safetensors                    the model, for `lorentzoo.load`
+    finished.json       checksums of all these, written last: the run counts from then on
+    checkpoint.ckpt     while it trains               failed.json       why it failed, if it did
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import traceback
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from lorentzoo.data.dataset import JetDataset
+from lorentzoo.registry.checkpoints import save
+from lorentzoo.registry.composition import build
+from lorentzoo.registry.specs import distribution_version
+from lorentzoo.studies.costs import Costs, measure_costs
+from lorentzoo.studies.course import history_from_csv, history_to_csv
+from lorentzoo.studies.errors import RunError
+from lorentzoo.studies.evaluation import Predictions, evaluate
+from lorentzoo.studies.files import checksum, write_json, write_text
+from lorentzoo.studies.plan import RunSpec, open_dataset
+from lorentzoo.studies.progress import ProgressLine
+
+__all__ = ["RunRecord", "execute_run", "read_run", "read_run_spec", "record_failure", "state_of"]
+
+_FORMAT: Final = 1
+_KEPT: Final = (
+    "run.json",
+    "config.json",
+    "metrics.json",
+    "costs.json",
+    "training.json",
+    "history.csv",
+    "predictions.npz",
+    "environment.json",
+    "spec.json",
+    "weights.safetensors",
+)
+_FINISHED: Final = "finished.json"
+_FAILED: Final = "failed.json"
+_PACKAGES: Final = ("lorentzoo", "torch", "numpy", "pytorch-lightning", "scikit-learn", "scipy")
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A finished run.
+
+    Attributes
+    ----------
+    directory
+        Where it is.
+    run
+        Its full specification.
+    metrics
+        Of the test split, see `lorentzoo.studies.metrics`.
+    costs
+        Of the network.
+    training
+        ``steps``, ``epochs``, ``cpu_seconds``, ``events``, ``stopped_early``, ``resumed_at``.
+    history
+        One row an epoch.
+    environment
+        Versions and machine.
+    """
+
+    directory: Path
+    run: RunSpec
+    metrics: dict[str, Any]
+    costs: Costs
+    training: dict[str, Any]
+    history: list[dict[str, float]]
+    environment: dict[str, Any]
+
+    @property
+    def predictions(self) -> Predictions:
+        """Of every event of the test split."""
+        return Predictions.load(self.directory / "predictions.npz")
+
+
+def execute_run(
+    run: RunSpec, directory: Path, line: ProgressLine, dataset: JetDataset | None = None
+) -> RunRecord:
+    """Train, evaluate and measure; a run that was killed continues from its last epoch.
+
+    Parameters
+    ----------
+    run
+        Full specification.
+    directory
+        The run's own.
+    line
+        Shows how it goes.
+    dataset
+        Events, if not to be opened by name.
+    """
+    # Lightning takes seconds to import, which those who only look at results need not wait for.
+    from lorentzoo.studies.training import seed_everything, threads, train
+
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / _FINISHED).unlink(missing_ok=True)
+    (directory / _FAILED).unlink(missing_ok=True)
+    write_json(directory / "run.json", run.to_data())
+    write_json(directory / "config.json", run.config.to_data())
+    data = open_dataset(run.dataset) if dataset is None else dataset
+    training = data.split("train")
+    if run.train_size is not None:
+        training = training.subset(torch.arange(run.train_size))
+    test = data.split("test")
+    seed_everything(run.config.seed)
+    model = build(run.spec)
+    result = train(model, training, data.split("validation"), run.config, directory, progress=line)
+    with threads(run.config.num_threads):
+        predictions = evaluate(model, test)
+        costs = measure_costs(model, test, batch_size=run.config.batch_size)
+    predictions.save(directory / "predictions.npz")
+    save(model, directory)
+    summary = {name: value for name, value in result.course.to_data().items() if name in _SUMMARY}
+    write_json(directory / "training.json", summary | {"resumed_at": result.resumed_at})
+    write_json(directory / "metrics.json", predictions.metrics())
+    write_json(directory / "costs.json", costs.to_data())
+    write_json(directory / "environment.json", environment(run.config.num_threads))
+    write_text(directory / "history.csv", history_to_csv(result.course.history))
+    checksums = {name: checksum(directory / name) for name in _KEPT}
+    write_json(directory / _FINISHED, {"format": _FORMAT, "checksums": checksums})
+    (directory / "checkpoint.ckpt").unlink(missing_ok=True)
+    return read_run(directory)
+
+
+_SUMMARY: Final = ("steps", "epochs", "cpu_seconds", "events", "stopped_early")
+
+
+def record_failure(directory: Path, error: BaseException) -> str:
+    """Write down why a run failed; returns the reason in one line."""
+    reason = f"{type(error).__name__}: {error}"
+    trace = "".join(traceback.format_exception(error))
+    directory.mkdir(parents=True, exist_ok=True)
+    write_json(directory / _FAILED, {"error": reason, "trace": trace})
+    return reason
+
+
+def state_of(directory: Path) -> str:
+    """``"finished"``, ``"missing"``, ``"unfinished"``, ``"failed: reason"`` or ``"damaged: reason"``."""
+    if not directory.is_dir():
+        return "missing"
+    if not (directory / _FINISHED).is_file():
+        if not (directory / _FAILED).is_file():
+            return "unfinished"
+        try:
+            return f"failed: {_read_json(directory / _FAILED)['error']}"
+        except (RunError, KeyError, TypeError):
+            return "failed: reason unknown"
+    try:
+        _check(directory)
+    except RunError as error:
+        return f"damaged: {error}"
+    return "finished"
+
+
+def read_run(directory: Path) -> RunRecord:
+    """A finished run, its files checked.
+
+    Raises
+    ------
+    RunError
+        If it is not finished, or a file is missing or damaged.
+    """
+    state = state_of(directory)
+    if state != "finished":
+        raise RunError(f"run {directory.name} cannot be used: {state.removeprefix('damaged: ')}")
+    return RunRecord(
+        directory,
+        read_run_spec(directory),
+        _read_json(directory / "metrics.json"),
+        Costs(**_read_json(directory / "costs.json")),
+        _read_json(directory / "training.json"),
+        history_from_csv((directory / "history.csv").read_text(encoding="utf-8")),
+        _read_json(directory / "environment.json"),
+    )
+
+
+def read_run_spec(directory: Path) -> RunSpec:
+    """The full specification of a run, finished or not."""
+    return RunSpec.from_data(_read_json(directory / "run.json"))
+
+
+def environment(num_threads: int) -> dict[str, Any]:
+    """Versions and kind of machine, without anything that identifies it."""
+    versions = {name: distribution_version(name).removeprefix(name).strip() for name in _PACKAGES}
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "threads": num_threads,
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
+        "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "versions": versions,
+    }
+
+
+def _check(directory: Path) -> None:
+    stated = _read_json(directory / _FINISHED)
+    if stated.get("format", 0) > _FORMAT:
+        raise RunError(f"its format {stated['format']} is newer than {_FORMAT}; upgrade lorentzoo")
+    for name, expected in stated.get("checksums", {}).items():
+        if not (directory / name).is_file():
+            raise RunError(f"{name} is missing")
+        if checksum(directory / name) != expected:
+            raise RunError(f"{name} does not have the contents it was written with")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"{path.parent.name} has no {path.name}") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RunError(f"{path.name} of {path.parent.name} is damaged: {error}") from None
+    if not isinstance(data, dict):
+        raise RunError(f"{path.name} of {path.parent.name} is damaged: not a mapping")
+    return data

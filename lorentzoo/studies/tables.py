@@ -1,0 +1,405 @@
+"""Which tables does a study give, and how are their numbers put?"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from lorentzoo.studies.metrics import SIGNAL_EFFICIENCIES
+from lorentzoo.studies.render import to_latex, to_markdown, to_text
+from lorentzoo.studies.results import RowResult, StudyResult
+from lorentzoo.studies.uncertainty import Difference, paired_difference, summarise
+
+__all__ = ["Cell", "Table", "format_uncertain", "study_csv", "study_tables"]
+
+_REJECTIONS: Final = tuple(f"rejection_{efficiency}" for efficiency in reversed(SIGNAL_EFFICIENCIES))
+_NAMES: Final = {
+    "accuracy": "Accuracy",
+    "auc": "AUC",
+    "log_loss": "Log-loss",
+    "mse": "MSE",
+    "mae": "MAE",
+    "r2": "R²",
+} | {key: f"1/ε_B (ε_S = {key.rpartition('_')[2]})" for key in _REJECTIONS}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A text and the number behind it, by which a table is sorted."""
+
+    text: str
+    value: float | str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with notes, in every format.
+
+    Attributes
+    ----------
+    title, columns
+        What it is; the first column names the row.
+    rows
+        One cell a column.
+    messages
+        Rows without numbers: a label, and why there are none.
+    notes
+        What a reader must know.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    messages: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def texts(self) -> list[list[str]]:
+        """The texts alone."""
+        return [[cell.text for cell in row] for row in self.rows]
+
+    def to_text(self, width: int = 160) -> str:
+        """For a terminal."""
+        return to_text(self.title, self.columns, self.texts, self.messages, self.notes, width)
+
+    def to_markdown(self) -> str:
+        """For a README."""
+        return to_markdown(self.title, self.columns, self.texts, self.messages, self.notes)
+
+    def to_latex(self) -> str:
+        """For a paper; needs booktabs."""
+        return to_latex(self.title, self.columns, self.texts, self.messages, self.notes)
+
+
+def study_tables(result: StudyResult) -> dict[str, Table]:
+    """Tables by name: ``results``, ``costs``, and with several rows ``differences`` and ``effects``."""
+    tables = {"results": results_table(result), "costs": costs_table(result)}
+    if len(result.finished) > 1:
+        tables["differences"] = differences_table(result)
+        if result.study.varying:
+            tables["effects"] = effects_table(result)
+    return tables
+
+
+def results_table(result: StudyResult) -> Table:
+    """Metrics of the test split with their errors, symmetry, and what was spent."""
+    metrics = _metrics(result)
+    matched = _Matched.of(result)
+    # A column only where rows differ: what all have stands in the notes.
+    uneven = len({len(row.runs) for row in result.finished}) > 1
+    columns = ["Model", "Symmetry", *(["Seeds"] if uneven else []), *(_NAMES[name] for name in metrics)]
+    columns += ["Training CPU-s", "Steps"] + ([matched.title] if matched else [])
+    rows = []
+    for row in result.finished:
+        cells = [Cell(row.label, row.label), Cell(row.symmetry, row.symmetry)]
+        cells += [Cell(str(len(row.runs)), len(row.runs))] if uneven else []
+        cells += [_metric_cell(row, name) for name in metrics]
+        cells += [_spread_cell([run.training["cpu_seconds"] for run in row.runs], _tenths)]
+        cells += [_spread_cell([run.training["steps"] for run in row.runs], _whole)]
+        rows.append((*cells, matched.cell(row)) if matched else tuple(cells))
+    several = len(result.study.seeds) > 1
+    spread = (
+        f"mean over {len(result.study.seeds)} seeds ± spread of one seed (standard deviation)"
+        if several
+        else "one seed"
+    )
+    notes = [
+        f"Numbers are of the test split: {spread}.",
+        f"Every run had the same budget: {result.study.budget.text}; rows share splits, seeds and order of batches.",
+    ]
+    if any(name in metrics for name in _REJECTIONS):
+        notes.append(
+            f"Background rejections: {'± spread over seeds ' if several else ''}± binomial error of the finite number of "
+            "background events; '>' is a lower limit at 95 % confidence, where in some seed no background "
+            "event passes."
+        )
+    if matched:
+        notes.append(matched.note)
+    return Table("Results", tuple(columns), tuple(rows), _messages(result), tuple(notes))
+
+
+def costs_table(result: StudyResult) -> Table:
+    """Parameters, arithmetic, times and memory."""
+    columns = (
+        "Model",
+        "Parameters",
+        "FLOPs/event",
+        "Forward [CPU-ms/event]",
+        "Training [CPU-ms/event]",
+        "Peak memory [MB]",
+        "Events seen",
+    )
+    rows, multiplicities, batches = [], set(), set()
+    for row in result.finished:
+        costs = [run.costs for run in row.runs]
+        multiplicities |= {cost.multiplicity for cost in costs}
+        batches |= {cost.batch_size for cost in costs}
+        rows.append(
+            (
+                Cell(row.label, row.label),
+                Cell(f"{costs[0].parameters:,}", costs[0].parameters),
+                Cell(_with_prefix(costs[0].flops), costs[0].flops),
+                _spread_cell([cost.forward_ms for cost in costs]),
+                _spread_cell([cost.training_ms for cost in costs]),
+                Cell(f"{costs[0].memory_mb:.1f}", costs[0].memory_mb),
+                _spread_cell([run.training["events"] for run in row.runs], _whole),
+            )
+        )
+    notes = (
+        f"FLOPs: forward pass of an event with {_listed(multiplicities)} particles; a multiply-add counts two; matrix "
+        "products, convolutions and attention only.",
+        f"Times and memory: batches of {_listed(batches)} test events; processor time of all threads; training is "
+        "forward, loss and backward. Peak memory of tensors in a training step, without the optimiser's state.",
+    )
+    return Table("Costs", columns, tuple(rows), (), notes)
+
+
+def differences_table(result: StudyResult) -> Table:
+    """Every row against the first, paired over seeds."""
+    metrics = _metrics(result)
+    reference = result.finished[0]
+    rows = []
+    for row in result.finished[1:]:
+        differences = [paired_difference(row.values(name), reference.values(name)) for name in metrics]
+        rows.append(
+            (Cell(row.label, row.label), *(_difference_cell(difference) for difference in differences))
+        )
+    return Table(
+        f"Differences to {reference.label}",
+        ("Model", *(f"Δ {_NAMES[name]}" for name in metrics)),
+        tuple(rows),
+        (),
+        (_INTERVALS,),
+    )
+
+
+def effects_table(result: StudyResult) -> Table:
+    """What one name instead of another brings, everything else equal.
+
+    For each seed the difference is averaged over the combinations of all other axes in which both were
+    trained; the averages are then compared over the seeds.
+    """
+    metrics = _metrics(result)
+    rows = []
+    for axis in result.study.varying:
+        labels = list(dict.fromkeys(row.choices[axis] for row in result.finished))
+        for label in labels[1:]:
+            pairs = _partners(result, axis, label, labels[0])
+            if not pairs:
+                continue
+            cells = [_difference_cell(_mean_effect(pairs, name)) for name in metrics]
+            text = f"{axis}: {label} instead of {labels[0]}"
+            rows.append((Cell(text, text), Cell(str(len(pairs)), len(pairs)), *cells))
+    return Table(
+        "One name instead of another",
+        ("Change", "Pairs of rows", *(f"Δ {_NAMES[name]}" for name in metrics)),
+        tuple(rows),
+        (),
+        ("Everything else equal, averaged over the pairs of rows. " + _INTERVALS,),
+    )
+
+
+_INTERVALS: Final = (
+    "Differences are paired over seeds (same data, initial seed and order of batches); in brackets the 95 % interval by "
+    "Student's t over seeds, * where it leaves zero out. The finite test sample, common to all rows, is not in it."
+)
+
+
+def study_csv(result: StudyResult) -> str:
+    """Every number of every row, in full precision, one line a row."""
+    lines = []
+    for row in result.rows:
+        line: dict[str, Any] = {"label": row.label, **row.choices}
+        line |= {"train_size": "all" if row.train_size is None else row.train_size}
+        line |= {"status": _status(row), "symmetry": row.symmetry}
+        line |= {"seeds": " ".join(map(str, row.seeds))}
+        if row.runs:
+            line |= _numbers(row)
+        lines.append(line)
+    columns = list(dict.fromkeys(key for line in lines for key in line))
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return stream.getvalue()
+
+
+def format_uncertain(mean: float, error: float) -> str:
+    """A number and its error, rounded to two digits of the error.
+
+    >>> format_uncertain(0.93127, 0.00118)
+    '0.9313 ± 0.0012'
+    """
+    if not math.isfinite(error) or error <= 0:
+        return f"{mean:.4g}"
+    places = min(max(1 - math.floor(math.log10(error)), 0), 6)
+    return f"{mean:.{places}f} ± {error:.{places}f}"
+
+
+# ---- cells --------------------------------------------------------------------------------------
+
+
+def _metrics(result: StudyResult) -> list[str]:
+    known = {name for row in result.finished for run in row.runs for name in run.metrics}
+    return [name for name in _NAMES if name in known and name != "log_loss"]
+
+
+def _metric_cell(row: RowResult, name: str) -> Cell:
+    values = list(row.values(name).values())
+    if not values:
+        return Cell("–")
+    summary = summarise(values)
+    if name not in _REJECTIONS:
+        return Cell(format_uncertain(summary.mean, summary.spread), summary.mean)
+    each = [run.metrics[name] for run in row.runs]
+    if any(one["is_limit"] for one in each):
+        return Cell(f"> {min(values):.0f}", min(values))
+    statistical = float(np.mean([one["error"] for one in each]))
+    places = max(1 - math.floor(math.log10(max(statistical, 1e-3))), 0)
+    texts = [f"{summary.mean:.{places}f}"]
+    if summary.count > 1:
+        texts.append(f"{summary.spread:.{places}f}")
+    return Cell(" ± ".join([*texts, f"{statistical:.{places}f}"]), summary.mean)
+
+
+def _spread_cell(values: list[float], form: Callable[[float], str] | None = None) -> Cell:
+    summary = summarise(values)
+    if form is None:
+        return Cell(format_uncertain(summary.mean, summary.spread), summary.mean)
+    low, high = form(min(values)), form(max(values))
+    return Cell(low if low == high else f"{low} – {high}", summary.mean)
+
+
+def _difference_cell(difference: Difference | None) -> Cell:
+    if difference is None:
+        return Cell("–")
+    if not difference.has_spread:
+        why = "one seed" if difference.count == 1 else "equal in all seeds"
+        return Cell(f"{difference.mean:+.3g} ({why})" if difference.mean else f"0 ({why})", difference.mean)
+    places = min(max(1 - math.floor(math.log10(difference.high - difference.mean)), 0), 5)
+    text = f"{difference.mean:+.{places}f} [{difference.low:+.{places}f}, {difference.high:+.{places}f}]"
+    return Cell(text + ("*" if difference.is_significant else ""), difference.mean)
+
+
+def _messages(result: StudyResult) -> tuple[tuple[str, str], ...]:
+    refused = [(row.label, f"refused: {row.refusal}") for row in result.refused]
+    return (*refused, *((row.label, problem) for row in result.rows for problem in row.problems))
+
+
+def _status(row: RowResult) -> str:
+    if row.refusal:
+        return f"refused: {row.refusal}"
+    return "; ".join(row.problems) or "finished"
+
+
+def _numbers(row: RowResult) -> dict[str, Any]:
+    numbers: dict[str, Any] = {}
+    for name in _NAMES:
+        values = list(row.values(name).values())
+        if not values:
+            continue
+        summary = summarise(values)
+        numbers |= {name: summary.mean, f"{name}_spread": summary.spread if summary.count > 1 else ""}
+        if name in _REJECTIONS:
+            each = [run.metrics[name] for run in row.runs]
+            numbers[f"{name}_statistical"] = float(np.mean([one["error"] for one in each]))
+            numbers[f"{name}_is_limit"] = any(one["is_limit"] for one in each)
+    for name in ("cpu_seconds", "steps", "epochs", "events"):
+        numbers[name] = float(np.mean([run.training[name] for run in row.runs]))
+    for name in (
+        "parameters",
+        "flops",
+        "multiplicity",
+        "forward_ms",
+        "training_ms",
+        "memory_mb",
+        "batch_size",
+    ):
+        numbers[name] = float(np.mean([getattr(run.costs, name) for run in row.runs]))
+    return numbers
+
+
+def _partners(
+    result: StudyResult, axis: str, label: str, reference: str
+) -> list[tuple[RowResult, RowResult]]:
+    def others(row: RowResult) -> tuple[Any, ...]:
+        return (row.train_size, *((name, choice) for name, choice in row.choices.items() if name != axis))
+
+    references = {others(row): row for row in result.finished if row.choices[axis] == reference}
+    chosen = [row for row in result.finished if row.choices[axis] == label]
+    return [(row, references[others(row)]) for row in chosen if others(row) in references]
+
+
+def _mean_effect(pairs: list[tuple[RowResult, RowResult]], metric: str) -> Difference | None:
+    """Averages over the pairs, seed by seed, and then compared over the seeds that all pairs have."""
+    both = [(row.values(metric), reference.values(metric)) for row, reference in pairs]
+    seeds = set.intersection(*(set(values) & set(base) for values, base in both))
+    mean = {seed: float(np.mean([values[seed] for values, _ in both])) for seed in seeds}
+    base = {seed: float(np.mean([reference[seed] for _, reference in both])) for seed in seeds}
+    return paired_difference(mean, base)
+
+
+@dataclass(frozen=True)
+class _Matched:
+    """Validation AUC where all runs had got equally much of what the budget does not fix."""
+
+    axis: str
+    at: float
+
+    @classmethod
+    def of(cls, result: StudyResult) -> _Matched | None:
+        runs = [run for row in result.finished for run in row.runs]
+        if len(runs) < 2 or not all(run.history and "val_auc" in run.history[-1] for run in runs):
+            return None
+        axis = "step" if result.study.budget.cpu_seconds is not None else "cpu_seconds"
+        return cls(axis, min(run.history[-1][axis] for run in runs))
+
+    @property
+    def title(self) -> str:
+        amount = f"{self.at:.0f} steps" if self.axis == "step" else f"{self.at:.1f} CPU-s"
+        return f"AUC (val.) at {amount}"
+
+    @property
+    def note(self) -> str:
+        other = "optimiser steps" if self.axis == "step" else "CPU-seconds"
+        return (
+            f"The last column compares at equal {other}: the validation AUC along the same trainings where the run with "
+            "the fewest of them ended (interpolated between epochs; the learning rate has not come down there yet)."
+        )
+
+    def cell(self, row: RowResult) -> Cell:
+        values = []
+        for run in row.runs:
+            validated = [point for point in run.history if "val_auc" in point]
+            axis = [point[self.axis] for point in validated]
+            if axis[0] <= self.at:
+                values.append(float(np.interp(self.at, axis, [point["val_auc"] for point in validated])))
+        if len(values) < len(row.runs):
+            return Cell("–")
+        summary = summarise(values)
+        return Cell(format_uncertain(summary.mean, summary.spread), summary.mean)
+
+
+def _tenths(value: float) -> str:
+    return f"{value:,.1f}"
+
+
+def _whole(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _with_prefix(value: float) -> str:
+    for size, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g} {prefix}"
+    return f"{value:.0f}"
+
+
+def _listed(values: set[int]) -> str:
+    return " or ".join(str(value) for value in sorted(values)) or "no"
