@@ -34,6 +34,7 @@ _HOMES = {
     "create_model": "lorentzoo.registry.composition",
     "describe": "lorentzoo.registry.descriptions",
     "hookimpl": "lorentzoo.registry.hookspecs",
+    "import_weights": "lorentzoo.registry.imports",
     "list_components": "lorentzoo.registry.catalogue",
     "list_models": "lorentzoo.registry.catalogue",
     "list_plugins": "lorentzoo.registry.catalogue",
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from lorentzoo.registry.composition import load_dataset as load_dataset
     from lorentzoo.registry.descriptions import describe as describe
     from lorentzoo.registry.hookspecs import hookimpl as hookimpl
+    from lorentzoo.registry.imports import import_weights as import_weights
     from lorentzoo.testing.verification import verify as verify
 
 

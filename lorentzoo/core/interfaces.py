@@ -18,8 +18,9 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from lorentzoo.core.cloud import Batch, ParticleCloud
-from lorentzoo.core.errors import NotFittedError
+from lorentzoo.core.errors import CheckpointError, NotFittedError
 from lorentzoo.core.features import Features
+from lorentzoo.core.foreign import WeightReader
 from lorentzoo.core.frames import Frames
 from lorentzoo.core.layout import Layout
 from lorentzoo.core.symmetry import Symmetry
@@ -48,6 +49,9 @@ class Part(nn.Module, ABC):
     permutation_symmetric: ClassVar[bool] = True
     exact: ClassVar[bool] = True
 
+    published_ignored: ClassVar[tuple[str, ...]] = ()
+    """Endings of keys in published state dicts that hold no weights."""
+
     def fit_statistics(self, batches: Iterable[Batch]) -> None:
         """Take statistics from data, once, before the first step; parts without any do nothing.
 
@@ -59,6 +63,11 @@ class Part(nn.Module, ABC):
         self.register_buffer("fitted", torch.tensor(False))
         for name, value in buffers.items():
             self.register_buffer(name, value)
+
+    def mark_fitted(self) -> None:
+        """Declare the statistics fitted, where there are any."""
+        if "fitted" in self._buffers:
+            self.fitted.fill_(True)
 
     def require_fitted(self) -> None:
         """Refuse to run before the statistics were fitted.
@@ -203,6 +212,10 @@ class FramesNet(Part):
     def forward(self, cloud: ParticleCloud) -> Frames:
         """Frames of all rows of the cloud (spurions included), in float64."""
 
+    def read_published(self, reader: WeightReader, package: str) -> None:
+        """Read the weights of a published frames-net; see `lorentzoo.import_weights`."""
+        raise CheckpointError(f"{type(self).__name__} cannot read the weights of {package!r}")
+
     def group(self, spurions: Symmetry) -> Symmetry:
         """The transformations Λ under which L goes to L Λ⁻¹.
 
@@ -308,6 +321,22 @@ class Backbone(Part):
         """What the layers themselves keep; only a matter for equivariant backbones."""
         return Symmetry.full() if self.equivariant else Symmetry.trivial()
 
+    def read_published(self, reader: WeightReader, package: str) -> list[str]:
+        """Read the weights of a published network and return the keys of what belongs to the head.
+
+        Parameters
+        ----------
+        reader
+            The published state dict.
+        package
+            Package and version, e.g. ``"lloca-2.0"``.
+
+        Returns
+        -------
+        Prefixes of the published network's last linear layers, in order; none where this backbone projects.
+        """
+        raise CheckpointError(f"{type(self).__name__} cannot read the weights of {package!r}")
+
     @abstractmethod
     def forward(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
         """Features of the same rows, or of the events where `pools` is set."""
@@ -338,6 +367,16 @@ class Head(Part):
     @abstractmethod
     def loss(self, output: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """The mean loss, weighted by event."""
+
+    def read_published(self, reader: WeightReader, prefixes: Sequence[str]) -> None:
+        """Read the last linear layers of a published network, in order."""
+        layers = [module for module in self.modules() if isinstance(module, nn.Linear)]
+        if len(layers) != len(prefixes):
+            raise CheckpointError(
+                f"the head has {len(layers)} linear layers, the published network {len(prefixes)}"
+            )
+        for layer, prefix in zip(layers, prefixes, strict=True):
+            reader.copy_module(layer, prefix)
 
     def predict(self, output: Tensor) -> Tensor:
         """What a user wants to see of the raw output: probabilities, targets in their own units."""

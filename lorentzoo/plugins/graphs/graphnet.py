@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lorentzoo import Backbone, Batch, Features, Frames, Layout, Reps, Symmetry
+from lorentzoo.core.foreign import WeightReader, require_package
 from lorentzoo.core.minkowski import lower
 
 __all__ = ["GraphNet"]
@@ -40,6 +41,7 @@ class GraphNet(Backbone):
     """
 
     reads_vectors = "pairs"
+    published_ignored = ("parity_odd",)
     edge_mean: Tensor
     edge_std: Tensor
 
@@ -112,6 +114,17 @@ class GraphNet(Backbone):
             self.edge_mean.fill_(mean)
             self.edge_std.fill_(max(max(square - count * mean * mean, 0.0) / (count - 1), 1e-10) ** 0.5)
         self.fitted.fill_(True)
+
+    def read_published(self, reader: WeightReader, package: str) -> list[str]:
+        """Weights of ``lloca.backbone.graphnet.GraphNet`` (1.3, 2.0); edge statistics are part of the experiment."""
+        require_package(package, "lloca-1.3", "lloca-2.0")
+        reader.copy_module(self.in_layer, "linear_in")
+        for number, block in enumerate(self.blocks):
+            assert isinstance(block, _EdgeConv)
+            places = reader.layers(f"blocks.{number}.mlp1.mlp.", len(block.hidden) + 2, first=0, stride=2)
+            for layer, place in zip([block.first, *block.hidden, block.last], places, strict=True):
+                reader.copy_module(layer, place)
+        return ["linear_out"]
 
     def forward(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
         """Scalars (*lead, width); vectors (*lead, out_vectors, 4) in local frames."""

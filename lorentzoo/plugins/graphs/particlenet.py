@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lorentzoo import Backbone, Features, Frames, Layout, Reps
+from lorentzoo.core.foreign import WeightReader, require_package
 from lorentzoo.core.minkowski import inverse
 from lorentzoo.core.norms import MaskedBatchNorm
 
@@ -36,6 +37,7 @@ class ParticleNet(Backbone):
 
     requires_scalars = ("deta", "dphi")
     reads_vectors = None
+    published_ignored = ("parity_odd",)
 
     def __init__(
         self,
@@ -76,6 +78,15 @@ class ParticleNet(Backbone):
     def exchanges_vectors(self) -> bool:
         return self._exchanges
 
+    def read_published(self, reader: WeightReader, package: str) -> list[str]:
+        """Weights of ParticleNet in ``lloca`` (1.3, 2.0) and ``weaver-core``."""
+        require_package(package, "lloca-1.3", "lloca-2.0", "weaver")
+        reader.copy_module(self.norm, "bn_fts")
+        for number, convolution in enumerate(self.convolutions):
+            assert isinstance(convolution, _EdgeConv)
+            convolution.read_published(reader, f"edge_convs.{number}")
+        return ["fc.0.0", "fc.1"]
+
     def forward(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
         """Scalars (*lead, width); vectors (*lead, out_vectors, 4) in local frames."""
         points = torch.stack([features.scalar("deta"), features.scalar("dphi")], dim=-1)
@@ -101,6 +112,17 @@ class _EdgeConv(nn.Module):
         self.shortcut = nn.Linear(width, out, bias=False) if width != out else None
         self.shortcut_norm = MaskedBatchNorm(out) if width != out else None
         self.width = width
+
+    def read_published(self, reader: WeightReader, prefix: str) -> None:
+        """Weights of one published convolution."""
+        layers = [self.first, *self.layers]
+        for number, (layer, norm) in enumerate(zip(layers, [self.first_norm, *self.norms], strict=True)):
+            assert isinstance(layer, nn.Linear)
+            reader.copy_pointwise(layer, f"{prefix}.convs.{number}", kernel=2)
+            reader.copy_module(norm, f"{prefix}.bns.{number}")
+        if self.shortcut is not None and self.shortcut_norm is not None:
+            reader.copy_pointwise(self.shortcut, f"{prefix}.sc", kernel=1)
+            reader.copy_module(self.shortcut_norm, f"{prefix}.sc_bn")
 
     def forward(self, x: Tensor, index: Tensor, found: Tensor, frames: Frames, mask: Tensor | None) -> Tensor:
         lead = x.shape[:-1]

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lorentzoo import Layout
+from lorentzoo.core.foreign import WeightReader
 from lorentzoo.core.minkowski import lower
 
 __all__ = ["EdgeVectors"]
@@ -55,16 +56,17 @@ class EdgeVectors(nn.Module):
         if num_layers < 1:
             raise ValueError(f"num_layers must be at least 1, not {num_layers}")
         self.in_scalars = in_scalars
-        self.eps = eps
-        self.eps_absolute = eps_absolute
         self.first = nn.Linear(2 * in_scalars + 1, hidden)
         self.layers = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(num_layers - 1))
         self.last = nn.Linear(hidden, num_vectors)
         self.register_buffer("edge_mean", torch.tensor(0.0))
         self.register_buffer("edge_std", torch.tensor(1.0))
+        # Kept with the weights: an import brings the floors with which the weights were trained.
+        self.register_buffer("floors", torch.tensor([eps, eps_absolute]))
 
     edge_mean: Tensor
     edge_std: Tensor
+    floors: Tensor
 
     def fit(self, events: Iterable[tuple[Tensor, Tensor, Layout]]) -> None:
         """Mean and standard deviation of the edge invariant over all pairs, from (momenta, mass², layout)."""
@@ -88,6 +90,18 @@ class EdgeVectors(nn.Module):
         variance = max(square - count * mean * mean, 0.0) / (count - 1)
         self.edge_mean.fill_(mean)
         self.edge_std.fill_(max(variance**0.5, 1e-5))
+
+    def read_published(self, reader: WeightReader) -> None:
+        """Weights and edge statistics of the published edge network; its floors are absolute, in GeV²."""
+        prefix = (
+            "equivectors.block" if any(key.startswith("equivectors.") for key in reader.state) else "block"
+        )
+        layers = [self.first, *self.layers, self.last]
+        for layer, place in zip(layers, reader.layers(f"{prefix}.mlp.mlp.", len(layers), 0, 2), strict=True):
+            reader.copy_module(layer, place)
+        reader.copy(self.edge_mean, f"{prefix}.edge_mean")
+        reader.copy(self.edge_std, f"{prefix}.edge_std")
+        reader.assign(self.floors, torch.tensor([[0.0, 0.0], [1e-10, 1e-12]]))
 
     def forward(self, p: Tensor, scalars: Tensor, causal: Tensor, mass2: Tensor, layout: Layout) -> Tensor:
         """Vectors of each particle.
@@ -144,7 +158,7 @@ class EdgeVectors(nn.Module):
 
     def _floors(self, mass2: Tensor, which: int) -> Tensor:
         """Floors of pair masses squared, broadcastable to (b, n, n)."""
-        floor = self.eps[which] * mass2 + self.eps_absolute[which]
+        floor = self.floors[0, which] * mass2 + self.floors[1, which]
         return floor.clamp(min=torch.finfo(mass2.dtype).tiny).unsqueeze(2)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lorentzoo import Batch, Embedding, Frames, FramesNet, Layout, ParticleCloud, Symmetry
 from lorentzoo.core.embeddings import EmbeddingList
+from lorentzoo.core.foreign import WeightReader, require_package
 from lorentzoo.core.minkowski import boost_to_rest, cap_gamma, inner, mass_squared
 from lorentzoo.plugins.lloca.equivectors import EdgeVectors
 from lorentzoo.plugins.lloca.orthonormal import gram_schmidt_frames, polar_frames, rotation_frames
@@ -43,6 +44,7 @@ class Learned(FramesNet):
 
     num_vectors: ClassVar[int]
     residual: ClassVar[Symmetry]
+    published_ignored = ("equivectors.block.edge_inited", "block.edge_inited")
 
     def __init__(
         self,
@@ -96,6 +98,11 @@ class Learned(FramesNet):
             mean = layout.pool(vectors, "mean")
             return Frames.of_events(layout, self._matrices(mean, total, total))
         return Frames.of_particles(layout, self._matrices(vectors, p, support))
+
+    def read_published(self, reader: WeightReader, package: str) -> None:
+        """Weights of the ``equivectors`` of ``lloca`` (1.3, 2.0), with their edge statistics and absolute floors."""
+        require_package(package, "lloca-1.3", "lloca-2.0")
+        self.equivectors.read_published(reader)
 
     @abstractmethod
     def _matrices(self, vectors: Tensor, p: Tensor, support: Tensor) -> Tensor:

@@ -105,13 +105,13 @@ def gram_schmidt_frames(vectors: Tensor, support: Tensor, gamma_max: float) -> T
 
 
 def _fourth(u0: Tensor, u1: Tensor, u2: Tensor) -> Tensor:
-    """u3^μ = -g^{μν} ε_{νρσκ} u0^ρ u1^σ u2^κ with ε_{0123} = 1: orthogonal to all, (0,0,0,1) for the trivial tetrad."""
+    """u3^μ = g^{μν} ε_{νρσκ} u0^ρ u1^σ u2^κ with ε_{3012} = -1: orthogonal to all, (0,0,0,1) for the trivial tetrad."""
     columns = torch.stack([u0, u1, u2], dim=-2)
     minors = []
     for component in range(4):
         others = [index for index in range(4) if index != component]
         minors.append((-1) ** component * torch.linalg.det(columns[..., others]))
-    return -lower(torch.stack(minors, dim=-1))
+    return lower(torch.stack(minors, dim=-1))
 
 
 def _replaced(timelike: Tensor, support: Tensor) -> Tensor:

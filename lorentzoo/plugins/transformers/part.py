@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lorentzoo import Backbone, Features, Frames, Layout, Reps, Symmetry
+from lorentzoo.core.foreign import WeightReader, require_package
 from lorentzoo.core.layout import Extended, PairValues
 from lorentzoo.core.minkowski import inverse, mass_squared, phi, pt, rapidity
 from lorentzoo.core.norms import MaskedBatchNorm
@@ -51,6 +52,7 @@ class ParT(Backbone):
 
     pools = True
     reads_vectors = "pairs"
+    published_ignored = ("parity_odd",)
 
     def __init__(
         self,
@@ -119,6 +121,24 @@ class ParT(Backbone):
             token = block.read(token, x, with_token)
         return Features.of_scalars(self.last_norm(token.squeeze(1)))
 
+    def read_published(self, reader: WeightReader, package: str) -> list[str]:
+        """Weights of ParticleTransformer in ``lloca`` (1.3, 2.0) and ``weaver-core``."""
+        require_package(package, "lloca-1.3", "lloca-2.0", "weaver")
+        reader.copy(self.class_token, "cls_token")
+        reader.copy_module(self.norm, "embed.input_bn")
+        for place, layer in enumerate(self.embedding):
+            if not isinstance(layer, nn.GELU):
+                reader.copy_module(layer, f"embed.embed.{place}")
+        # lloca puts the pair's mass first, weaver and the zoo last.
+        order = [0, 1, 2, 3] if package == "weaver" else [1, 2, 3, 0]
+        self.pairs.read_published(reader, "pair_embed.embed", order)
+        for name, blocks in (("blocks", self.blocks), ("cls_blocks", self.class_blocks)):
+            for number, block in enumerate(blocks):
+                assert isinstance(block, _Block)
+                block.read_published(reader, f"{name}.{number}")
+        reader.copy_module(self.last_norm, "norm")
+        return ["fc.0"]
+
     def _pair_features(self, features: Features, frames: Frames, layout: Layout) -> Tensor:
         """Shape (E, 4), in the network's dtype, one row an unordered pair."""
         triangle = layout.triangle()
@@ -161,6 +181,22 @@ class PairEmbedding(nn.Module):
         self.norm = MaskedBatchNorm(4)
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.norms = nn.ModuleList(MaskedBatchNorm(b) for b in dims)
+
+    def read_published(self, reader: WeightReader, prefix: str, order: list[int]) -> None:
+        """A sequence of BN, then (convolution, BN, GELU) for each width; `order` finds our features among theirs."""
+        for name, target in self.norm.state_dict(keep_vars=True).items():
+            value = reader.take(f"{prefix}.0.{name}", *target.shape)
+            reader.assign(target, value[order] if value.ndim else value)
+        for number, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
+            assert isinstance(layer, nn.Linear)
+            place = f"{prefix}.{3 * number + 1}"
+            if number == 0:
+                weight = reader.take(f"{place}.weight", *layer.weight.shape, 1)
+                reader.assign(layer.weight, weight.squeeze(-1)[:, order])
+                reader.copy(layer.bias, f"{place}.bias")
+            else:
+                reader.copy_pointwise(layer, place, kernel=1)
+            reader.copy_module(norm, f"{prefix}.{3 * number + 2}")
 
     def forward(self, features: Tensor, layout: Layout) -> PairValues:
         """Shape (E, 4) -> dense biases of each head."""
@@ -237,6 +273,25 @@ class _Block(nn.Module):
         )
         attended = single.to_events(attended.flatten(-2))
         return self._after(self.out(attended), token)
+
+    def read_published(self, reader: WeightReader, prefix: str) -> None:
+        """Weights of one published block; older versions name the fused projection without a dot."""
+        dotted = f"{prefix}.attn.in_proj.weight" in reader.state
+        join = "." if dotted else "_"
+        reader.copy(self.qkv.weight, f"{prefix}.attn.in_proj{join}weight")
+        reader.copy(self.qkv.bias, f"{prefix}.attn.in_proj{join}bias")
+        reader.copy(self.head_scale, f"{prefix}.c_attn")
+        reader.copy(self.residual_scale, f"{prefix}.w_resid")
+        for module, name in (
+            (self.out, "attn.out_proj"),
+            (self.norm, "pre_attn_norm"),
+            (self.attention_norm, "post_attn_norm"),
+            (self.mlp_norm, "pre_fc_norm"),
+            (self.mlp_in, "fc1"),
+            (self.mlp_inner_norm, "post_fc_norm"),
+            (self.mlp_out, "fc2"),
+        ):
+            reader.copy_module(module, f"{prefix}.{name}")
 
     def _after(self, attended: Tensor, residual: Tensor) -> Tensor:
         scaled = attended.unflatten(-1, (self.num_heads, self.head_width)) * self.head_scale.unsqueeze(-1)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lorentzoo import Backbone, Features, Frames, Layout, Reps
+from lorentzoo.core.foreign import WeightReader, require_package
 
 __all__ = ["Transformer"]
 
@@ -35,6 +36,7 @@ class Transformer(Backbone):
     """
 
     projects = False
+    published_ignored = ("parity_odd",)
 
     def __init__(
         self,
@@ -64,6 +66,15 @@ class Transformer(Backbone):
     def exchanges_vectors(self) -> bool:
         return self._exchanges
 
+    def read_published(self, reader: WeightReader, package: str) -> list[str]:
+        """Weights of ``lloca.backbone.transformer.Transformer`` (1.3, 2.0)."""
+        require_package(package, "lloca-1.3", "lloca-2.0")
+        reader.copy_module(self.in_layer, "linear_in")
+        for number, block in enumerate(self.blocks):
+            assert isinstance(block, _Block)
+            block.read_published(reader, f"blocks.{number}")
+        return ["linear_out"]
+
     def forward(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
         """Scalars (*lead, width); vectors (*lead, out_vectors, 4) in local frames."""
         x = self.in_layer(torch.cat([features.scalars, features.vectors.flatten(-2)], dim=-1))
@@ -82,6 +93,13 @@ class _Block(nn.Module):
             nn.Linear(width, mlp_ratio * width), nn.GELU(), nn.Linear(mlp_ratio * width, width)
         )
         self.dropout = nn.Dropout(dropout)
+
+    def read_published(self, reader: WeightReader, prefix: str) -> None:
+        """Weights of one published block."""
+        self.attention.read_published(reader, f"{prefix}.attention")
+        places = reader.layers(f"{prefix}.mlp.", 2, first=0, stride=3)
+        reader.copy_module(self.mlp[0], places[0])
+        reader.copy_module(self.mlp[2], places[1])
 
     def forward(self, x: Tensor, frames: Frames, layout: Layout) -> Tensor:
         width = x.shape[-1:]
@@ -114,6 +132,26 @@ class FrameAttention(nn.Module):
         self.head_vectors = sum(term.multiplicity for term in reps if term.order == 1)
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
+
+    def read_published(self, reader: WeightReader, prefix: str) -> None:
+        """The published channels are (q|k|v, channel, head) with the head fastest; those of a head [scalars|vectors]."""
+        width, heads, s = self.out.in_features, self.num_heads, self.head_scalars
+        head = width // heads
+
+        def ours(x: Tensor) -> Tensor:
+            """Rows (3, channel, head) -> (3, head, channel), scalars of all heads first."""
+            x = x.unflatten(0, (3, head, heads)).transpose(1, 2)
+            return torch.cat([x[:, :, :s].flatten(0, 2), x[:, :, s:].flatten(0, 2)])
+
+        weight = reader.take(f"{prefix}.qkv_linear.linear.weight", 3 * width, width)
+        bias = reader.take(f"{prefix}.qkv_linear.linear.bias", 3 * width)
+        reader.assign(self.qkv.weight, ours(weight))
+        reader.assign(self.qkv.bias, ours(bias))
+        columns = reader.take(f"{prefix}.out_linear.weight", width, width).unflatten(1, (heads, head))
+        reader.assign(
+            self.out.weight, torch.cat([columns[:, :, :s].flatten(1), columns[:, :, s:].flatten(1)], dim=1)
+        )
+        reader.copy(self.out.bias, f"{prefix}.out_linear.bias")
 
     def forward(self, x: Tensor, frames: Frames, layout: Layout) -> Tensor:
         """Shape (*lead, width) -> (*lead, width)."""

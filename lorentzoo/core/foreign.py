@@ -1,0 +1,127 @@
+"""How are weights of another package's network read into ours, without losing one?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from lorentzoo.core.errors import CheckpointError
+
+__all__ = ["StateDictError", "WeightReader", "require_package"]
+
+
+class StateDictError(CheckpointError):
+    """A foreign state dict does not fit the network.
+
+    Attributes
+    ----------
+    missing, extra
+        Keys that the network needs and the state dict lacks, and the reverse.
+    misshapen
+        For each key of the wrong shape, the shape needed and the shape found.
+    """
+
+    def __init__(
+        self,
+        missing: list[str],
+        extra: list[str],
+        misshapen: dict[str, tuple[tuple[int, ...], tuple[int, ...]]],
+    ) -> None:
+        self.missing, self.extra, self.misshapen = missing, extra, misshapen
+        lines = [
+            "the state dict does not fit this network; give the network the hyperparameters it was made with"
+        ]
+        lines += [f"  missing: {key}" for key in missing]
+        lines += [f"  extra: {key}" for key in extra]
+        lines += [
+            f"  misshapen: {key} is {found}, needed {needed}" for key, (needed, found) in misshapen.items()
+        ]
+        super().__init__("\n".join(lines))
+
+
+class WeightReader:
+    """Takes tensors out of a foreign state dict and remembers what did not fit.
+
+    Nothing is written before `finish`, so a state dict that does not fit leaves the network as it was.
+
+    Parameters
+    ----------
+    state
+        The foreign state dict.
+    ignored
+        Endings of keys that hold no weights.
+    """
+
+    def __init__(self, state: Mapping[str, Tensor], ignored: tuple[str, ...] = ()) -> None:
+        self.state = state
+        self.left = {key for key in state if not ignored or not key.endswith(ignored)}
+        self.missing: list[str] = []
+        self.misshapen: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
+        self._updates: list[tuple[Tensor, Tensor]] = []
+
+    def take(self, key: str, *shape: int) -> Tensor:
+        """The tensor of a key; zeros of the shape needed where it is missing or misshapen."""
+        self.left.discard(key)
+        if key not in self.state:
+            self.missing.append(key)
+        elif tuple(self.state[key].shape) != shape:
+            self.misshapen[key] = (shape, tuple(self.state[key].shape))
+        else:
+            return self.state[key].detach()
+        return torch.zeros(shape)
+
+    def copy(self, target: Tensor, key: str) -> None:
+        """Read a key of the target's own shape into the target."""
+        self.assign(target, self.take(key, *target.shape))
+
+    def copy_module(self, module: nn.Module, prefix: str) -> None:
+        """Read every parameter and buffer of a module under the same names."""
+        for name, target in module.state_dict(keep_vars=True).items():
+            self.copy(target, f"{prefix}.{name}")
+
+    def copy_pointwise(self, linear: nn.Linear, prefix: str, kernel: int) -> None:
+        """Read a convolution of width one (its kernel has `kernel` further dimensions) into a linear map."""
+        shape = (*linear.weight.shape, *(1,) * kernel)
+        self.assign(linear.weight, self.take(f"{prefix}.weight", *shape).reshape(linear.weight.shape))
+        if linear.bias is not None:
+            self.copy(linear.bias, f"{prefix}.bias")
+
+    def assign(self, target: Tensor, value: Tensor) -> None:
+        """Write a value into a parameter or buffer once everything has been read."""
+        self._updates.append((target, value))
+
+    def layers(self, prefix: str, count: int, first: int, stride: int) -> list[str]:
+        """Prefixes of the layers of a list that have weights; dropout layers shift the others."""
+        places = {int(key[len(prefix) :].split(".")[0]) for key in self.state if key.startswith(prefix)}
+        found = sorted(places)
+        if len(found) != count:
+            found = [first + stride * place for place in range(count)]
+        return [f"{prefix}{place}" for place in found]
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Write all targets.
+
+        Raises
+        ------
+        StateDictError
+            If anything was missing, extra or misshapen; then nothing has been changed.
+        """
+        if self.missing or self.left or self.misshapen:
+            raise StateDictError(sorted(self.missing), sorted(self.left), self.misshapen)
+        for target, value in self._updates:
+            target.copy_(value)
+
+
+def require_package(package: str, *known: str) -> None:
+    """Refuse a package whose layout is not known.
+
+    Raises
+    ------
+    CheckpointError
+        Naming the packages that are.
+    """
+    if package not in known:
+        raise CheckpointError(f"weights of {package!r} cannot be read here; known: {', '.join(known)}")
