@@ -131,6 +131,10 @@ def build(spec: Spec) -> Model:
         for item in spec.embedding
     ]
     embedding = embeddings[0] if len(embeddings) == 1 else EmbeddingList(embeddings)
+    if not embedding.scalar_names and not embedding.vector_names and spec.in_scalars == 0:
+        raise CompositionError(
+            f"backbone {spec.backbone.name!r} would have no input: the embedding is empty and in_scalars is 0"
+        )
 
     backbone_component = catalogue().find("backbone", spec.backbone.name)
     backbone_class = catalogue().target(backbone_component)
@@ -316,10 +320,6 @@ def _refuse_nonsense(
         raise CompositionError(
             f"frames {spec.frames.name!r} would have no effect: backbone {name!r} is symmetric by its layers and ignores "
             "them, and no scalar is computed in them; use frames='identity'"
-        )
-    if not embedding.scalar_names and not embedding.vector_names and spec.in_scalars == 0:
-        raise CompositionError(
-            f"backbone {name!r} would have no input: the embedding is empty and in_scalars is 0"
         )
     if (
         head.pooling == "global-token"
