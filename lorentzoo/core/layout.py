@@ -374,6 +374,10 @@ class Layout(ABC):
     def _row_numbers(self) -> Tensor: ...
 
     @abstractmethod
+    def edges(self) -> Tensor:
+        """Complete graph of each event without self-loops, rows (source, target), shape (2, E)."""
+
+    @abstractmethod
     def triangle(self) -> Triangle:
         """All unordered pairs of particles of the same event, i = j included."""
 
@@ -551,6 +555,19 @@ class Packed(Layout):
     def _row_numbers(self) -> Tensor:
         return self._cached("rows", lambda: self._constant(np.arange(self.num_rows)))
 
+    def edges(self) -> Tensor:
+        return self._cached("edges", self._make_edges)
+
+    def _make_edges(self) -> Tensor:
+        lengths = np.asarray(self.lengths, dtype=np.int64)
+        targets = np.repeat(np.arange(self.num_rows), np.repeat(lengths, lengths))
+        first = np.repeat(np.concatenate([[0], np.cumsum(lengths)])[:-1], lengths * lengths)
+        begin = np.repeat(np.concatenate([[0], np.cumsum(lengths * lengths)])[:-1], lengths * lengths)
+        place = np.arange(len(targets)) - begin
+        sources = first + place % np.maximum(np.repeat(lengths, lengths * lengths), 1)
+        keep = sources != targets
+        return self._constant(np.stack([sources[keep], targets[keep]]))
+
     def triangle(self) -> Triangle:
         return self._cached("triangle", self._make_triangle)
 
@@ -671,6 +688,16 @@ class Padded(Layout):
 
     def block_masks(self, groups: Groups) -> list[Tensor | None]:
         return [self._mask]
+
+    def edges(self) -> Tensor:
+        return self._cached("edges", self._make_edges)
+
+    def _make_edges(self) -> Tensor:
+        n = self._mask.shape[1]
+        both = self._mask.unsqueeze(1) & self._mask.unsqueeze(2)
+        both = both & ~torch.eye(n, dtype=torch.bool, device=self._mask.device)
+        event, target, source = both.nonzero(as_tuple=True)
+        return torch.stack([event * n + source, event * n + target])
 
     def triangle(self) -> Triangle:
         return self._cached("triangle", self._make_triangle)

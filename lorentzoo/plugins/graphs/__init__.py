@@ -54,6 +54,13 @@ def lorentzoo_components() -> list[Component]:
             "Edge convolutions on the complete graph; messages between local frames",
             "arXiv:2505.20280",
         ),
+        Component(
+            "backbone",
+            "pyg",
+            "lorentzoo.plugins.graphs.pyg:PygNet",
+            "Any torch-geometric convolution, e.g. pyg:conv=GATv2Conv; messages between local frames",
+            "arXiv:1903.02428",
+        ),
         *_model("particlenet", "ParticleNet", "particlenet", net),
         *_model("lloca-particlenet", "ParticleNet in learned frames", "particlenet", net, **_LEARNED),
         *_model("graphnet", "Edge convolutions on the complete graph", "graphnet", graph),
