@@ -1,0 +1,301 @@
+"""Specifications: every way of writing one down, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import string
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+import lorentzoo as lz
+from lorentzoo.core.errors import CompositionError, ParameterError, SpecError
+from lorentzoo.registry.composition import build, model_spec
+from lorentzoo.registry.specs import PartSpec, Spec, parse_inline
+
+DEEP = "deep-sets:hidden=[4]"
+
+names = st.from_regex(r"[a-z][a-z0-9]{0,5}(-[a-z0-9]{1,4})?", fullmatch=True)
+keys = st.from_regex(r"[a-z_][a-z0-9_]{0,6}", fullmatch=True).filter(lambda key: key != "name")
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-1000, 1000)
+    | st.floats(allow_nan=False, allow_infinity=False, width=32)
+    | st.text(string.ascii_letters + "éø⁺", max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=2),
+    max_leaves=4,
+)
+parts = st.builds(PartSpec, names, st.dictionaries(keys, values, max_size=3))
+specs = st.builds(
+    Spec,
+    backbone=parts,
+    spurions=st.lists(parts, max_size=2).map(tuple),
+    frames=parts,
+    embedding=st.lists(parts, max_size=2).map(tuple),
+    head=parts,
+    spurion_mode=st.sampled_from([None, "tokens", "channels", "drop"]),
+    in_scalars=st.integers(0, 20),
+    in_context=st.integers(0, 3),
+    model=st.none() | names,
+)
+
+
+@given(specs)
+def test_specifications_go_through_json_and_yaml(spec: Spec) -> None:
+    assert Spec.from_json(spec.to_json()) == spec
+    assert Spec.from_yaml(spec.to_yaml()) == spec
+    assert Spec.from_data(json.loads(json.dumps(spec.to_data()))) == spec
+    assert Spec.from_data(spec) is spec
+
+
+@pytest.mark.parametrize("name", lz.list_models())
+def test_registered_models_go_through_json_and_yaml(name: str) -> None:
+    spec = model_spec(name)
+    assert Spec.from_json(spec.to_json()) == spec
+    assert Spec.from_yaml(spec.to_yaml()) == spec
+
+
+# ---- inline -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "parameters"),
+    [
+        ("lgatr", "lgatr", {}),
+        (" lgatr ", "lgatr", {}),
+        ("lgatr:num_blocks=6,num_heads=4", "lgatr", {"num_blocks": 6, "num_heads": 4}),
+        ("deep-sets:hidden=[64,64],dropout=0.1", "deep-sets", {"hidden": [64, 64], "dropout": 0.1}),
+        ("plugin/net:flag=true", "plugin/net", {"flag": True}),
+        ("net:a=[[1,2],[3,4]],b={x: 1, y: 2}", "net", {"a": [[1, 2], [3, 4]], "b": {"x": 1, "y": 2}}),
+        ("net:a=", "net", {"a": None}),
+        ("net:text=a=b", "net", {"text": "a=b"}),
+    ],
+)
+def test_inline_text(text: str, name: str, parameters: dict[str, Any]) -> None:
+    part = parse_inline(text)
+    assert (part.name, dict(part.parameters)) == (name, parameters)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("net:", "ends with ':' but gives no parameters"),
+        (":a=1", "gives no name"),
+        ("", "gives no name"),
+        ("net:6", "'6' in 'net:6' is not key=value"),
+        ("net:a=1,b", "'b' in .* is not key=value"),
+        ("net:a=1,a=2", "'a' occurs twice"),
+        ("net:2a=1", "is not key=value"),
+        ("net:a=[1,2", "cannot read the value of 'a'"),
+    ],
+)
+def test_inline_text_that_is_none(text: str, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        parse_inline(text)
+
+
+def test_text_runs_no_code() -> None:
+    with pytest.raises(SpecError, match="cannot read the value"):
+        parse_inline("net:a=!!python/object/apply:os.getcwd []")
+    with pytest.raises(SpecError, match="no YAML"):
+        Spec.from_yaml("backbone: !!python/object/apply:os.getcwd []")
+
+
+# ---- what is refused --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ([], "a specification is a mapping of slots to names, not list"),
+        ({}, "names no backbone"),
+        ({"backbone": None}, "names no backbone"),
+        ({"backbone": DEEP, "backbon": "x"}, "unknown key 'backbon' in the specification; known: "),
+        ({"backbone": DEEP, "a": 1, "b": 2}, "unknown key 'a', 'b'"),
+        ({"backbone": 3}, "backbone: expected a name, 'name:key=value' or a mapping with a 'name', not 3"),
+        ({"backbone": {"num_blocks": 3}}, "has no 'name'"),
+        ({"backbone": {"name": "deep-sets", 3: 4}}, r"parameters are named by text, not by \[3\]"),
+        ({"backbone": DEEP, "spurions": 3}, "spurions: expected one part or a list of parts, not 3"),
+        ({"backbone": DEEP, "spurions": [3]}, "spurions: expected a name"),
+        ({"backbone": DEEP, "in_scalars": "2"}, "in_scalars must be a non-negative whole number, not '2'"),
+        ({"backbone": DEEP, "in_scalars": -1}, "in_scalars must be a non-negative whole number, not -1"),
+        ({"backbone": DEEP, "in_context": True}, "in_context must be a non-negative whole number, not True"),
+        (
+            {"backbone": DEEP, "spurion_mode": "token"},
+            "spurion_mode is 'tokens', 'channels' or 'drop', not 'token'",
+        ),
+        ({"backbone": DEEP, "anchor": 1}, "anchor is 'auto' or 'none', not 1"),
+        ({"backbone": DEEP, "model": 1}, "model is a name, not 1"),
+        ({"backbone": DEEP, "plugins": 1}, "plugins is a mapping"),
+        (
+            {"backbone": DEEP, "format": 2, "lorentzoo": "9.1"},
+            r"format 2 \(made by lorentzoo 9.1\).*upgrade lorentzoo",
+        ),
+        ({"backbone": DEEP, "format": "new"}, "has format 'new'"),
+    ],
+)
+def test_what_is_no_specification(data: Any, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        Spec.from_data(data)
+
+
+def test_text_that_is_no_json_or_yaml() -> None:
+    with pytest.raises(SpecError, match="the specification is no JSON"):
+        Spec.from_json("{")
+    with pytest.raises(SpecError, match="the specification is no YAML"):
+        Spec.from_yaml("a: [")
+    with pytest.raises(SpecError, match="a mapping of slots"):
+        Spec.from_yaml("just text")
+
+
+def test_a_specification_holds_plain_data_only() -> None:
+    with pytest.raises(SpecError, match="holds plain data, not object"):
+        Spec(PartSpec("net", {"a": object()})).to_data()
+    assert Spec(PartSpec("net", {"a": (1, 2)}))["backbone"]["a"] == [1, 2]
+
+
+# ---- parameters -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("backbone", "message"),
+    [
+        (
+            "deep-sets:hiden=[4]",
+            r"backbone 'deep-sets' has no parameter 'hiden'; did you mean 'hidden'\? Its ",
+        ),
+        ("deep-sets:colour=3", r"has no parameter 'colour'\. Its parameters: hidden, dropout\."),
+        ("deep-sets:hidden=wide", r"backbone 'deep-sets': hidden='wide' does not fit Sequence\[int\]"),
+        ("deep-sets:hidden=[4.5]", r"hidden=\[4\.5\] does not fit"),
+        ("deep-sets:dropout=high", "dropout='high' does not fit float"),
+        ("deep-sets:dropout=true", r"dropout=True does not fit float \(a truth value is no number\)"),
+        ("deep-sets:in_scalars=3", "'in_scalars' follows from the composition and cannot be set"),
+    ],
+)
+def test_parameters_that_do_not_fit(backbone: str, message: str) -> None:
+    with pytest.raises(ParameterError, match=message) as caught:
+        lz.compose(backbone=backbone)
+    assert isinstance(caught.value, TypeError)
+
+
+def test_a_missing_parameter_is_named() -> None:
+    with pytest.raises(ParameterError, match="spurions 'vectors' needs a value for 'values'"):
+        lz.compose(backbone=DEEP, spurions="vectors")
+    with pytest.raises(ParameterError, match="pooling='median' does not fit"):
+        lz.compose(backbone=DEEP, head="classify:pooling=median")
+
+
+def test_numbers_as_yaml_writes_them() -> None:
+    assert lz.compose(backbone=DEEP, embedding="momenta:scale=2e1").embedding.scale == 20.0
+    assert lz.compose(backbone="deep-sets:hidden=[4.0]").backbone.width == 4
+
+
+def test_values_that_a_constructor_refuses_become_a_sentence() -> None:
+    with pytest.raises(CompositionError, match="backbone 'deep-sets': hidden needs at least one layer"):
+        lz.compose(backbone="deep-sets:hidden=[]")
+    with pytest.raises(CompositionError, match=r"embedding 'momenta': scale must be positive, not -1.0"):
+        lz.compose(backbone=DEEP, embedding="momenta:scale=-1")
+    with pytest.raises(CompositionError, match="spurions 'vectors': values must be a list of four-vectors"):
+        lz.compose(
+            backbone=DEEP, embedding="momenta", spurion_mode="channels", spurions="vectors:values=[[1,2]]"
+        )
+
+
+# ---- models by name ---------------------------------------------------------------------------
+
+
+def test_overrides_of_a_named_model() -> None:
+    by_bare = lz.create_model("deep-sets", num_classes=3, in_scalars=2)
+    assert by_bare.head.num_classes == 3
+    assert by_bare.in_scalars == 2
+    assert lz.create_model("deep-sets:num_classes=3").head.num_classes == 3
+    by_slot = lz.create_model("deep-sets", backbone={"hidden": [5]})
+    assert by_slot.backbone.width == 5
+    assert by_slot.spec["backbone"]["name"] == "deep-sets"
+    assert lz.create_model("deep-sets", backbone="transformer:num_blocks=1").backbone.width == 128
+    assert lz.create_model("deep-sets", embedding=["kinematics", "momenta"]).embedding.vector_names == (
+        "momentum",
+    )
+    assert lz.create_model("deep-sets", frames="random-beam").spec["frames"]["name"] == "random-beam"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            {"num_clases": 3},
+            "no part of model 'deep-sets' has a parameter 'num_clases'. Possible: .*num_classes",
+        ),
+        (
+            {"hidden": [3]},
+            "'hidden' is a parameter of backbone 'deep-sets' and head 'classify': write e.g. backbone=",
+        ),
+        ({"num_classes": "many"}, "num_classes='many' does not fit int"),
+    ],
+)
+def test_overrides_that_belong_to_no_part_or_several(overrides: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        lz.create_model("deep-sets", **overrides)
+
+
+def test_parameters_of_one_of_several_parts() -> None:
+    spec = lz.compose(backbone=DEEP, embedding=["kinematics-beam", "momenta"]).spec
+    assert build(Spec.from_data(spec.to_data())).spec == spec
+    with pytest.raises(ParameterError, match="embedding of this model has 2 parts"):
+        lz.create_model("lgatr-slim", embedding={"scale": 3.0})
+
+
+# ---- compositions that make no sense ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("slots", "message"),
+    [
+        (
+            {"backbone": DEEP, "spurions": "beam"},
+            r"spurions \['beam'\] would have no effect: backbone 'deep-sets' drops them.*set spurion_mode",
+        ),
+        (
+            {"backbone": DEEP, "embedding": []},
+            "would have no input: the embedding is empty and in_scalars is 0",
+        ),
+        (
+            {"backbone": "needs-angles", "embedding": "momenta"},
+            r"needs the scalar channels \['deta', 'dphi'\]",
+        ),
+        (
+            {"backbone": "tokens-only", "spurions": "beam", "spurion_mode": "channels"},
+            r"takes spurions as \['tokens'\], not as 'channels'",
+        ),
+        (
+            {"backbone": "symmetric"},
+            "is equivariant and reads four-vectors, but the embedding .kinematics. gives none",
+        ),
+    ],
+)
+def test_refused_compositions_say_why(own_catalogue: None, slots: dict[str, Any], message: str) -> None:
+    from lorentzoo.plugins.sets.deep_sets import DeepSets
+
+    lz.register("backbone", "needs-angles")(type("A", (DeepSets,), {"requires_scalars": ("deta", "dphi")}))
+    lz.register("backbone", "tokens-only")(
+        type("B", (DeepSets,), {"spurion_modes": ("tokens",), "spurion_mode": "tokens"})
+    )
+    lz.register("backbone", "symmetric")(type("C", (DeepSets,), {"equivariant": True}))
+    with pytest.raises(CompositionError, match=message):
+        lz.compose(**slots)
+
+
+def test_a_specification_names_every_plugin_and_version() -> None:
+    plugins = lz.compose(backbone=DEEP).spec["plugins"]
+    assert plugins["backbone/deep-sets"].startswith("sets (lorentzoo ")
+    assert set(plugins) == {"frames/identity", "embedding/kinematics", "backbone/deep-sets", "head/classify"}
+
+
+def test_datasets_by_name() -> None:
+    data = lz.load_dataset("toptag:num_jets=5", split="test")
+    assert len(data) == 5
+    with pytest.raises(ParameterError, match="dataset 'toptag' has no parameter 'jets'"):
+        lz.load_dataset("toptag", jets=5)
