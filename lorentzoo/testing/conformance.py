@@ -500,7 +500,7 @@ def _events_apart(s: _Subject) -> None:
 def _symmetry(s: _Subject) -> None:
     model = copy.deepcopy(s.original).double()
     fit_if_needed(model, s.cloud())
-    cloud = s.cloud([9, 7, 12, 5, 8, 10], seed=3)
+    cloud = s.cloud([9, 7, 12, 5, 8, 10, 6, 11], seed=3)
     result = verify(model, cloud, rapidities=(1.0, 3.0))
     _require(result.passed, result.verdict)
     lost = sorted(result.predicted.discrete - result.measured.discrete)

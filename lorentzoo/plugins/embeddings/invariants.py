@@ -15,6 +15,8 @@ __all__ = ["Invariants"]
 
 _FLOOR: Final = 1e-12
 """Smallest argument of a logarithm, relative to the event's mass squared."""
+_MASS_FLOOR: Final = 1e-8
+"""The same for masses: m² of a massless particle is the rounding of E², 1e-10 of M² at a boost of γ = 1000."""
 
 
 class Invariants(Embedding):
@@ -66,7 +68,7 @@ class Invariants(Embedding):
         total, event_mass = spread[..., :4], spread[..., 4]
         columns = [
             torch.log((inner(p, total) / event_mass).clamp(min=_FLOOR)),
-            torch.log((mass_squared(p) / event_mass).clamp(min=_FLOOR)),
+            torch.log((mass_squared(p) / event_mass).clamp(min=_MASS_FLOOR)),
             torch.log(event_mass),
         ]
         columns += self._with_spurions(cloud, p)
