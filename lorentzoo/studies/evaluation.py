@@ -55,6 +55,10 @@ class Predictions:
             )
         return regression_metrics(self.values, self.target.astype(np.float64), self.weight)
 
+    def to_data(self) -> dict[str, Any]:
+        """Number of events and metrics, as plain data."""
+        return {"events": len(self), **self.metrics()}
+
     def save(self, path: Path) -> None:
         """Write an npz file without any pickled object."""
         arrays = {name: getattr(self, name) for name in _ARRAYS}

@@ -21,7 +21,7 @@ from lorentzoo.studies.errors import StudyError
 from lorentzoo.studies.files import canonical_json, digest_of
 from lorentzoo.studies.grid import Combination, Study
 
-__all__ = ["Plan", "Row", "RunSpec", "fingerprint", "make_plan", "open_dataset", "spec_for"]
+__all__ = ["Plan", "Row", "RunSpec", "fingerprint", "fitted_to", "make_plan", "open_dataset", "spec_for"]
 
 
 @dataclass(frozen=True)
@@ -162,27 +162,27 @@ def _try_row(combination: Combination, dataset: JetDataset) -> Row | str:
 
 def spec_for(values: Mapping[str, Any], dataset: JetDataset) -> Spec:
     """The composition of some choices, with the widths and the number of classes of a data set."""
-    widths = {"in_scalars": dataset.scalars.shape[-1], "in_context": dataset.context.shape[-1]}
-    classes = len(dataset.class_names)
     if "model" in values:
         model = parse_part(values["model"], "model")
         overrides = {axis: value for axis, value in values.items() if axis != "model"}
         # Parameters of the model's own parts first, so that a whole slot given by an axis wins.
-        spec = model_spec(model.name, **{**model.parameters, **overrides}, **widths)
-        stated = spec.head.parameters.get("num_classes", 2)
-        if (
-            spec.head.name == "classify"
-            and classes
-            and stated != classes
-            and not (classes == 2 and stated == 1)
-        ):
-            spec = replace(spec, head=spec.head.merged({"num_classes": classes}))
-        return spec
+        return fitted_to(model_spec(model.name, **{**model.parameters, **overrides}), dataset)
     if "head" not in values:
+        classes = len(dataset.class_names)
         if not classes:
             raise StudyError("the data set has no classes: name a head, e.g. fixed: {head: regress}")
         values = {**values, "head": {"name": "classify", "num_classes": classes}}
-    return Spec.from_data({**widths, **values})
+    return fitted_to(Spec.from_data(values), dataset)
+
+
+def fitted_to(spec: Spec, dataset: JetDataset) -> Spec:
+    """The same composition with the widths of a data set and, for models of the zoo, its number of classes."""
+    spec = replace(spec, in_scalars=dataset.scalars.shape[-1], in_context=dataset.context.shape[-1])
+    classes, stated = len(dataset.class_names), spec.head.parameters.get("num_classes", 2)
+    fits = stated == classes or (classes == 2 and stated == 1)
+    if spec.model is None or spec.head.name != "classify" or not classes or fits:
+        return spec
+    return replace(spec, head=spec.head.merged({"num_classes": classes}))
 
 
 def open_dataset(part: PartSpec) -> JetDataset:

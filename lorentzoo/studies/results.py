@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["STUDY_FILE", "RowResult", "StudyResult", "describe_data", "read_study"]
 
 STUDY_FILE: Final = "study.json"
+_REPORT: Final = "report.html"
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,20 @@ class StudyResult:
         """All tables for a terminal."""
         return "\n".join(table.to_text(width) for table in self.tables().values())
 
+    def __str__(self) -> str:
+        report = self.directory / _REPORT
+        return self.to_text() + (f"report: {report}\n" if report.is_file() else "")
+
+    def to_data(self) -> dict[str, Any]:
+        """Every number of every row, as plain data."""
+        from lorentzoo.studies import tables
+
+        return {
+            "study": self.study.name,
+            "directory": str(self.directory),
+            "rows": tables.study_numbers(self),
+        }
+
     def to_csv(self) -> str:
         """Every number of every row, in full precision."""
         from lorentzoo.studies import tables
@@ -129,7 +144,7 @@ class StudyResult:
         write_text(self.directory / "tables.md", "\n".join(table.to_markdown() for table in tables))
         write_text(self.directory / "tables.tex", "\n".join(table.to_latex() for table in tables))
         write_text(self.directory / "results.csv", self.to_csv())
-        report = self.directory / "report.html"
+        report = self.directory / _REPORT
         write_text(report, report_html(self))
         return report
 

@@ -86,6 +86,10 @@ class RunRecord:
     history: list[dict[str, float]]
     environment: dict[str, Any]
 
+    def to_data(self) -> dict[str, Any]:
+        """Where it is, its metrics, its training and its costs, as plain data."""
+        return {"directory": str(self.directory), **self.metrics, **self.training, **self.costs.to_data()}
+
     @property
     def predictions(self) -> Predictions:
         """Of every event of the test split."""

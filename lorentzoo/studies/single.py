@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from lorentzoo.registry.specs import Spec, parse_part
 from lorentzoo.studies.config import TrainConfig
 from lorentzoo.studies.errors import RunError
 from lorentzoo.studies.evaluation import Predictions, evaluate
-from lorentzoo.studies.plan import RunSpec, fingerprint, open_dataset, spec_for
+from lorentzoo.studies.plan import RunSpec, fingerprint, fitted_to, open_dataset, spec_for
 from lorentzoo.studies.progress import ProgressLine
 from lorentzoo.studies.runs import RunRecord, execute_run, read_run, read_run_spec, state_of
 
@@ -109,7 +108,7 @@ def _with_widths(spec: Spec | Mapping[str, Any] | str, data: JetDataset) -> Spec
     if isinstance(spec, str):
         return spec_for({"model": spec}, data)
     if isinstance(spec, Spec):
-        return replace(spec, in_scalars=data.scalars.shape[-1], in_context=data.context.shape[-1])
+        return fitted_to(spec, data)
     known = {"in_scalars", "in_context", "format", "lorentzoo", "plugins"}
     return spec_for(
         {key: value for key, value in spec.items() if key not in known and value is not None}, data

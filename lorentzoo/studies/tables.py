@@ -16,7 +16,7 @@ from lorentzoo.studies.render import to_latex, to_markdown, to_text
 from lorentzoo.studies.results import RowResult, StudyResult
 from lorentzoo.studies.uncertainty import Difference, paired_difference, summarise
 
-__all__ = ["Cell", "Table", "format_uncertain", "study_csv", "study_tables"]
+__all__ = ["Cell", "Table", "format_uncertain", "study_csv", "study_numbers", "study_tables"]
 
 _REJECTIONS: Final = tuple(f"rejection_{efficiency}" for efficiency in reversed(SIGNAL_EFFICIENCIES))
 _NAMES: Final = {
@@ -211,17 +211,21 @@ _INTERVALS: Final = (
 )
 
 
-def study_csv(result: StudyResult) -> str:
-    """Every number of every row, in full precision, one line a row."""
+def study_numbers(result: StudyResult) -> list[dict[str, Any]]:
+    """Every number of every row, in full precision."""
     lines = []
     for row in result.rows:
         line: dict[str, Any] = {"label": row.label, **row.choices}
         line |= {"train_size": "all" if row.train_size is None else row.train_size}
         line |= {"status": _status(row), "symmetry": row.symmetry}
         line |= {"seeds": " ".join(map(str, row.seeds))}
-        if row.runs:
-            line |= _numbers(row)
-        lines.append(line)
+        lines.append(line | (_numbers(row) if row.runs else {}))
+    return lines
+
+
+def study_csv(result: StudyResult) -> str:
+    """`study_numbers` as CSV, one line a row."""
+    lines = study_numbers(result)
     columns = list(dict.fromkeys(key for line in lines for key in line))
     stream = io.StringIO()
     writer = csv.DictWriter(stream, columns, lineterminator="\n")

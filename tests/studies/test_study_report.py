@@ -1,0 +1,276 @@
+"""Tables, figures and the report, from runs whose numbers are made up."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from lorentzoo.registry.specs import PartSpec, Spec
+from lorentzoo.studies import plots
+from lorentzoo.studies.config import TrainConfig
+from lorentzoo.studies.costs import Costs
+from lorentzoo.studies.evaluation import Predictions
+from lorentzoo.studies.grid import load_study
+from lorentzoo.studies.plan import RunSpec
+from lorentzoo.studies.report import report_html
+from lorentzoo.studies.results import RowResult, StudyResult
+from lorentzoo.studies.runs import RunRecord
+from lorentzoo.studies.tables import format_uncertain
+from lorentzoo.studies.uncertainty import paired_difference, summarise
+
+STUDY = load_study(
+    {
+        "name": "made up",
+        "description": "Nothing was trained: <b>numbers</b> & names only.",
+        "dataset": "toptag",
+        "axes": {"backbone": ["net", "other"], "frames": ["identity", "random-beam"]},
+        "seeds": 2,
+        "budget": {"cpu_seconds": 10},
+    }
+)
+SPEC = Spec(backbone=PartSpec("net"))
+ENVIRONMENT = {
+    "python": "3.11",
+    "system": "Linux",
+    "cores": 2,
+    "threads": 1,
+    "device": "CPU",
+    "finished": "2026-01-01",
+    "versions": {"torch": "2.6"},
+}
+DATA = {
+    "dataset": {"name": "toptag"},
+    "sizes": {"train": 10, "validation": 4, "test": 400},
+    "classes": {"test": {"qcd": 200, "top": 200}},
+    "weighted": False,
+    "mean_multiplicity": 60.0,
+    "metadata": {
+        "class_names": ["qcd", "top"],
+        "selection": "550 < pT < 650 GeV",
+        "plan": {
+            "settings": {"pthat_min": 400.0, "pthat_max": 1000.0},
+            "pythia": {"qcd": ["HardQCD:all=on"]},
+        },
+    },
+}
+
+
+def make_run(folder: Path, seed: int, strength: float, steps: int) -> RunRecord:
+    rng = np.random.default_rng(seed)
+    target = np.repeat([0, 1], 200)
+    score = 1 / (1 + np.exp(-rng.normal(strength * (2 * target - 1), 1.0)))
+    predictions = Predictions(
+        np.stack([1 - score, score], 1), target, np.ones(400), np.arange(400), class_names=("qcd", "top")
+    )
+    folder.mkdir(parents=True)
+    predictions.save(folder / "predictions.npz")
+    history = [
+        {
+            "epoch": epoch,
+            "step": steps * epoch / 4,
+            "cpu_seconds": 2.5 * epoch,
+            "learning_rate": 1e-3,
+            "loss": 1 / epoch,
+            "val_loss": 1.1 / epoch,
+            "val_auc": 0.8 + 0.02 * epoch + 0.001 * seed,
+        }
+        for epoch in range(1, 5)
+    ]
+    run = RunSpec(SPEC, PartSpec("toptag"), "hash", None, TrainConfig(max_steps=steps, seed=seed))
+    costs = Costs(1234, 2.5e6 * steps, 60, 0.1, 0.3, 12.0, 64)
+    training = {
+        "steps": steps,
+        "epochs": 4,
+        "cpu_seconds": 10.0,
+        "events": 64 * steps,
+        "stopped_early": False,
+    }
+    return RunRecord(folder, run, predictions.metrics(), costs, training, history, ENVIRONMENT)
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory) -> StudyResult:
+    folder = tmp_path_factory.mktemp("made-up")
+    rows = []
+    for backbone, strength, steps in (("net", 1.5, 100), ("other", 1.0, 400)):
+        for frames in ("identity", "random-beam"):
+            label = f"{backbone} · {frames}"
+            choices = {"backbone": backbone, "frames": frames}
+            if label == "other · random-beam":
+                rows.append(RowResult(label, choices, None, "", "it makes no sense", (), ()))
+                continue
+            shift = 0.1 if frames == "random-beam" else 0.0
+            runs = tuple(
+                make_run(folder / f"{label}{seed}", seed, strength + shift, steps) for seed in (0, 1)
+            )
+            rows.append(RowResult(label, choices, None, "SO⁺(1,1)_beam × SO(2)_beam", "", runs, ()))
+    return StudyResult(STUDY, folder, tuple(rows), DATA)
+
+
+# ---- tables -------------------------------------------------------------------------------------
+
+
+def test_numbers_are_rounded_to_their_errors() -> None:
+    assert format_uncertain(0.93127, 0.00118) == "0.9313 ± 0.0012"
+    assert format_uncertain(123.4, 11.0) == "123 ± 11"
+    assert format_uncertain(0.5, math.nan) == "0.5"
+
+
+def test_paired_differences_have_students_interval() -> None:
+    values, reference = {0: 1.0, 1: 2.0, 2: 4.0, 9: 0.0}, {0: 0.5, 1: 1.0, 2: 2.5}
+    difference = paired_difference(values, reference)
+    assert difference is not None
+    assert difference.mean == pytest.approx(1.0)
+    # Three pairs 0.5, 1.0, 1.5: t(0.975, 2) = 4.302653, standard error 0.5/√3.
+    assert difference.high - 1.0 == pytest.approx(4.302653 * 0.5 / math.sqrt(3), rel=1e-6)
+    assert not difference.is_significant
+    equal = paired_difference({0: 2.0, 1: 2.0}, {0: 1.0, 1: 1.0})
+    assert equal is not None
+    assert not equal.is_significant
+    assert paired_difference({0: 1.0}, {1: 1.0}) is None
+    assert math.isnan(summarise([1.0]).spread)
+
+
+def test_results_hold_means_spreads_and_refusals(result) -> None:
+    table = result.tables()["results"]
+    auc = table.columns.index("AUC")
+    values = list(result.rows[0].values("auc").values())
+    assert table.rows[0][auc].value == pytest.approx(np.mean(values))
+    assert table.rows[0][auc].text == format_uncertain(float(np.mean(values)), float(np.std(values, ddof=1)))
+    rejection = table.rows[0][table.columns.index("1/ε_B (ε_S = 0.5)")].text
+    assert re.fullmatch(r"[\d.]+ ± [\d.]+ ± [\d.]+|> \d+", rejection)
+    assert table.messages == (("other · random-beam", "refused: it makes no sense"),)
+    # Equal CPU-seconds: the comparison at equal steps is where the slowest ended.
+    assert table.columns[-1] == "AUC (val.) at 100 steps"
+    assert table.rows[0][-1].value == pytest.approx(0.88 + 0.0005)
+    assert table.rows[-1][-1].value == pytest.approx(0.82 + 0.0005)
+
+
+def test_effects_pair_rows_that_differ_in_one_name(result) -> None:
+    table = result.tables()["effects"]
+    assert [row[0].text for row in table.rows] == [
+        "backbone: other instead of net",
+        "frames: random-beam instead of identity",
+    ]
+    # The refused row leaves one pair each.
+    assert [row[1].value for row in table.rows] == [1, 1]
+    net, other = (result.rows[index].values("auc") for index in (0, 2))
+    expected = np.mean([other[seed] - net[seed] for seed in (0, 1)])
+    assert table.rows[0][table.columns.index("Δ AUC")].value == pytest.approx(expected)
+
+
+def test_four_formats(result) -> None:
+    text = result.to_text()
+    assert "net · identity" in text
+    assert "refused: it makes no sense" in text
+    assert "2,000,000" not in text
+    markdown = result.tables()["results"].to_markdown().splitlines()
+    widths = {line.count("|") for line in markdown if line.startswith("|")}
+    assert len(widths) == 1
+    assert any("refused: it makes no sense" in line for line in markdown)
+    latex = result.tables()["results"].to_latex()
+    assert r"SO$^+$(1,1)$_\mathrm{beam}$ $\times$" in latex
+    assert r"1/$\varepsilon_B$" in latex
+    assert all(ord(character) < 128 for character in latex)
+    rows = list(csv.DictReader(io.StringIO(result.to_csv())))
+    assert [row["label"] for row in rows] == [row.label for row in result.rows]
+    assert float(rows[0]["auc"]) == pytest.approx(np.mean(list(result.rows[0].values("auc").values())))
+    assert rows[0]["steps"] == "100.0"
+    assert result.to_data()["rows"][0]["auc"] == float(rows[0]["auc"])
+    assert rows[3]["status"] == "refused: it makes no sense"
+
+
+def test_limits_are_marked(result) -> None:
+    row = result.rows[0]
+    limit = {"value": 66.0, "error": 0.0, "passing": 0, "is_limit": True}
+    runs = (replace(row.runs[0], metrics=row.runs[0].metrics | {"rejection_0.3": limit}), row.runs[1])
+    table = replace(result, rows=(replace(row, runs=runs),)).tables()["results"]
+    assert table.rows[0][table.columns.index("1/ε_B (ε_S = 0.3)")].text.startswith("> ")
+
+
+# ---- figures ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        plots.plot_roc,
+        plots.plot_history,
+        lambda result, **options: plots.plot_history(result, "val_loss", "cpu_seconds", **options),
+        plots.plot_costs,
+        lambda result, **options: plots.plot_costs(result, "training_ms", **options),
+    ],
+)
+def test_figures_draw_every_row_on_given_axes(result, draw) -> None:
+    ax = Figure().subplots()
+    assert draw(result, ax=ax) is ax
+    labels = ax.get_legend_handles_labels()[1]
+    assert labels == [row.label for row in result.finished]
+    svg = plots.to_svg(ax)
+    assert svg.lstrip().startswith("<?xml")
+
+
+def test_roc_shows_the_rejection(result) -> None:
+    ax = plots.plot_roc(result)
+    assert ax.get_yscale() == "log"
+    efficiency, rejection = ax.get_lines()[2].get_data()
+    at_half = np.interp(0.5, efficiency, rejection)
+    expected = np.exp(np.mean(np.log(list(result.rows[2].values("rejection_0.5").values()))))
+    assert at_half == pytest.approx(expected, rel=0.15)
+
+
+# ---- report -------------------------------------------------------------------------------------
+
+
+def test_report_is_one_page_on_its_own(result) -> None:
+    page = report_html(result)
+    assert page.count("<figure>") == 6
+    assert page.count("data:image/svg+xml;base64,") == 6
+    # Nothing is fetched from anywhere.
+    assert not re.search(r"""(src|href)=["'](?!data:)""", page)
+    assert "@import" not in page
+    assert "url(" not in page
+    assert "&lt;b&gt;numbers&lt;/b&gt; &amp; names" in page
+    for text in (
+        "400 – 1000 GeV",
+        "550 &lt; pT",
+        "it makes no sense",
+        "torch 2.6",
+        "10 CPU-seconds",
+        "How to reproduce",
+    ):
+        assert text in page, text
+    assert 'class="sortable"' in page
+
+
+def test_everything_is_written(result) -> None:
+    report = result.write()
+    names = {path.name for path in report.parent.iterdir() if path.is_file()}
+    assert {"report.html", "tables.txt", "tables.md", "tables.tex", "results.csv"} <= names
+
+
+def test_a_study_without_finished_runs_has_a_report(result) -> None:
+    rows = tuple(replace(row, runs=(), problems=("run abc failed: no luck",)) for row in result.rows)
+    empty = replace(result, rows=rows)
+    page = report_html(empty)
+    assert "No run has finished yet" in page
+    assert "no luck" in page
+    assert "failed: no luck" in empty.to_text()
+
+
+def test_one_seed_and_one_row_are_enough(result) -> None:
+    row = result.rows[0]
+    study = STUDY.model_copy(update={"seeds": (0,)})
+    one: Any = replace(result, study=study, rows=(replace(row, runs=row.runs[:1]),))
+    assert "differences" not in one.tables()
+    assert "±" not in one.tables()["results"].rows[0][3].text
+    assert report_html(one)
