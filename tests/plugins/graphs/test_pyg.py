@@ -85,7 +85,7 @@ def test_without_frames_the_convolution_is_itself():
 
 def test_frames_do_not_outlive_the_call():
     layer = _sage()
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ValueError, match="have 4 numbers"):
         layer(torch.randn(4, 3, dtype=torch.float64), lz.Packed.from_lengths([4]).edges(), random_lorentz(4))
     assert layer.conv.__dict__["_frames"] is None
     assert layer.conv.__dict__["_relative"] is None
