@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from lorentzoo.plugins.lgatr.norm import EpsilonMode, below
 from lorentzoo.plugins.lgatr.paired import Paired
@@ -122,22 +121,19 @@ class _FromHeads(torch.autograd.Function):
 
 def _normalized(
     heads: Tensor, widths: HeadWidths, epsilon: float, mode: EpsilonMode, scalar_epsilon: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Normalized heads and the factors of multivectors and scalars, in differentiable operations."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Normalized heads, the factors of multivectors and scalars, and the signs of the invariant squares."""
     size = 16 * widths.channels
     body, scalars = heads[..., :size], heads[..., size:]
     squares = (body * body) @ _contraction(widths, body)
     mean = squares.abs().sum(-1, keepdim=True) / widths.channels
     factor = torch.rsqrt(mean.clamp(min=epsilon) if mode == "clamp" else mean + epsilon)
-    if not widths.scalars:
-        return body * factor, factor, torch.ones_like(factor)
-    if torch.compiler.is_compiling():
-        scalars, scalar_factor = F.layer_norm(scalars, scalars.shape[-1:], eps=scalar_epsilon), factor
-    else:
-        scalars, _, scalar_factor = torch.native_layer_norm(
-            scalars, scalars.shape[-1:], None, None, scalar_epsilon
-        )
-    return torch.cat([body * factor, scalars], dim=-1), factor, scalar_factor
+    normalized, scalar_factor = heads * factor, torch.ones_like(factor)
+    if widths.scalars:
+        shape = scalars.shape[-1:]
+        scalars, _, scalar_factor = torch.native_layer_norm(scalars, shape, None, None, scalar_epsilon)
+        normalized[..., size:] = scalars
+    return normalized, factor, scalar_factor, squares.sign().to(torch.int8)
 
 
 def _contraction(widths: HeadWidths, like: Tensor) -> Tensor:
@@ -168,17 +164,17 @@ class _NormalizeHeads(torch.autograd.Function):
         mode: EpsilonMode,
         scalar_epsilon: float,
     ) -> tuple[Tensor, ...]:
-        *parts, factors, scalar_factors = zip(
-            *(_normalized(part, widths, epsilon, mode, scalar_epsilon) for part in heads.chunk(sets, dim=-2)),
-            strict=True,
-        )
-        return *parts[0], *factors, *scalar_factors
+        results = [
+            _normalized(part, widths, epsilon, mode, scalar_epsilon) for part in heads.chunk(sets, dim=-2)
+        ]
+        return tuple(part for parts in zip(*results, strict=True) for part in parts)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         ctx.widths, ctx.sets, epsilon, mode, _ = inputs[1:]
         ctx.bound = epsilon**-0.5 if mode == "clamp" else None
         ctx.set_materialize_grads(False)
+        ctx.mark_non_differentiable(*output[3 * ctx.sets :])
         ctx.save_for_backward(*output)
         ctx.save_for_forward(*output)
 
@@ -186,7 +182,9 @@ class _NormalizeHeads(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         saved, sets = ctx.saved_tensors, ctx.sets
         results = [
-            _normalize_adjoint(ctx.widths, ctx.bound, *saved[place::sets], *gradients[place::sets])
+            _normalize_adjoint(
+                ctx.widths, ctx.bound, *saved[place::sets], *gradients[place : 3 * sets : sets]
+            )
             for place in range(sets)
         ]
         return torch.cat(results, dim=-2), None, None, None, None, None
@@ -198,13 +196,7 @@ class _NormalizeHeads(torch.autograd.Function):
             _normalize_tangent(ctx.widths, ctx.bound, *saved[place::sets], part)
             for place, part in enumerate(tangent.chunk(sets, dim=-2))
         ]
-        return tuple(part for parts in zip(*results, strict=True) for part in parts)
-
-
-def _signed(body: Tensor, widths: HeadWidths) -> Tensor:
-    """Half the gradient of the absolute squares of the grades, shape (..., 16 c)."""
-    contraction = _contraction(widths, body)
-    return (((body * body) @ contraction).sign() @ contraction.T) * body
+        return *(part for parts in zip(*results, strict=True) for part in parts), *(None,) * sets
 
 
 def _normalize_adjoint(
@@ -213,6 +205,7 @@ def _normalize_adjoint(
     y: Tensor,
     factor: Tensor,
     scalar_factor: Tensor,
+    signs: Tensor,
     g: Tensor | None,
     factor_gradient: Tensor | None,
     scalar_factor_gradient: Tensor | None,
@@ -224,7 +217,8 @@ def _normalize_adjoint(
     if factor_gradient is not None:
         along = along + factor_gradient * factor
     weight = below(factor, bound, -factor / widths.channels * along)
-    result = torch.addcmul(given * factor, weight, _signed(body, widths))
+    pattern = (signs * weight) @ _contraction(widths, body).T
+    result = torch.addcmul(given * factor, pattern, body)
     if not widths.scalars:
         return result
     scalars, given = y[..., size:], g[..., size:]
@@ -236,11 +230,18 @@ def _normalize_adjoint(
 
 
 def _normalize_tangent(
-    widths: HeadWidths, bound: float | None, y: Tensor, factor: Tensor, scalar_factor: Tensor, t: Tensor
+    widths: HeadWidths,
+    bound: float | None,
+    y: Tensor,
+    factor: Tensor,
+    scalar_factor: Tensor,
+    signs: Tensor,
+    t: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
     size = 16 * widths.channels
     body, given = y[..., :size], t[..., :size]
-    along = (_signed(body, widths) * given).sum(-1, keepdim=True)
+    pattern = signs.to(y.dtype) @ _contraction(widths, body).T
+    along = (pattern * body * given).sum(-1, keepdim=True)
     change = below(factor, bound, -factor.square() / widths.channels * along)
     result = given * factor + body * (change / factor)
     if not widths.scalars:
