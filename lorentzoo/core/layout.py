@@ -819,7 +819,7 @@ class Triangle:
         """Symmetric dense pair values from one row a pair. Shape (E, C) -> [(b, n, n, C)]."""
         dense = mirror_rows(values, self._index, self._lower, self._upper)
         parts = dense.split([b * n * n for b, n in self.sizes])
-        blocks = tuple(part.reshape(b, n, n, -1) for part, (b, n) in zip(parts, self.sizes, strict=True))
+        blocks = tuple(part.reshape(b, n, n, part.shape[-1]) for part, (b, n) in zip(parts, self.sizes, strict=True))
         return PairValues(self.layout, self.groups, blocks)
 
 
