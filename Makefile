@@ -30,7 +30,7 @@ lint: $(STAMP)  ## Style, types, and who may import whom.
 	$(BIN)/lint-imports
 
 docs: $(STAMP)  ## The site, in site/.
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: $(STAMP)  ## Side by side with the published packages.
 	for script in benchmarks/*.py; do $(THREADS) $(BIN)/python $$script || exit 1; done
