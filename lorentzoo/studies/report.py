@@ -89,7 +89,8 @@ def _symbols(text: str) -> str:
     safe = escape(text)
     for index in ("B", "S", "beam"):
         safe = safe.replace(f"_{index}", f"<sub>{index}</sub>")
-    return safe.replace(" ± ", "&nbsp;±&nbsp;").replace(" · ", "&nbsp;· ")
+    safe = safe.replace(" = ", "&nbsp;=&nbsp;").replace(" ± ", "&nbsp;±&nbsp;")
+    return safe.replace(" · ", "&nbsp;· ")
 
 
 def _figures(result: StudyResult) -> Iterable[str]:

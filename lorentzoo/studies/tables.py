@@ -235,14 +235,14 @@ def study_csv(result: StudyResult) -> str:
 
 
 def format_uncertain(mean: float, error: float) -> str:
-    """A number and its error, rounded to two digits of the error.
+    """A number and its error, rounded to two digits of the error but to four places at most.
 
     >>> format_uncertain(0.93127, 0.00118)
     '0.9313 ± 0.0012'
     """
     if not math.isfinite(error) or error <= 0:
         return f"{mean:.4g}"
-    places = min(max(1 - math.floor(math.log10(error)), 0), 6)
+    places = min(max(1 - math.floor(math.log10(error)), 0), 4)
     return f"{mean:.{places}f} ± {error:.{places}f}"
 
 
@@ -283,12 +283,13 @@ def _spread_cell(values: list[float], form: Callable[[float], str] | None = None
 def _difference_cell(difference: Difference | None) -> Cell:
     if difference is None:
         return Cell("–")
-    if not difference.has_spread:
-        why = "one seed" if difference.count == 1 else "equal in all seeds"
-        return Cell(f"{difference.mean:+.3g} ({why})" if difference.mean else f"0 ({why})", difference.mean)
-    places = min(max(1 - math.floor(math.log10(difference.high - difference.mean)), 0), 5)
-    text = f"{difference.mean:+.{places}f} [{difference.low:+.{places}f}, {difference.high:+.{places}f}]"
-    return Cell(text + ("*" if difference.is_significant else ""), difference.mean)
+    mean, low, high = difference.mean, difference.low, difference.high
+    if difference.has_spread:
+        places = min(max(1 - math.floor(math.log10(high - mean)), 0), 4)
+        text = f"{mean:+.{places}f} [{low:+.{places}f}, {high:+.{places}f}]" + "*" * difference.is_significant
+    else:
+        text = f"{mean:+.3g} ({'one seed' if difference.count == 1 else 'equal in all seeds'})"
+    return Cell(text.replace("-", "−"), mean)
 
 
 def _messages(result: StudyResult) -> tuple[tuple[str, str], ...]:

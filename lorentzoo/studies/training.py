@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,8 @@ def train(
     loader = make_loader(train_set, recipe.batch_size, shuffle=True, seed=recipe.seed)
     line = progress if isinstance(progress, ProgressLine) else ProgressLine("train", show=progress)
     fingerprint = _fingerprint(model, recipe, train_set)
-    with threads(recipe.num_threads), line:
+    # A line that was given is already shown.
+    with threads(recipe.num_threads), nullcontext() if line is progress else line:
         task = TrainingTask(model, recipe, loader, fingerprint, path, line)
         checkpoint = _checkpoint(path, fingerprint, line) if path is not None and resume else None
         if checkpoint is None:

@@ -41,7 +41,8 @@ class Difference:
     @property
     def has_spread(self) -> bool:
         """Whether the seeds differ, so that the interval means something."""
-        return self.count > 1 and self.high > self.low
+        # Equal differences of fractions differ by rounding.
+        return self.count > 1 and self.high - self.low > 1e-9 * max(abs(self.mean), 1e-3)
 
 
 def summarise(values: Sequence[float]) -> Summary:

@@ -133,7 +133,7 @@ def test_paired_differences_have_students_interval() -> None:
     # Three pairs 0.5, 1.0, 1.5: t(0.975, 2) = 4.302653, standard error 0.5/√3.
     assert difference.high - 1.0 == pytest.approx(4.302653 * 0.5 / math.sqrt(3), rel=1e-6)
     assert not difference.is_significant
-    equal = paired_difference({0: 2.0, 1: 2.0}, {0: 1.0, 1: 1.0})
+    equal = paired_difference({0: 0.3, 1: 0.2}, {0: 0.2, 1: 0.1})
     assert equal is not None
     assert not equal.is_significant
     assert paired_difference({0: 1.0}, {1: 1.0}) is None

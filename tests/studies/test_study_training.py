@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from torch import nn
 
 from lorentzoo.core.model import Model
@@ -18,6 +20,7 @@ from lorentzoo.studies.config import TrainConfig
 from lorentzoo.studies.errors import TrainingError
 from lorentzoo.studies.evaluation import evaluate
 from lorentzoo.studies.optimisers import Ranger, make_optimiser, parameter_groups
+from lorentzoo.studies.progress import ProgressLine
 from lorentzoo.studies.schedules import learning_rate_factor
 from lorentzoo.studies.task import CHECKPOINT
 from lorentzoo.studies.training import TrainResult, train
@@ -132,6 +135,16 @@ def test_killed_after_the_last_epoch_needs_no_step(small_spec, jets, recipe, tmp
     assert again.resumed_at == 2
     assert again.course.steps == first.course.steps
     assert torch.equal(weights(first), weights(again))
+
+
+def test_one_live_line_on_a_terminal(small_spec, jets, recipe) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    with ProgressLine("one line", console=console) as line:
+        run(small_spec, jets, recipe, progress=line)
+    shown = console.file.getvalue()
+    assert "epoch" in shown
+    # Redrawing one line moves the cursor to its start; it goes up once, to clear the line at the end.
+    assert shown.count("\x1b[1A") == 1
 
 
 def test_damaged_checkpoint_starts_again(small_spec, jets, recipe, tmp_path, capsys) -> None:
