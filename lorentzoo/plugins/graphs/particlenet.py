@@ -141,7 +141,7 @@ class _EdgeConv(nn.Module):
         y = y / edges.sum(1, keepdim=True).clamp(min=1).to(y.dtype)
         if self.shortcut is not None and self.shortcut_norm is not None:
             flat = self.shortcut_norm(self.shortcut(flat), rows)
-        return F.relu(flat + y).reshape(*lead, -1)
+        return F.relu(flat + y).reshape(*lead, y.shape[-1])
 
     def _first_layer(self, x: Tensor, index: Tensor, frames: Frames) -> Tensor:
         """W [x_i, x_j - x_i] = (A - B) x_i + B x_j, evaluated on particles as far as no frame comes between."""
