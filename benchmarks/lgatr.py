@@ -9,7 +9,6 @@ of its own.
     python benchmarks/lgatr.py --curve            # time against the number of particles, with the GEMM limit
 """
 
-# ruff: noqa: E402
 from __future__ import annotations
 
 import sys

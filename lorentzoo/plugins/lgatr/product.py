@@ -12,19 +12,16 @@ reverse), so that derivatives of any order are again geometric products.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from lorentzoo.plugins.lgatr.paired import Paired, paired_table
+from lorentzoo.plugins.lgatr.pauli import complex_planes, passes
 
 __all__ = ["geometric_product", "product_of_halves", "traceable_product"]
-
-COLUMNS = 16384
-"""Channels times tokens per pass: fewer, and calls cost more than arithmetic; more, and they leave the cache."""
-
 
 PARTNERS, SIGNS = (torch.as_tensor(table) for table in paired_table())
 PARTNERS = PARTNERS.flatten()
@@ -80,14 +77,13 @@ class _Product(torch.autograd.Function):
 
     @staticmethod
     def forward(scalars: Tensor, vectors: Tensor, bivectors: Tensor) -> tuple[Tensor, ...]:
-        dtype = _working_dtype(scalars)
-        factors = _complex_planes(scalars, vectors, bivectors, dtype, sides=2)
-        outputs = _empty_planes(factors[0], sides=1)
-        for part, work in _passes(factors[0]):
-            left, right = _matrices(*(plane[..., part, :, :] for plane in factors), out=work[:2])
-            product = _multiply(left, right, out=work[2], conjugate=work[3])
-            _components(product, *(plane[..., part, 0, :] for plane in outputs))
-        return _real_planes(outputs, scalars)
+        inputs = _working((scalars, vectors, bivectors))
+        outputs = [part.new_empty(*part.shape[:-1], part.shape[-1] // 2) for part in inputs]
+        factors, results = complex_planes(inputs, 2), complex_planes(outputs, 1)
+        for part, workspace in passes(factors[0]):
+            workspace.load(factors, part, first=0)
+            workspace.multiply(0, 1, results, part, side=0)
+        return tuple(part.to(scalars.dtype) for part in outputs)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Any) -> None:
@@ -114,21 +110,16 @@ class _Adjoint(torch.autograd.Function):
 
     @staticmethod
     def forward(*parts: Tensor) -> tuple[Tensor, ...]:
-        like, dtype = parts[0], _working_dtype(parts[0])
-        factors, upstream = (
-            _complex_planes(*parts[:3], dtype, sides=2),
-            _complex_planes(*parts[3:], dtype, sides=1),
-        )
-        outputs = _empty_planes(factors[0], sides=2)
-        for part, work in _passes(factors[0]):
-            left, right = _matrices(
-                *(plane[..., part, :, :] for plane in factors), out=work[:2], adjoint=True
-            )
-            (gradient,) = _matrices(*(plane[..., part, :, :] for plane in upstream), out=work[4:])
-            for side, (first, second) in enumerate(((gradient, right), (left, gradient))):
-                product = _multiply(first, second, out=work[2], conjugate=work[3])
-                _components(product, *(plane[..., part, side, :] for plane in outputs))
-        return _real_planes(outputs, like)
+        inputs = _working(parts)
+        outputs = [torch.empty_like(part) for part in inputs[:3]]
+        factors, upstream = complex_planes(inputs[:3], 2), complex_planes(inputs[3:], 1)
+        results = complex_planes(outputs, 2)
+        for part, workspace in passes(factors[0]):
+            workspace.load(factors, part, first=0, adjoint=True)
+            workspace.load(upstream, part, first=2)
+            workspace.multiply(2, 1, results, part, side=0)
+            workspace.multiply(0, 2, results, part, side=1)
+        return tuple(part.to(parts[0].dtype) for part in outputs)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Any) -> None:
@@ -185,94 +176,7 @@ def _hermitian(x: Paired) -> Paired:
     return Paired(x.scalars * conjugate, torch.cat([x.vectors[:1], -x.vectors[1:]]), x.bivectors * conjugate)
 
 
-def _working_dtype(like: Tensor) -> torch.dtype:
-    return like.dtype if like.dtype in (torch.float32, torch.float64) else torch.float32
-
-
-def _complex_planes(
-    scalars: Tensor, vectors: Tensor, bivectors: Tensor, dtype: torch.dtype, sides: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Complex views of shapes (P, sides, C), (4, P, sides, C), (3, P, sides, C) of the three parts."""
-
-    channels = vectors.shape[-1] // (2 * sides)
-    tokens = scalars.shape[:-1].numel()
-
-    def view(part: Tensor, leading: tuple[int, ...]) -> Tensor:
-        return torch.view_as_complex(part.to(dtype).contiguous().view(*leading, tokens, sides, channels, 2))
-
-    return view(scalars, ()), view(vectors, (4,)), view(bivectors, (3,))
-
-
-def _empty_planes(like: Tensor, sides: int) -> tuple[Tensor, Tensor, Tensor]:
-    tokens, _, channels = like.shape
-    shape = (tokens, sides, channels)
-    return like.new_empty(shape), like.new_empty(4, *shape), like.new_empty(3, *shape)
-
-
-def _real_planes(planes: tuple[Tensor, Tensor, Tensor], scalars: Tensor) -> tuple[Tensor, ...]:
-    """Undo :func:`_complex_planes`: leading shape and dtype as in ``scalars``."""
-    shape = *scalars.shape[:-1], 2 * planes[0].shape[-2] * planes[0].shape[-1]
-    return tuple(
-        torch.view_as_real(plane).view(*plane.shape[:-3], *shape).to(scalars.dtype) for plane in planes
-    )
-
-
-def _passes(plane: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Slices of tokens, each with a workspace (5, 2, 2, 2, P, C) that all passes share."""
-    tokens, _, channels = plane.shape
-    step = max(1, COLUMNS // max(channels, 1))
-    work = plane.new_empty(5, 2, 2, 2, min(step, tokens), channels)
-    for start in range(0, tokens, step):
-        yield slice(start, start + step), work[..., : tokens - start, :]
-
-
-def _matrices(
-    scalars: Tensor, vectors: Tensor, bivectors: Tensor, out: Tensor, adjoint: bool = False
-) -> Tensor:
-    """Pauli matrices X, X' of a pass, shape (sides, 2, 2, 2, P, C) over (side, even or odd, row, column).
-
-    With ``adjoint``, those of the Hermitian conjugate e_0 x̃ e_0.
-    """
-    for place, zero, (one, two, three) in ((0, scalars, bivectors), (1, vectors[0], vectors[1:])):
-        zero, one, two, three = (plane.transpose(0, 1) for plane in (zero, one, two, three))
-        first, upper, lower, last = out[:, place].flatten(1, 2).unbind(1)
-        if adjoint:  # the even part is conjugate and transposed, in the odd part the vector is reversed
-            upper, lower = (lower, upper) if place == 0 else (upper, lower)
-            first, last = (first, last) if place == 0 else (last, first)
-        torch.add(zero, three, out=first)
-        torch.sub(zero, three, out=last)
-        torch.add(one, two, alpha=-1j, out=upper)
-        torch.add(one, two, alpha=1j, out=lower)
-        if adjoint and place == 0:
-            torch.conj_physical(out[:, 0], out=out[:, 0])
-        elif adjoint:
-            upper.neg_()
-            lower.neg_()
-    return out
-
-
-def _multiply(left: Tensor, right: Tensor, out: Tensor, conjugate: Tensor) -> Tensor:
-    """Product of two sets of matrices (2, 2, 2, P, C) over (even or odd, row, column), into ``out``."""
-    even, odd = left
-    torch.conj_physical(right, out=conjugate)
-    torch.mul(even[None, :, 0, None], right[:, None, 0], out=out)
-    out.addcmul_(even[None, :, 1, None], right[:, None, 1])
-    for block in (0, 1):
-        other = conjugate[1 - block]
-        first, second = out[block, :, 0], out[block, :, 1]
-        first.addcmul_(odd[:, 0], other[None, 1, 1]).addcmul_(odd[:, 1], other[None, 0, 1], value=-1)
-        second.addcmul_(odd[:, 1], other[None, 0, 0]).addcmul_(odd[:, 0], other[None, 1, 0], value=-1)
-    return out
-
-
-def _components(matrices: Tensor, scalars: Tensor, vectors: Tensor, bivectors: Tensor) -> None:
-    """Write the components of matrices (2, 2, 2, P, C) into complex planes (P, C), (4, P, C), (3, P, C)."""
-    matrices.mul_(0.5)
-    for block, zero, (one, two, three) in (
-        (matrices[0], scalars, bivectors),
-        (matrices[1], vectors[0], vectors[1:]),
-    ):
-        torch.add(block[0, 0], block[1, 1], out=zero)
-        torch.sub(block[0, 0], block[1, 1], out=three)
-        torch.add(block[0, 1], block[1, 0], out=one)
-        torch.sub(block[0, 1], block[1, 0], out=two).mul_(1j)
+def _working(parts: Sequence[Tensor]) -> list[Tensor]:
+    """Contiguous tensors of a precision that has complex numbers."""
+    known = parts[0].dtype in (torch.float32, torch.float64)
+    return [(part if known else part.float()).contiguous() for part in parts]

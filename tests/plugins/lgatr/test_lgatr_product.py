@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorentzoo.plugins.lgatr import product
+from lorentzoo.plugins.lgatr import pauli
 from lorentzoo.plugins.lgatr.algebra import SPACETIME
 from lorentzoo.plugins.lgatr.paired import Paired
 from lorentzoo.plugins.lgatr.product import geometric_product, product_of_halves, traceable_product
@@ -40,7 +40,7 @@ def test_product_is_that_of_the_algebra(leading: list[int], channels: int, seed:
 def test_passes_of_any_size_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     factors = stream(37, channels=6)
     expected = product_of_halves(factors)
-    monkeypatch.setattr(product, "COLUMNS", 16)
+    monkeypatch.setattr(pauli, "COLUMNS", 16)
     for part, other in zip(product_of_halves(factors), expected, strict=True):
         torch.testing.assert_close(part, other, atol=1e-13, rtol=0)
 
