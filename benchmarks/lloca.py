@@ -97,7 +97,9 @@ def make_case(kind: str, events: int, precision: torch.dtype) -> Case:
     scalars = torch.randn(len(jets.momenta), SCALARS, dtype=precision)
     names = {"transformer": "lloca-transformer", "part": "lloca-part", "particlenet": "lloca-particlenet"}
     frames = {"name": "lloca-polar", "gamma_max": 1e5, "lab_scalars": "kinematics"}
-    ours = lz.create_model(names.get(kind, "lloca-graphnet"), frames=frames, spurions=[], anchor="none").to(precision)
+    ours = lz.create_model(names.get(kind, "lloca-graphnet"), frames=frames, spurions=[], anchor="none").to(
+        precision
+    )
     # Their networks take scalars as they are given; so does ours here, in place of its own kinematics.
     given = ours.embedding.scalar_names
     ours.in_scalars, ours.frames_net.lab, ours.embedding = SCALARS, None, Given(ours.embedding)

@@ -35,7 +35,7 @@ _PADDING_ALLOWED: Final = 0.15
 """Fraction of padded rows up to which events of different length share a block."""
 _MAX_BLOCK_PAIRS: Final = 2**17
 """Pairs in one block: enough to fill the vector units, small enough to stay in cache."""
-_LONE_LENGTH: Final = 24
+_LONE_LENGTH: Final = 16
 """Events of at least this many particles fill a core on their own, and need no gather."""
 
 
@@ -819,7 +819,9 @@ class Triangle:
         """Symmetric dense pair values from one row a pair. Shape (E, C) -> [(b, n, n, C)]."""
         dense = mirror_rows(values, self._index, self._lower, self._upper)
         parts = dense.split([b * n * n for b, n in self.sizes])
-        blocks = tuple(part.reshape(b, n, n, part.shape[-1]) for part, (b, n) in zip(parts, self.sizes, strict=True))
+        blocks = tuple(
+            part.reshape(b, n, n, part.shape[-1]) for part, (b, n) in zip(parts, self.sizes, strict=True)
+        )
         return PairValues(self.layout, self.groups, blocks)
 
 

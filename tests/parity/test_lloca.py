@@ -90,7 +90,9 @@ def check_gradients(ours: Tensor, theirs: Tensor, x: Tensor) -> None:
     assert relative(a, b) < 1e-10
 
 
-@pytest.mark.parametrize(("heads", "reps", "blocks"), [(8, "8x0n+2x1n", 3), (4, "4x0n+3x1n", 2), (2, "0x0n+2x1n", 1)])
+@pytest.mark.parametrize(
+    ("heads", "reps", "blocks"), [(8, "8x0n+2x1n", 3), (4, "4x0n+3x1n", 2), (2, "0x0n+2x1n", 1)]
+)
 def test_transformer(heads, reps, blocks):
     published = Transformer(7, reps, 1, blocks, heads, preserve_variance=False).double().eval()
     shake(published)
@@ -109,20 +111,30 @@ def test_transformer_in_identity_frames():
     made = model("transformer", num_blocks=2)
     lz.import_weights(made, published.state_dict(), "lloca-2.0")
     cloud, _, features, _ = setting()
-    theirs = published(features.scalars, PublishedFrames(is_identity=True, shape=(B, N), device="cpu", dtype=torch.float64)).mean(1)
+    theirs = published(
+        features.scalars, PublishedFrames(is_identity=True, shape=(B, N), device="cpu", dtype=torch.float64)
+    ).mean(1)
     assert relative(run(made, cloud, features, lz.Frames.identity(cloud.layout)), theirs) < 1e-10
 
 
 def graph(mask_self: bool = True) -> Tensor:
-    rows = [(b * N + i, b * N + j) for b in range(B) for i in range(N) for j in range(N) if i != j or not mask_self]
+    rows = [
+        (b * N + i, b * N + j)
+        for b in range(B)
+        for i in range(N)
+        for j in range(N)
+        if i != j or not mask_self
+    ]
     return torch.tensor(rows).T
 
 
 @pytest.mark.parametrize("edges", [False, True])
 def test_graphnet(edges):
-    published = GraphNet(
-        7, "64x0n+16x1n", 1, 2, num_layers_mlp1=3, num_layers_mlp2=0, num_edge_attr=int(edges)
-    ).double().eval()
+    published = (
+        GraphNet(7, "64x0n+16x1n", 1, 2, num_layers_mlp1=3, num_layers_mlp2=0, num_edge_attr=int(edges))
+        .double()
+        .eval()
+    )
     shake(published)
     name = "lloca-graphnet-edges" if edges else "lloca-graphnet"
     made = model(name, num_blocks=2)
@@ -140,7 +152,10 @@ def test_graphnet(edges):
         attributes = ((square.clamp(min=1e-10).log() - 3.0) / 2.0).unsqueeze(-1)
     features.scalars.requires_grad_()
     theirs = published(
-        features.scalars.reshape(-1, 7), PublishedFrames(matrices.reshape(-1, 4, 4)), index, edge_attr=attributes
+        features.scalars.reshape(-1, 7),
+        PublishedFrames(matrices.reshape(-1, 4, 4)),
+        index,
+        edge_attr=attributes,
     )
     theirs = theirs.reshape(B, N, 1).mean(1)
     ours = run(made, cloud, features, frames)
@@ -149,27 +164,43 @@ def test_graphnet(edges):
 
 
 def test_particlenet():
-    published = ParticleNet(
-        7,
-        ["7x0n", "32x0n+8x1n", "64x0n+16x1n"],
-        1,
-        conv_params=[(16, (64,) * 3), (16, (128,) * 3), (16, (256,) * 3)],
-        fc_params=[(256, 0.1)],
-        use_fusion=False,
-    ).double().eval()
+    published = (
+        ParticleNet(
+            7,
+            ["7x0n", "32x0n+8x1n", "64x0n+16x1n"],
+            1,
+            conv_params=[(16, (64,) * 3), (16, (128,) * 3), (16, (256,) * 3)],
+            fc_params=[(256, 0.1)],
+            use_fusion=False,
+        )
+        .double()
+        .eval()
+    )
     shake(published)
     made = model("lloca-particlenet")
     lz.import_weights(made, published.state_dict(), "lloca-2.0")
     cloud, frames, features, matrices = setting()
     x = features.scalars.detach()
-    theirs = published(x[..., [5, 4]].transpose(1, 2), x.transpose(1, 2), PublishedFrames(matrices.flatten(0, 1)))
+    theirs = published(
+        x[..., [5, 4]].transpose(1, 2), x.transpose(1, 2), PublishedFrames(matrices.flatten(0, 1))
+    )
     assert relative(run(made, cloud, features, frames), theirs) < 1e-10
 
 
 def test_particle_transformer():
-    published = ParticleTransformer(
-        7, "8x0n+2x1n", 1, pair_input_dim=4, num_layers=2, use_pre_activation_pair=False, preserve_variance=False
-    ).double().eval()
+    published = (
+        ParticleTransformer(
+            7,
+            "8x0n+2x1n",
+            1,
+            pair_input_dim=4,
+            num_layers=2,
+            use_pre_activation_pair=False,
+            preserve_variance=False,
+        )
+        .double()
+        .eval()
+    )
     shake(published)
     made = model("lloca-part", num_blocks=2)
     lz.import_weights(made, published.state_dict(), "lloca-2.0")
@@ -190,9 +221,13 @@ def test_weaver_networks():
 
     cloud, _, features, _ = setting(vectors=True)
     identity = lz.Frames.identity(cloud.layout)
-    published = weaver.ParticleTransformer(
-        7, 1, pair_input_dim=4, num_layers=2, use_pre_activation_pair=False, trim=False
-    ).double().eval()
+    published = (
+        weaver.ParticleTransformer(
+            7, 1, pair_input_dim=4, num_layers=2, use_pre_activation_pair=False, trim=False
+        )
+        .double()
+        .eval()
+    )
     shake(published)
     made = model("part", num_blocks=2)
     lz.import_weights(made, published.state_dict(), "weaver")
@@ -203,9 +238,17 @@ def test_weaver_networks():
     lab = lz.Features(features.scalars, p.unsqueeze(-2), features.scalar_names, ("momentum",))
     assert relative(run(made, cloud, lab, identity), theirs) < 1e-10
 
-    published = WeaverParticleNet(
-        7, 1, conv_params=[(16, (64,) * 3), (16, (128,) * 3), (16, (256,) * 3)], fc_params=[(256, 0.1)], use_fusion=False
-    ).double().eval()
+    published = (
+        WeaverParticleNet(
+            7,
+            1,
+            conv_params=[(16, (64,) * 3), (16, (128,) * 3), (16, (256,) * 3)],
+            fc_params=[(256, 0.1)],
+            use_fusion=False,
+        )
+        .double()
+        .eval()
+    )
     shake(published)
     made = model("particlenet")
     lz.import_weights(made, published.state_dict(), "weaver")

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from lorentzoo import Backbone, Batch, Features, Frames, Layout, Reps, Symmetry
 from lorentzoo.core.foreign import WeightReader, require_package
 from lorentzoo.core.minkowski import lower
+from lorentzoo.core.pair_network import pair_hidden
 
 __all__ = ["GraphNet"]
 
@@ -173,16 +174,13 @@ class _EdgeConv(nn.Module):
             inputs.append(F.linear(x[..., :s], weight[:, :s]))
             vectors = x[..., s:].unflatten(-1, (self.vectors, 4))
             inputs.append(frames.return_vectors(vectors).flatten(-2))
-            # W (L_i g) = (W L_i) g: the receiver's frame goes into the weights, once for each receiver.
-            matrices = frames.per_particle(dtype=x.dtype)
-            maps = weight[:, s:width].unflatten(-1, (self.vectors, 4)).flatten(0, 1) @ matrices
-            inputs.append(maps.unflatten(-2, (width, self.vectors)).flatten(-2))
+            inputs.append(frames.per_particle(dtype=x.dtype))
         else:
             inputs.append(F.linear(x, weight[:, :width]))
         if momenta is not None:
             inputs.append(momenta)
         fn = _Messages(self, local, momenta is not None, standardise)
-        summed = layout.map_blocks(fn, *inputs, recompute=True, max_pairs=_BLOCK_PAIRS)
+        summed = layout.map_blocks(fn, *inputs, max_pairs=_BLOCK_PAIRS)
         total, partners = summed[..., :-1], summed[..., -1:]
         return F.linear(total, self.last.weight) + partners * self.last.bias
 
@@ -197,23 +195,28 @@ class _Messages:
 
     def __call__(self, mask: Tensor | None, receive: Tensor, send: Tensor, *rest: Tensor) -> Tensor:
         conv = self.conv
-        pair = receive.unsqueeze(2) + send.unsqueeze(1)
+        moved = edge = edge_weight = None
         if self.local:
-            vectors, maps = rest[0], rest[1]
-            b, n = vectors.shape[:2]
-            # One product for all receivers of an event: (n·width, 4V) times (4V, n).
-            moved = maps.reshape(b, n * conv.width, -1) @ vectors.transpose(1, 2)
-            pair = pair + moved.reshape(b, n, conv.width, n).transpose(2, 3)
+            vectors, matrices = rest[0], rest[1]
+            # W (L_i g) = (W L_i) g: the receiver's frame goes into the weights, once for each receiver,
+            # and one product an event does the rest: (n, 4V) times (4V, width).
+            weight = conv.first.weight[:, conv.scalars : conv.width].reshape(-1, 4)
+            maps = (weight @ matrices).unflatten(-2, (conv.width, conv.vectors)).flatten(-2)
+            moved = vectors.unsqueeze(1) @ maps.transpose(-1, -2)
         if self.edges:
-            log = _log_masses(rest[-1])
-            edge = self.standardise(log).to(pair.dtype).unsqueeze(-1)
-            pair = pair + edge * conv.first.weight[:, -1]
-        x = F.gelu(pair)
-        for layer in conv.hidden:
-            x = F.gelu(layer(x))
-        allowed = _partners(mask, receive).unsqueeze(-1)
-        summed = torch.where(allowed, x, torch.zeros_like(x)).sum(2)
-        return torch.cat([summed, allowed.sum(2).to(summed.dtype).expand(*summed.shape[:2], 1)], dim=-1)
+            edge = self.standardise(_log_masses(rest[-1])).to(receive.dtype)
+            edge_weight = conv.first.weight[:, -1]
+        hidden = [(layer.weight, layer.bias) for layer in conv.hidden if isinstance(layer, nn.Linear)]
+        x = pair_hidden(receive, send, edge, edge_weight, moved, hidden)
+        if mask is None:
+            # All pairs but i = j: one subtraction instead of a pass over all pairs.
+            summed = x.sum(2) - x.diagonal(dim1=1, dim2=2).transpose(1, 2)
+            partners = torch.full_like(summed[..., :1], x.shape[1] - 1)
+        else:
+            allowed = _partners(mask, receive).unsqueeze(-1)
+            summed = torch.where(allowed, x, torch.zeros_like(x)).sum(2)
+            partners = allowed.sum(2).to(summed.dtype)
+        return torch.cat([summed, partners], dim=-1)
 
 
 def _log_masses(p: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from lorentzoo import Layout
 from lorentzoo.core.foreign import WeightReader
 from lorentzoo.core.minkowski import lower
+from lorentzoo.core.pair_network import pair_hidden
 
 __all__ = ["EdgeVectors"]
 
@@ -127,9 +128,7 @@ class EdgeVectors(nn.Module):
         s = self.in_scalars
         receive = F.linear(scalars, weight[:, :s], self.first.bias)
         send = F.linear(scalars, weight[:, s : 2 * s])
-        return layout.map_blocks(
-            self._block, p, receive, send, causal, mass2, recompute=True, max_pairs=_BLOCK_PAIRS
-        )
+        return layout.map_blocks(self._block, p, receive, send, causal, mass2, max_pairs=_BLOCK_PAIRS)
 
     def _block(
         self, mask: Tensor | None, p: Tensor, receive: Tensor, send: Tensor, causal: Tensor, mass2: Tensor
@@ -137,10 +136,8 @@ class EdgeVectors(nn.Module):
         square = _pair_masses(p)
         invariant = torch.log(torch.maximum(square, self._floors(mass2, 0)))
         invariant = ((invariant - self.edge_mean) / self.edge_std).to(receive.dtype)
-        edge_weight = self.first.weight[:, -1]
-        x = F.gelu(receive.unsqueeze(2) + send.unsqueeze(1) + invariant.unsqueeze(-1) * edge_weight)
-        for layer in self.layers:
-            x = F.gelu(layer(x))
+        hidden = [(layer.weight, layer.bias) for layer in self.layers if isinstance(layer, nn.Linear)]
+        x = pair_hidden(receive, send, invariant, self.first.weight[:, -1], None, hidden)
         logits = self.last(x).permute(0, 3, 1, 2)
         allowed = _partners(mask, square).unsqueeze(1).repeat(1, logits.shape[1], 1, 1)
         allowed[:, 0] = allowed[:, 0] & (causal > 0).unsqueeze(1)

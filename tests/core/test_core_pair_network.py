@@ -1,0 +1,50 @@
+"""The network on pairs has the derivatives of the same network written out."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from lorentzoo.core.pair_network import pair_hidden
+
+B, N, C = 2, 3, 4
+
+
+def _inputs(edge: bool, further: bool, layers: int) -> list[torch.Tensor | None]:
+    torch.manual_seed(layers)
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, dtype=torch.float64, requires_grad=True)
+
+    inputs = [draw(B, N, C), draw(B, N, C)]
+    inputs += [draw(B, N, N), draw(C)] if edge else [None, None]
+    inputs.append(draw(B, N, N, C) if further else None)
+    for _ in range(layers):
+        inputs += [draw(C, C), draw(C)]
+    return inputs
+
+
+def _call(receive, send, edge, weight, further, *flat):
+    return pair_hidden(receive, send, edge, weight, further, list(zip(flat[::2], flat[1::2], strict=True)))
+
+
+@pytest.mark.parametrize("edge", [False, True])
+@pytest.mark.parametrize("further", [False, True])
+@pytest.mark.parametrize("layers", [0, 1, 2])
+def test_first_and_second_derivatives(edge, further, layers):
+    inputs = _inputs(edge, further, layers)
+    given = [x for x in inputs if x is not None]
+
+    def run(*tensors):
+        left = iter(tensors)
+        return _call(*[None if x is None else next(left) for x in inputs])
+
+    assert torch.autograd.gradcheck(run, given)
+    assert torch.autograd.gradgradcheck(run, given)
+
+
+def test_values_without_gradients_are_the_same():
+    inputs = _inputs(True, True, 2)
+    with torch.no_grad():
+        plain = _call(*inputs)
+    assert torch.equal(plain, _call(*inputs))
