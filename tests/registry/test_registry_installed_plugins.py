@@ -1,0 +1,142 @@
+"""Packages as pip installs them: they appear, work, disappear; broken ones harm no one."""
+
+from __future__ import annotations
+
+import json
+import os
+import site
+import subprocess
+import venv
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("hatchling")
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+class Site:
+    """A virtual environment of its own that sees the packages of the current one."""
+
+    def __init__(self, directory: Path) -> None:
+        venv.create(directory, with_pip=False, symlinks=True)
+        self.python = next(directory.glob("[bS]*/python*"))
+        (site_packages,) = directory.glob("[lL]ib/**/site-packages")
+        lines = [f"import site; site.addsitedir({path!r})" for path in site.getsitepackages()]
+        (site_packages / "outer.pth").write_text("\n".join(lines) + "\n")
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith("LORENTZOO_")}
+        self.env["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
+
+    def run(self, *command: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(self.python), *command], env=self.env, cwd=cwd, capture_output=True, text=True, check=False
+        )
+
+    def install(self, source: Path) -> None:
+        options = ("--no-deps", "--no-build-isolation", "--no-index", "--quiet")
+        ran = self.run("-m", "pip", "install", *options, str(source))
+        assert ran.returncode == 0, ran.stderr
+
+    def uninstall(self, name: str) -> None:
+        ran = self.run("-m", "pip", "uninstall", "--yes", "--quiet", name)
+        assert ran.returncode == 0, ran.stderr
+
+    def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.run("-c", "from lorentzoo.cli.main import main; main()", *arguments)
+
+
+@pytest.fixture(scope="module")
+def copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The examples, copied so that building leaves no trace in the repository."""
+    import shutil
+
+    target = tmp_path_factory.mktemp("examples")
+    for name in ("plugin", "broken_plugin"):
+        shutil.copytree(EXAMPLES / name, target / name, ignore=shutil.ignore_patterns("__pycache__", "build"))
+    return target
+
+
+TRAIN = """
+import json, torch, lorentzoo as lz
+from lorentzoo.testing import random_cloud
+torch.manual_seed(0)
+model = lz.compose(backbone="moments:width=8", embedding=["kinematics", "momenta"], frames="random-beam")
+batch = lz.Batch(random_cloud([5, 9, 3]), torch.tensor([0, 1, 0]), torch.ones(3), torch.arange(3))
+optimiser = torch.optim.AdamW(model.parameters())
+before = [p.clone() for p in model.parameters()]
+for _ in range(2):
+    optimiser.zero_grad()
+    model.loss(batch).backward()
+    optimiser.step()
+moved = any(not torch.equal(a, b) for a, b in zip(before, model.parameters()))
+print(json.dumps([moved, model.spec["plugins"]["backbone/moments"]]))
+lz.save(model, "run")
+assert lz.load("run").spec == model.spec
+"""
+
+
+def test_a_package_appears_works_and_disappears(copies: Path, tmp_path: Path) -> None:
+    place = Site(tmp_path / "venv")
+    assert "moments" not in place.cli("list", "backbone").stdout
+    place.install(copies / "plugin")
+
+    listed = json.loads(place.cli("list", "--pattern", "moments", "--json").stdout)
+    assert [(c["kind"], c["plugin"]) for c in listed] == [("backbone", "moments"), ("model", "moments")]
+    described = place.cli("describe", "moments", "--kind", "backbone").stdout
+    assert "width: int = 64" in described
+    plugins = {p["name"]: p for p in json.loads(place.cli("plugins", "--json").stdout)}
+    assert plugins["moments"]["version"] == "0.1.0"
+    assert plugins["moments"]["error"] == ""
+    assert not any("imports torch" in warning for warning in plugins["moments"]["warnings"])
+
+    trained = place.run("-W", "error", "-c", TRAIN, cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    assert json.loads(trained.stdout) == [True, "moments (lorentzoo-moments 0.1.0)"]
+
+    place.uninstall("lorentzoo-moments")
+    assert "moments" not in place.cli("list", "backbone").stdout
+    gone = place.run("-c", "import lorentzoo as lz; lz.load('run')", cwd=tmp_path)
+    assert "there is no backbone 'moments'" in gone.stderr
+
+
+def test_broken_packages_are_named_and_harm_no_one(copies: Path, tmp_path: Path) -> None:
+    place = Site(tmp_path / "venv")
+    place.install(copies / "broken_plugin")
+    place.install(copies / "plugin")
+
+    ran = place.cli("plugins", "--json")
+    assert ran.returncode == 1
+    plugins = {p["name"]: p for p in json.loads(ran.stdout)}
+    assert plugins["broken-import"]["error"] == "RuntimeError: this plugin fails on purpose"
+    assert "kind 'backbones' is none of" in plugins["broken-nonsense"]["error"]
+    # A missing extra is no failure to load: the name is there and says what it needs when it is used.
+    assert plugins["broken-extra"]["error"] == ""
+    assert "FAILED: RuntimeError: this plugin fails on purpose" in place.cli("plugins").stdout
+
+    listed = place.cli("list", "backbone")
+    assert listed.returncode == 0
+    assert "needs-extra" in listed.stdout
+    assert "moments" in listed.stdout
+    assert "2 plugin(s) failed to load: see `lorentzoo plugins`" in listed.stderr
+
+    needs = place.cli("describe", "needs-extra")
+    assert needs.returncode == 1
+    assert needs.stderr.strip().count("\n") == 0
+    assert 'pip install "lorentzoo-broken[fast]"' in needs.stderr
+
+    unknown = place.cli("describe", "my-net", "--kind", "backbone")
+    assert unknown.returncode == 1
+    assert "broken-import: RuntimeError: this plugin fails on purpose" in unknown.stderr
+    works = place.run(
+        "-c", "import lorentzoo as lz; lz.create_model('moments'); lz.compose(backbone='deep-sets')"
+    )
+    assert works.returncode == 0, works.stderr
+
+
+@pytest.mark.slow
+def test_the_example_passes_its_own_tests(copies: Path, tmp_path: Path) -> None:
+    place = Site(tmp_path / "venv")
+    place.install(copies / "plugin")
+    tests = str(copies / "plugin" / "tests")
+    ran = place.run("-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", tests)
+    assert ran.returncode == 0, ran.stdout
