@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-import click
 import typer
 
 from lorentzoo.cli.catalogue import describe_command, list_command, plugins_command
@@ -45,15 +44,17 @@ def main() -> None:
     debug = "--debug" in sys.argv
     try:
         code = app(standalone_mode=False)
-    except click.exceptions.Abort:
+    except typer.Abort:
         sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
     except KeyboardInterrupt:
         error_console().print("interrupted")
         sys.exit(130)
     except Exception as error:
+        # Wrong usage. Typer has its own copy of click or another one, by version, so the class has no fixed home.
+        show, code = getattr(error, "show", None), getattr(error, "exit_code", None)
+        if callable(show) and isinstance(code, int):
+            show()
+            sys.exit(code)
         if debug:
             raise
         error_console().print(
