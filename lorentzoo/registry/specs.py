@@ -138,6 +138,8 @@ class Spec:
         values = dict(data)
         stated = values.pop("format", FORMAT)
         made_by = values.pop("lorentzoo", None)
+        # The spec.json of a saved model states the checksum of its weights beside the composition.
+        values.pop("weights", None)
         if not isinstance(stated, int) or stated > FORMAT:
             raise SpecError(
                 f"this specification has format {stated!r} (made by lorentzoo {made_by or 'unknown'}), "
