@@ -140,6 +140,10 @@ class Frames:
         flat = matrices.reshape(-1, 4, 4)
         return flat[i] @ lorentz_inverse(flat[j])
 
+    def boost_factors(self, *, dtype: torch.dtype | None = None) -> Tensor:
+        """γ of each frame against the frame in which messages travel, L^0_0, shape (*lead,); without gradients."""
+        return self.per_particle(dtype=dtype)[..., 0, 0].detach()
+
     def detach(self) -> Frames:
         """The same frames without gradients."""
         return self._map(Tensor.detach)

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from lorentzoo import Batch, Embedding, Frames, FramesNet, Layout, ParticleCloud, Symmetry
 from lorentzoo.core.embeddings import EmbeddingList
+from lorentzoo.core.errors import CheckpointError
 from lorentzoo.core.foreign import WeightReader, require_package
 from lorentzoo.core.minkowski import boost_to_rest, cap_gamma, inner, mass_squared
+from lorentzoo.plugins.lloca.attentive import AttentiveVectors
 from lorentzoo.plugins.lloca.equivectors import EdgeVectors
 from lorentzoo.plugins.lloca.orthonormal import gram_schmidt_frames, polar_frames, rotation_frames
 from lorentzoo.registry.composition import make_part
@@ -25,6 +27,9 @@ class Learned(FramesNet):
 
     Parameters
     ----------
+    equivectors
+        Network that predicts the vectors: ``"mlp"``, the published network on pairs, or an equivariant backbone by
+        name, e.g. ``"lgatr:num_blocks=1,hidden_channels=8"``.
     lab_scalars
         Embeddings whose scalars, computed in the laboratory frame, also enter the network that predicts the
         vectors: ``"kinematics"`` in the published taggers. They cost the symmetry that they do not keep.
@@ -48,6 +53,7 @@ class Learned(FramesNet):
 
     def __init__(
         self,
+        equivectors: str | Mapping[str, Any] = "mlp",
         lab_scalars: str | Mapping[str, Any] | Sequence[Any] | None = None,
         hidden: int = 128,
         num_layers: int = 2,
@@ -63,7 +69,12 @@ class Learned(FramesNet):
             raise ValueError(f"gamma_max must exceed 1, not {gamma_max}")
         self.lab = _lab_embedding(lab_scalars)
         lab_width = len(self.lab.scalar_names) if self.lab is not None else 0
-        self.equivectors = EdgeVectors(self.num_vectors, in_scalars + lab_width, hidden, num_layers)
+        width = in_scalars + lab_width
+        self.equivectors: EdgeVectors | AttentiveVectors
+        if equivectors == "mlp":
+            self.equivectors = EdgeVectors(self.num_vectors, width, hidden, num_layers)
+        else:
+            self.equivectors = AttentiveVectors(self.num_vectors, width, equivectors)
         self.is_global = is_global
         self.redraw = redraw
         self.gamma_max = gamma_max
@@ -102,6 +113,8 @@ class Learned(FramesNet):
     def read_published(self, reader: WeightReader, package: str) -> None:
         """Weights of the ``equivectors`` of ``lloca`` (1.3, 2.0), with their edge statistics and absolute floors."""
         require_package(package, "lloca-1.3", "lloca-2.0")
+        if not isinstance(self.equivectors, EdgeVectors):
+            raise CheckpointError("published frames-nets are read with equivectors='mlp' only")
         self.equivectors.read_published(reader)
 
     @abstractmethod
@@ -109,7 +122,7 @@ class Learned(FramesNet):
         """Vectors (..., K, 4), own momenta and support vectors (..., 4) -> frames (..., 4, 4)."""
 
     def _scalars(self, cloud: ParticleCloud) -> Tensor:
-        dtype = self.equivectors.last.weight.dtype
+        dtype = next(self.equivectors.parameters()).dtype
         scalars = cloud.scalars.to(dtype)
         if self.lab is None:
             return scalars
@@ -193,6 +206,7 @@ class _AboutBeam(Learned):
 
     def __init__(
         self,
+        equivectors: str | Mapping[str, Any] = "mlp",
         lab_scalars: str | Mapping[str, Any] | Sequence[Any] | None = None,
         hidden: int = 128,
         num_layers: int = 2,
@@ -205,7 +219,15 @@ class _AboutBeam(Learned):
         in_scalars: int = 0,
     ) -> None:
         super().__init__(
-            lab_scalars, hidden, num_layers, is_global, frozen, redraw, gamma_max, in_scalars=in_scalars
+            equivectors,
+            lab_scalars,
+            hidden,
+            num_layers,
+            is_global,
+            frozen,
+            redraw,
+            gamma_max,
+            in_scalars=in_scalars,
         )
         self.axes = axes
 
@@ -276,5 +298,5 @@ def _scale2(total: Tensor) -> Tensor:
 
 
 def _reset(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear):
+    if isinstance(module, nn.Linear | nn.LayerNorm):
         module.reset_parameters()

@@ -33,6 +33,9 @@ class Transformer(Backbone):
         Width of the feed-forward layer relative to the network's.
     dropout
         After attention and feed-forward layers.
+    preserve_variance
+        Divide vectors by γ of their frame against the event's rest frame before and after attention, so that
+        strongly boosted frames do not blow up the features (lloca 2.0).
     """
 
     projects = False
@@ -45,6 +48,7 @@ class Transformer(Backbone):
         head_reps: str = "8x0n+2x1n",
         mlp_ratio: int = 4,
         dropout: float = 0.0,
+        preserve_variance: bool = False,
         *,
         in_scalars: int,
         in_vectors: int = 0,
@@ -55,7 +59,8 @@ class Transformer(Backbone):
         self.width = num_heads * reps.dim
         self.in_layer = nn.Linear(in_scalars + 4 * in_vectors, self.width)
         self.blocks = nn.ModuleList(
-            _Block(self.width, num_heads, reps, mlp_ratio, dropout) for _ in range(num_blocks)
+            _Block(self.width, num_heads, reps, mlp_ratio, dropout, preserve_variance)
+            for _ in range(num_blocks)
         )
         self.out_vectors = out_vectors
         if out_vectors:
@@ -86,9 +91,11 @@ class Transformer(Backbone):
 
 
 class _Block(nn.Module):
-    def __init__(self, width: int, num_heads: int, reps: Reps, mlp_ratio: int, dropout: float) -> None:
+    def __init__(
+        self, width: int, num_heads: int, reps: Reps, mlp_ratio: int, dropout: float, preserve_variance: bool
+    ) -> None:
         super().__init__()
-        self.attention = FrameAttention(width, num_heads, reps)
+        self.attention = FrameAttention(width, num_heads, reps, preserve_variance)
         self.mlp = nn.Sequential(
             nn.Linear(width, mlp_ratio * width), nn.GELU(), nn.Linear(mlp_ratio * width, width)
         )
@@ -121,13 +128,16 @@ class FrameAttention(nn.Module):
         Number of heads.
     reps
         Representation of each head: scalars and vectors.
+    preserve_variance
+        See `Transformer`.
     """
 
-    def __init__(self, width: int, num_heads: int, reps: Reps) -> None:
+    def __init__(self, width: int, num_heads: int, reps: Reps, preserve_variance: bool = False) -> None:
         super().__init__()
         if any(term.order > 1 or term.parity != "n" for term in reps):
             raise ValueError(f"head_reps may hold scalars (0n) and vectors (1n), not {str(reps)!r}")
         self.num_heads = num_heads
+        self.preserve_variance = preserve_variance
         self.head_scalars = sum(term.multiplicity for term in reps if term.order == 0)
         self.head_vectors = sum(term.multiplicity for term in reps if term.order == 1)
         self.qkv = nn.Linear(width, 3 * width)
@@ -162,6 +172,9 @@ class FrameAttention(nn.Module):
         vectors = vectors.unflatten(-1, (3, heads * self.head_vectors, 4))
         if local:
             vectors = frames.return_vectors(vectors.flatten(-3, -2)).unflatten(-2, (3, -1))
+            if self.preserve_variance:
+                factors = frames.boost_factors(dtype=vectors.dtype)[..., None, None]
+                vectors = vectors / factors.unsqueeze(-1)
             # Lowering the index of the queries makes the inner product of the heads Minkowski's.
             signs = vectors.new_ones(3, 1, 4)
             signs[0, :, 1:] = -1.0
@@ -172,4 +185,6 @@ class FrameAttention(nn.Module):
         scalars, vectors = out.split([self.head_scalars, 4 * self.head_vectors], dim=-1)
         if local:
             vectors = frames.take_vectors(vectors.unflatten(-1, (self.head_vectors, 4)).flatten(-3, -2))
+            if self.preserve_variance:
+                vectors = vectors / factors
         return self.out(torch.cat([scalars.flatten(-2), vectors.flatten(-2)], dim=-1))

@@ -1,0 +1,104 @@
+"""How does an equivariant network of the zoo predict the vectors from which frames are made?
+
+A backbone gives every particle queries and keys, scalars and vectors; their invariant products weight the
+sums with the partners: v_ik = Σ_j softmax_j(⟨q_ik, k_jk⟩) (p_i + p_j) (arXiv:2508.14898).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from lorentzoo import Backbone, Features, Frames, Layout
+from lorentzoo.core.minkowski import lower
+from lorentzoo.registry.composition import make_part
+
+__all__ = ["AttentiveVectors"]
+
+_BLOCK_PAIRS: Final = 2**12
+_TINY: Final = 1e-10
+
+
+class AttentiveVectors(nn.Module):
+    """Equivariant vectors from an equivariant backbone.
+
+    Parameters
+    ----------
+    num_vectors
+        Vectors of each particle, K.
+    in_scalars
+        Invariants of each particle.
+    backbone
+        Name, inline text or mapping of an equivariant backbone, e.g. ``"lgatr:num_blocks=1"``.
+    channels
+        Vector and scalar channels of each query.
+
+    Raises
+    ------
+    ValueError
+        If the backbone is not equivariant by its layers: its vectors would make no covariant frames.
+    """
+
+    def __init__(
+        self,
+        num_vectors: int,
+        in_scalars: int,
+        backbone: str | Mapping[str, Any],
+        channels: tuple[int, int] = (4, 4),
+    ) -> None:
+        super().__init__()
+        self.num_vectors, self.channels = num_vectors, channels
+        vectors, scalars = channels
+        self.network = make_part(
+            "backbone",
+            backbone,
+            Backbone,
+            in_scalars=in_scalars,
+            in_vectors=1,
+            in_context=0,
+            out_scalars=2 * num_vectors * scalars,
+            out_vectors=2 * num_vectors * vectors,
+        )
+        if not (self.network.equivariant and self.network.projects) or self.network.pools:
+            raise ValueError(
+                f"equivectors need a backbone that is equivariant by its layers, not {backbone!r}"
+            )
+
+    def fit(self, events: object) -> None:
+        """There are no statistics."""
+
+    def forward(self, p: Tensor, scalars: Tensor, causal: Tensor, mass2: Tensor, layout: Layout) -> Tensor:
+        """Vectors of each particle; arguments and result as in `EdgeVectors`."""
+        # In units of the event's own mass the network sees the same numbers at every scale.
+        scaled = (p / mass2.sqrt().unsqueeze(-1)).to(scalars.dtype).unsqueeze(-2)
+        context = scalars.new_zeros(layout.num_events, 0)
+        out = self.network(Features(scalars, scaled), Frames.identity(layout), layout, context)
+        vectors = out.vectors.unflatten(-2, (2, self.num_vectors, self.channels[0]))
+        numbers = out.scalars.unflatten(-1, (2, self.num_vectors, self.channels[1]))
+        joined = torch.cat([vectors.flatten(-2), numbers], dim=-1)
+        query, key = joined.unbind(-3)
+        width = 4 * self.channels[0]
+        query = torch.cat(
+            [lower(query[..., :width].unflatten(-1, (-1, 4))).flatten(-2), query[..., width:]], dim=-1
+        )
+        query = query / math.sqrt(query.shape[-1])
+        return layout.map_blocks(self._block, p, query, key, causal, recompute=True, max_pairs=_BLOCK_PAIRS)
+
+    def _block(self, mask: Tensor | None, p: Tensor, query: Tensor, key: Tensor, causal: Tensor) -> Tensor:
+        logits = query.transpose(1, 2) @ key.permute(0, 2, 3, 1)
+        allowed = torch.ones_like(logits[:, :, :1], dtype=torch.bool).expand_as(logits).clone()
+        allowed[:, 0] &= (causal > 0).unsqueeze(1)
+        if mask is not None:
+            allowed &= mask[:, None, None]
+        logits = torch.where(allowed, logits, torch.finfo(logits.dtype).min / 2).to(p.dtype)
+        weights = torch.where(allowed, torch.softmax(logits, dim=-1), 0.0)
+        own = weights.sum(-1)
+        own = torch.cat([own[:, :1] * causal.unsqueeze(1), own[:, 1:]], dim=1)
+        vectors = weights @ p.unsqueeze(1) + own.unsqueeze(-1) * p.unsqueeze(1)
+        size = (vectors * lower(vectors)).sum(-1).sum(1).abs()
+        size = torch.where(size > _TINY, size, torch.ones_like(size)).sqrt()
+        return (vectors / size[:, None, :, None]).transpose(1, 2)
