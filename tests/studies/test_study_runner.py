@@ -213,12 +213,13 @@ def test_killed_while_writing_a_checkpoint(finished, tmp_path) -> None:
 
 
 def test_killed_while_training_side_by_side(tmp_path) -> None:
-    long = STUDY | {"budget": {"steps": 60}, "axes": {"backbone": STUDY["axes"]["backbone"]}}
+    long = STUDY | {"budget": {"steps": 120}, "axes": {"backbone": STUDY["axes"]["backbone"]}}
     killed = tmp_path / "killed"
     process = start(long, killed, workers=2)
 
     def one_is_finished_and_one_half_trained() -> bool:
-        return len(list(killed.glob("runs/*/finished.json"))) >= 1 and has_checkpoint(killed)
+        early = [folder for folder in half_trained_in(killed) if steps_of(folder) < 60]
+        return bool(early) and any(killed.glob("runs/*/finished.json"))
 
     wait_for(one_is_finished_and_one_half_trained, 240)
     workers = children_of(process.pid)
@@ -226,7 +227,8 @@ def test_killed_while_training_side_by_side(tmp_path) -> None:
     process.kill()
     process.wait()
     wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 20)
-    half_trained = [path.parent for path in killed.glob("runs/*/checkpoint.ckpt")]
+    half_trained = half_trained_in(killed)
+    assert half_trained
     stamps = {path: path.stat().st_mtime_ns for path in killed.glob("runs/*/finished.json")}
     shown = show_study(killed)
     assert any("unfinished" in problem for row in shown.rows for problem in row.problems)
@@ -238,8 +240,16 @@ def test_killed_while_training_side_by_side(tmp_path) -> None:
     assert metrics(result) == metrics(run_study(long, tmp_path / "through", workers=1, progress=False))
 
 
-def has_checkpoint(folder: Path) -> bool:
-    return any(not (path.parent / "finished.json").exists() for path in folder.glob("runs/*/checkpoint.ckpt"))
+def half_trained_in(folder: Path) -> list[Path]:
+    runs = [path.parent for path in folder.glob("runs/*/checkpoint.ckpt")]
+    return [run for run in runs if not (run / "finished.json").exists()]
+
+
+def steps_of(folder: Path) -> int:
+    try:
+        return int(torch.load(folder / "checkpoint.ckpt", weights_only=True)["course"]["steps"])
+    except FileNotFoundError:  # it finished in this moment
+        return 10**9
 
 
 def children_of(pid: int) -> list[int]:
