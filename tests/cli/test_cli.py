@@ -1,0 +1,265 @@
+"""The command line as a user calls it: output, exit codes, and one line for an error."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lorentzoo as lz
+from lorentzoo.cli.main import main
+
+SMALL = "deep-sets:num_classes=2,pooling=mean"
+
+
+@dataclass
+class Answer:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+    def run(*arguments: str) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["lorentzoo", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        captured = capsys.readouterr()
+        return Answer(int(stopped.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+def test_the_installed_command_imports_no_torch_to_list() -> None:
+    code = (
+        "import sys; from lorentzoo.cli.main import main; sys.argv = ['lorentzoo', 'list', 'backbone']\n"
+        "try: main()\nexcept SystemExit as s: assert not s.code\n"
+        "assert 'torch' not in sys.modules"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "transformer" in ran.stdout
+
+
+# ---- list, describe, plugins ------------------------------------------------------------------
+
+
+def test_list(call: Callable[..., Answer]) -> None:
+    everything = call("list")
+    assert everything.code == 0
+    assert {line.split("\t")[0] for line in everything.out.splitlines()} >= {
+        "spurions",
+        "backbone",
+        "model",
+        "dataset",
+    }
+    models = call("list", "model", "--pattern", "deep*")
+    assert models.out.splitlines()[0].split("\t")[:3] == ["model", "deep-sets", "sets"]
+    data = call("list", "backbone", "--json").data
+    assert {"kind", "name", "plugin", "summary", "reference"} == set(data[0])
+    assert [entry["name"] for entry in data] == sorted(lz.list_components("backbone"))
+
+
+def test_list_by_symmetry(call: Callable[..., Answer]) -> None:
+    found = call("list", "--pattern", "deep-sets", "--symmetry", "SO(2)_beam", "--json")
+    assert [entry["name"] for entry in found.data] == ["deep-sets"]
+    assert call("list", "--pattern", "deep-sets", "--symmetry", "SO(3)", "--json").data == []
+
+
+def test_describe(call: Callable[..., Answer]) -> None:
+    text = call("describe", "transformer", "--kind", "backbone").out
+    assert "num_heads: int = 8" in text
+    both = call("describe", "transformer", "--json").data
+    assert [entry["kind"] for entry in both] == ["backbone", "model"]
+    assert both[1]["symmetry"].startswith("SO(2)_beam")
+    assert call("describe", "sets/deep-sets", "-k", "backbone").code == 0
+
+
+def test_plugins(call: Callable[..., Answer]) -> None:
+    answer = call("plugins", "--json")
+    assert answer.code == 0
+    assert {entry["name"] for entry in answer.data} >= {"sets", "spurions", "heads"}
+    assert all(entry["error"] == "" for entry in answer.data)
+    assert "ok" in call("plugins").out
+
+
+def test_a_failed_plugin_gives_exit_code_one(
+    call: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from importlib.metadata import EntryPoint
+
+    from lorentzoo.registry import catalogue
+
+    monkeypatch.setattr(
+        catalogue, "_current", catalogue.Catalogue([EntryPoint("gone", "not_a_module", "lorentzoo")])
+    )
+    answer = call("plugins")
+    assert answer.code == 1
+    assert "FAILED: ModuleNotFoundError" in answer.out
+    assert "1 plugin(s) failed to load" in call("list").err
+
+
+# ---- verify -----------------------------------------------------------------------------------
+
+
+def test_verify(call: Callable[..., Answer], tmp_path: Path) -> None:
+    answer = call("verify", SMALL)
+    assert answer.code == 0
+    assert answer.out.startswith("passed: SO(2)_beam, computed and measured")
+    figure = tmp_path / "curve.png"
+    answer = call("verify", SMALL, "--json", "--plot", str(figure))
+    assert answer.data["passed"] is True
+    assert figure.stat().st_size > 1000
+
+
+def test_verify_a_specification_and_a_saved_model(call: Callable[..., Answer], tmp_path: Path) -> None:
+    model = lz.compose(backbone="deep-sets:hidden=[8]", embedding="kinematics-rotation")
+    (tmp_path / "spec.yaml").write_text(model.spec.to_yaml(), encoding="utf-8")
+    lz.save(model, tmp_path / "run")
+    for form in ("spec.yaml", "run", "run/spec.json"):
+        answer = call("verify", str(tmp_path / form), "--json")
+        assert answer.code == 0, answer.err
+        assert answer.data["measured"].startswith("SO(3)")
+
+
+def test_verify_fails_with_exit_code_one(call: Callable[..., Answer], own_catalogue: None) -> None:
+    from lorentzoo.plugins.sets.deep_sets import DeepSets
+
+    lz.register("backbone", "cheat")(type("Cheat", (DeepSets,), {"equivariant": True}))
+    answer = call("verify", "deep-sets:backbone=cheat,embedding=momenta,pooling=mean")
+    assert answer.code == 1
+    assert answer.out.startswith("FAILED: SO⁺(1,3) is claimed")
+
+
+# ---- errors -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("describe", "transfomer"), "Did you mean 'transformer'"),
+        (("list", "backbones"), "Did you mean 'backbone'"),
+        (("verify", "deep-sets:colour=3"), "has a parameter 'colour'"),
+        (("verify", "deep-sets:"), "ends with ':' but gives no parameters"),
+        (("verify", "no-such.yaml"), "there is no model 'no-such.yaml'"),
+        (("data", "info", "no-such-data"), "no-such-data"),
+    ],
+)
+def test_an_error_is_one_line_on_standard_error(
+    call: Callable[..., Answer], arguments: tuple[str, ...], words: str
+) -> None:
+    answer = call(*arguments)
+    assert answer.code == 1
+    assert answer.out == ""
+    assert answer.err.startswith("error: ")
+    assert words in answer.err
+    assert answer.err.strip().count("\n") == 0
+
+
+def test_debug_shows_the_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["lorentzoo", "--debug", "describe", "transfomer"])
+    with pytest.raises(LookupError, match="Did you mean 'transformer'"):
+        main()
+
+
+@pytest.mark.parametrize(
+    "arguments", [("lst",), ("list", "--jsn"), ("describe",), ("data", "make", "x", "--jets", "0")]
+)
+def test_wrong_usage_gives_exit_code_two(call: Callable[..., Answer], arguments: tuple[str, ...]) -> None:
+    answer = call(*arguments)
+    assert answer.code == 2
+    assert "Usage: " in answer.err
+    assert "Traceback" not in answer.err
+
+
+COMMANDS = [
+    ("list",),
+    ("describe",),
+    ("plugins",),
+    ("verify",),
+    ("train",),
+    ("evaluate",),
+    ("study", "run"),
+    ("study", "show"),
+    ("data", "list"),
+    ("data", "make"),
+    ("data", "info"),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_has_an_example(call: Callable[..., Answer], command: tuple[str, ...]) -> None:
+    answer = call(*command, "--help")
+    assert answer.code == 0
+    assert "Example: lorentzoo " + " ".join(command) in " ".join(answer.out.split())
+
+
+def test_help_names_every_command(call: Callable[..., Answer]) -> None:
+    text = call("--help").out
+    for command in COMMANDS:
+        assert command[0] in text
+
+
+# ---- data -------------------------------------------------------------------------------------
+
+
+def test_data(call: Callable[..., Answer]) -> None:
+    names = [entry["name"] for entry in call("data", "list", "--json").data]
+    assert "toptag" in names
+    assert "toptag" in call("data", "list").out
+    info = call("data", "info", "toptag")
+    assert info.code == 0
+    assert call("data", "info", "toptag", "--json").data
+
+
+# ---- train and evaluate -----------------------------------------------------------------------
+
+
+def test_train_and_evaluate(call: Callable[..., Answer], tmp_path: Path) -> None:
+    pytest.importorskip("pytorch_lightning")
+    run = tmp_path / "run"
+    arguments = (
+        "--dataset",
+        "toptag:num_jets=300,max_constituents=10",
+        "-s",
+        "epochs=1",
+        "-s",
+        "batch_size=64",
+    )
+    answer = call("train", SMALL, *arguments, "--out", str(run), "--json")
+    assert answer.code == 0, answer.err
+    assert 0 <= answer.data["accuracy"] <= 1
+    again = call("evaluate", str(run), "--dataset", "toptag:num_jets=300,max_constituents=10", "--json")
+    assert again.code == 0, again.err
+    assert again.data["auc"] == pytest.approx(answer.data["auc"])
+
+
+def test_training_options_are_checked(call: Callable[..., Answer], tmp_path: Path) -> None:
+    answer = call("train", SMALL, "-s", "epochs", "--out", str(tmp_path / "run"))
+    assert answer.code == 1
+    assert "--set takes key=value, not 'epochs'" in answer.err
+    answer = call("train", SMALL, "-s", "epoch=3", "--out", str(tmp_path / "run"))
+    assert answer.code == 1
+    assert "epoch" in answer.err
+    assert not (tmp_path / "run" / "weights.safetensors").exists()
+
+
+def test_the_command_needs_no_click_but_typer_s_own() -> None:
+    import typer
+
+    if "click" in getattr(typer.Exit, "__module__", ""):
+        pytest.skip("this typer depends on click")
+    code = "import sys; sys.modules['click'] = None; import lorentzoo.cli.main"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
