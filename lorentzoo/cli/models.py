@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,14 @@ import typer
 from lorentzoo.cli.output import print_json
 
 __all__ = ["evaluate_command", "train_command", "verify_command"]
+
+
+class Split(str, Enum):
+    """Splits of a data set."""
+
+    train = "train"
+    validation = "validation"
+    test = "test"
 
 
 def verify_command(
@@ -66,17 +76,17 @@ def train_command(
 
 def evaluate_command(
     run: Path = typer.Argument(..., help="Directory of a run, as `lorentzoo train` makes it."),
-    dataset: str = typer.Option("toptag", "--dataset", "-d", help="Data set."),
-    split: str = typer.Option("test", help="Its split."),
+    dataset: str | None = typer.Option(None, "--dataset", "-d", help="Data set; the run's own by default."),
+    split: Split = typer.Option(Split.test, help="Its split."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """Evaluate a trained run on a data set.
 
-    Example: lorentzoo evaluate runs/a --dataset toptag --split test
+    Example: lorentzoo evaluate runs/a --split test
     """
     from lorentzoo.studies import evaluate_run
 
-    _report(evaluate_run(run, dataset=dataset, split=split), as_json)
+    _report(evaluate_run(run, dataset=dataset, split=split.value), as_json)
 
 
 def _report(metrics: Any, as_json: bool) -> None:
@@ -84,8 +94,16 @@ def _report(metrics: Any, as_json: bool) -> None:
     if as_json:
         print_json(data)
         return
+    for key, value in _flat(data).items():
+        typer.echo(f"{key:<44} {value:.5g}" if isinstance(value, float) else f"{key:<44} {value}")
+
+
+def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested metrics as one level, ``a.b.c``."""
+    found: dict[str, Any] = {}
     for key, value in data.items():
-        typer.echo(f"{key:<28} {value:.5g}" if isinstance(value, float) else f"{key:<28} {value}")
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found
 
 
 def _spec(model: str) -> Any:

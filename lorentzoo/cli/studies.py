@@ -47,7 +47,9 @@ def show(
     """
     from lorentzoo.studies import show_study
 
-    _print(show_study(directory), as_json)
+    result = show_study(directory)
+    result.write()
+    _print(result, as_json)
 
 
 def _print(result: Any, as_json: bool) -> None:

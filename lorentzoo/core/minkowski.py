@@ -164,7 +164,10 @@ def boost_to_rest(p: Tensor) -> Tensor:
     Written in the four-velocity u = p/m instead of β and γ, so that nothing cancels at high γ:
     B = [[u0, -uᵀ], [-u, 1 + u uᵀ/(1 + u0)]].
     """
-    return _boost_from_unit_velocity(p / mass(p).unsqueeze(-1))
+    space = p[..., 1:] / mass(p).unsqueeze(-1)
+    # u0 from the spatial part: B is a Lorentz matrix to rounding even where the mass has lost its digits.
+    time = torch.sqrt(1 + space.square().sum(-1, keepdim=True))
+    return _boost_from_unit_velocity(torch.cat([time, space], dim=-1))
 
 
 def cap_gamma(p: Tensor, gamma_max: float) -> Tensor:

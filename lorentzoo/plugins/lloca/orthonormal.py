@@ -61,6 +61,8 @@ def rotation_frames(references: Tensor, support: Tensor) -> Tensor:
     first = _unit(_direction_or_axis(first))
     normal = _normal_or(first, references[..., 1, :], support)
     third = _unit(normal)
+    # The product of nearly parallel vectors is not normal to them to all digits; a second pass makes it so.
+    third = _unit(third - (third * first).sum(-1, keepdim=True) * first)
     second = torch.linalg.cross(third, first)
     return _embed(torch.stack([first, second, third], dim=-2))
 
