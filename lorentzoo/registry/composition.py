@@ -161,8 +161,9 @@ def build(spec: Spec) -> Model:
             **widths,
         )
     else:
-        pooling = _wanted_pooling(spec.head)
-        widths |= {"in_scalars": widths["in_scalars"] + (pooling == "global-token")}
+        # A backbone that pools itself has no use for a token, whatever its head would like.
+        token = _wanted_pooling(spec.head) == "global-token" and not backbone_class.pools
+        widths |= {"in_scalars": widths["in_scalars"] + token}
         backbone = part("backbone", spec.backbone, Backbone, out_scalars=0, out_vectors=0, **widths)
         head = part("head", spec.head, Head, in_scalars=backbone.width)
     if backbone.pools:
