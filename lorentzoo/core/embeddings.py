@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from torch import nn
 
 from lorentzoo.core.cloud import Batch, ParticleCloud
+from lorentzoo.core.errors import CompositionError
 from lorentzoo.core.features import Features
 from lorentzoo.core.frames import Frames
 from lorentzoo.core.interfaces import Embedding
@@ -30,7 +31,7 @@ class EmbeddingList(Embedding):
         names = [name for part in parts for name in (*part.scalar_names, *part.vector_names)]
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
-            raise ValueError(f"several embeddings give the channels {repeated}")
+            raise CompositionError(f"the embeddings (or spurions of one name) give the channels {repeated} twice")
 
     @property
     def _embeddings(self) -> list[Embedding]:
