@@ -334,5 +334,5 @@ def test_summary_names_every_path() -> None:
 def test_channels_of_several_embeddings_must_differ() -> None:
     from lorentzoo.plugins.embeddings.kinematics import Kinematics
 
-    with pytest.raises(ValueError, match=r"several embeddings give the channels \['log_pt'\]"):
+    with pytest.raises(ValueError, match=r"give the channels \['log_pt'\] twice"):
         EmbeddingList([Kinematics(["log_pt"]), Kinematics(["log_pt", "log_e"])])
