@@ -31,7 +31,9 @@ class EmbeddingList(Embedding):
         names = [name for part in parts for name in (*part.scalar_names, *part.vector_names)]
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
-            raise CompositionError(f"the embeddings (or spurions of one name) give the channels {repeated} twice")
+            raise CompositionError(
+                f"the embeddings (or spurions of one name) give the channels {repeated} twice"
+            )
 
     @property
     def _embeddings(self) -> list[Embedding]:

@@ -8,7 +8,7 @@ far as it asks for them) and its own parameters, all by keyword.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal
 
@@ -336,6 +336,15 @@ class Backbone(Part):
         Prefixes of the published network's last linear layers, in order; none where this backbone projects.
         """
         raise CheckpointError(f"{type(self).__name__} cannot read the weights of {package!r}")
+
+    def adopt(self, package: str) -> Mapping[str, object]:
+        """Set what a published package computes differently from the same numbers.
+
+        Returns
+        -------
+        The constructor's parameters that say so, for the specification.
+        """
+        return {}
 
     @abstractmethod
     def forward(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:

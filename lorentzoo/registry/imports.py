@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from lorentzoo.core.errors import CheckpointError
 from lorentzoo.core.foreign import WeightReader
 from lorentzoo.core.model import Model
+from lorentzoo.registry.specs import Spec
 
 __all__ = ["import_weights"]
 
@@ -66,6 +68,10 @@ def import_weights(
     reader.finish()
     if part == "frames":
         model.frames_net.mark_fitted()
+        return model
+    adopted = model.backbone.adopt(package)
+    if adopted and isinstance(model.spec, Spec):
+        model.spec = replace(model.spec, backbone=model.spec.backbone.merged(adopted))
     return model
 
 

@@ -11,6 +11,8 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from lorentzoo.core.errors import CheckpointError
+from lorentzoo.core.foreign import StateDictError
 from lorentzoo.core.layout import Layout, Packed, Padded
 from lorentzoo.plugins.lgatr.options import Options
 from lorentzoo.plugins.lgatr.paired import Paired
@@ -18,7 +20,7 @@ from lorentzoo.plugins.lgatr.slim_layers import SlimOptions, SlimStream
 from lorentzoo.plugins.lgatr.slim_transformer import SlimCondition, SlimTransformer
 from lorentzoo.plugins.lgatr.slim_weights import import_slim_state
 from lorentzoo.plugins.lgatr.transformer import Condition, MultivectorTransformer, Widths
-from lorentzoo.plugins.lgatr.weights import StateDictError, import_multivector_state
+from lorentzoo.plugins.lgatr.weights import import_multivector_state
 
 GOLDENS = sorted((Path(__file__).parent / "goldens").glob("lgatr-1.4-*.safetensors"))
 TOLERANCE = 1e-10
@@ -344,5 +346,7 @@ def test_every_key_that_does_not_fit_is_named() -> None:
 
 def test_unknown_source() -> None:
     _, ours = full_pair()
-    with pytest.raises(ValueError, match="source must be one of"):
+    with pytest.raises(
+        CheckpointError, match=r"'lgatr-0\.1' cannot be read here; known: lgatr-1\.4, lgatr-2\.0"
+    ):
         import_multivector_state(ours, {}, "lgatr-0.1")  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -35,7 +36,7 @@ def activate(x: Tensor, activation: Activation) -> Tensor:
     """A pointwise function by name; ``"gelu"`` is the usual approximation by a hyperbolic tangent."""
     if activation == "gelu":
         return F.gelu(x, approximate="tanh")
-    functions = {
+    functions: dict[str, Callable[[Tensor], Tensor]] = {
         "gelu-exact": F.gelu, "relu": F.relu, "sigmoid": F.sigmoid, "silu": F.silu, "tanh": F.tanh
     }  # fmt: skip
     if activation not in functions:

@@ -193,7 +193,7 @@ class _NormalizeHeads(torch.autograd.Function):
     def jvp(ctx: Any, tangent: Tensor, *_: None) -> tuple[Tensor, ...]:
         saved, sets = ctx.saved_tensors, ctx.sets
         results = [
-            _normalize_tangent(ctx.widths, ctx.bound, *saved[place::sets], part)
+            _normalize_tangent(ctx.widths, ctx.bound, *saved[place::sets], part)  # type: ignore[call-arg]
             for place, part in enumerate(tangent.chunk(sets, dim=-2))
         ]
         return *(part for parts in zip(*results, strict=True) for part in parts), *(None,) * sets

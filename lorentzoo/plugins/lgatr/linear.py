@@ -77,6 +77,12 @@ class EquivariantLinear(nn.Module):
     Parameters, connected group: 10 C O + 2 O S + 2 C T + S T, and biases 2 O + T.
     """
 
+    scalar_weight: nn.Parameter
+    pseudoscalar_weight: nn.Parameter
+    vector_weight: nn.Parameter
+    bivector_weight: nn.Parameter
+    bias: nn.Parameter | None
+
     def __init__(
         self,
         in_channels: int,

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lorentzoo import Backbone, Features, Frames, Layout
+from lorentzoo.core.foreign import WeightReader
 from lorentzoo.core.interfaces import SpurionMode
 from lorentzoo.plugins.lgatr.gate import Activation
 from lorentzoo.plugins.lgatr.grid import Grid
@@ -22,7 +23,7 @@ from lorentzoo.plugins.lgatr.options import Options
 from lorentzoo.plugins.lgatr.paired import Paired
 from lorentzoo.plugins.lgatr.positions import FourierContext, LearnedPositions, Positions, places
 from lorentzoo.plugins.lgatr.transformer import Condition, MultivectorTransformer, Widths
-from lorentzoo.plugins.lgatr.weights import Source, import_multivector_state
+from lorentzoo.plugins.lgatr.weights import adopt_multivector, read_multivector
 
 __all__ = ["LGATr"]
 
@@ -214,12 +215,18 @@ class LGATr(Backbone):
         out = y.scalars[..., 0 : 2 * self.out_scalars : 2] if self.from_multivectors else y.auxiliary
         return Features(out, y.to_vectors()[..., : self.out_vectors, :])
 
-    def import_state_dict(self, state: Mapping[str, Tensor], source: Source = "lgatr-2.0") -> None:
-        """Read weights of the published network of the same hyperparameters.
+    def read_published(self, reader: WeightReader, package: str) -> list[str]:
+        """Weights of the published network of the same hyperparameters; the last layer is part of it."""
+        read_multivector(self.network, reader, package)
+        return []
 
-        See :func:`~lorentzoo.plugins.lgatr.weights.import_multivector_state`.
-        """
-        import_multivector_state(self.network, state, source)
+    def adopt(self, package: str) -> Mapping[str, object]:
+        """Activations and epsilons of the published version."""
+        options = adopt_multivector(self.network, package)
+        return {
+            name: getattr(options, name)
+            for name in ("cross_norm", "scalar_activation", "eps_norm", "eps_mode", "eps_scalars")
+        }
 
     def _condition(self, condition: Features | None, layout: Layout | None) -> Condition | None:
         if condition is None or layout is None:

@@ -92,7 +92,7 @@ class Workspace:
         _, corner, upper, lower, last = entries[1]
         if adjoint:
             corner, last = last, corner
-        _pauli(*odd, corner, upper, lower, last)
+        _pauli(*odd, corner, upper, lower, last)  # type: ignore[call-arg]
         if adjoint:
             upper.neg_()
             lower.neg_()

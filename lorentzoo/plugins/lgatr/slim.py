@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from lorentzoo import Backbone, Features, Frames, Layout
+from lorentzoo.core.foreign import WeightReader
 from lorentzoo.core.interfaces import SpurionMode
 from lorentzoo.plugins.lgatr.gate import Activation
 from lorentzoo.plugins.lgatr.positions import FourierContext, LearnedPositions, Positions, places
 from lorentzoo.plugins.lgatr.slim_layers import SlimOptions, SlimStream
 from lorentzoo.plugins.lgatr.slim_transformer import SlimCondition, SlimTransformer
-from lorentzoo.plugins.lgatr.slim_weights import import_slim_state
+from lorentzoo.plugins.lgatr.slim_weights import adopt_slim, read_slim
 from lorentzoo.plugins.lgatr.transformer import Widths
-from lorentzoo.plugins.lgatr.weights import Source
 
 __all__ = ["LGATrSlim"]
 
@@ -162,9 +162,15 @@ class LGATrSlim(Backbone):
         )
         return Features(y.scalars, y.vectors.movedim(0, -1))
 
-    def import_state_dict(self, state: Mapping[str, Tensor], source: Source = "lgatr-2.0") -> None:
-        """Read weights of the published network of the same hyperparameters.
+    def read_published(self, reader: WeightReader, package: str) -> list[str]:
+        """Weights of the published network of the same hyperparameters; the last layer is part of it."""
+        read_slim(self.network, reader, package)
+        return []
 
-        See :func:`~lorentzoo.plugins.lgatr.slim_weights.import_slim_state`.
-        """
-        import_slim_state(self.network, state, source)
+    def adopt(self, package: str) -> Mapping[str, object]:
+        """Activations and epsilons of the published version."""
+        options = adopt_slim(self.network, package)
+        return {
+            name: getattr(options, name)
+            for name in ("activation", "vector_activation", "gate_scale", "eps_norm")
+        }

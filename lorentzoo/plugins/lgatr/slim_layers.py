@@ -127,7 +127,8 @@ class SlimLinear(nn.Module):
 
     def forward(self, x: SlimStream, gains: SlimGains | None = None) -> SlimStream:
         """Map a stream; ``gains`` are those of the norm that it comes from."""
-        vector_weight, scalar_weight = self.vector_weight, self.scalar_weight
+        vector_weight: Tensor = self.vector_weight
+        scalar_weight: Tensor = self.scalar_weight
         if gains is not None:
             vector_weight, scalar_weight = vector_weight * gains.vectors, scalar_weight * gains.scalars
         scalars = F.linear(x.scalars, scalar_weight, self.bias)

@@ -6,7 +6,7 @@ One block serves encoder, decoder and axial attention, as for the full network.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -69,7 +69,7 @@ class SlimBlock(nn.Module):
         positions: Tensor | None = None,
     ) -> SlimStream:
         """Apply the block to a stream whose tokens are grouped by one layout per axis."""
-        gains = list(self.gains) or [None] * (len(self.attentions) + 2)
+        gains: list[Any] = list(self.gains) or [None] * (len(self.attentions) + 2)
         for place, (attention, layout) in enumerate(zip(self.attentions, layouts, strict=True)):
             x = self._residual(x, attention(self._norm(x), layout, gains=gains[place], positions=positions))
         if self.cross_attention is not None and condition is not None:

@@ -8,11 +8,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from lorentzoo.core.foreign import WeightReader, require_package
 from lorentzoo.plugins.lgatr.slim_layers import SlimAttention, SlimGains, SlimLinear, SlimMLP, SlimOptions
 from lorentzoo.plugins.lgatr.slim_transformer import SlimBlock, SlimTransformer
-from lorentzoo.plugins.lgatr.weights import Reader, Source, check_source
+from lorentzoo.plugins.lgatr.weights import SOURCES, Source
 
-__all__ = ["import_slim_state"]
+__all__ = ["adopt_slim", "import_slim_state", "read_slim"]
 
 
 def import_slim_state(network: SlimTransformer, state: Mapping[str, Tensor], source: Source) -> None:
@@ -31,24 +32,38 @@ def import_slim_state(network: SlimTransformer, state: Mapping[str, Tensor], sou
 
     Raises
     ------
-    lorentzoo.plugins.lgatr.weights.StateDictError
+    lorentzoo.core.foreign.StateDictError
         Naming every missing, extra and misshapen key; the network is then unchanged.
     """
-    check_source(source)
-    reader = Reader(state, ignored=("metric",))
+    reader = WeightReader(state, ignored=("metric",))
+    read_slim(network, reader, source)
+    reader.finish()
+    adopt_slim(network, source)
+
+
+def read_slim(network: SlimTransformer, reader: WeightReader, source: str) -> None:
+    """Read all weights; nothing is written before the reader finishes."""
+    require_package(source, *SOURCES)
     _read_linear(reader, "linear_in", network.input)
     _read_linear(reader, "linear_out", network.output)
     for place, block in enumerate(network.blocks):
-        _read_block(reader, f"blocks.{place}", block)  # type: ignore[arg-type]
-    reader.finish()
+        assert isinstance(block, SlimBlock)
+        _read_block(reader, f"blocks.{place}", block)
+
+
+def adopt_slim(network: SlimTransformer, source: str) -> SlimOptions:
+    """Set what a version computes differently from the same numbers, and return the options that say so."""
     for module in network.modules():
         if isinstance(module, SlimBlock | SlimMLP):
             module.options = _semantics(module.options, source)
         elif isinstance(module, SlimAttention):
             module.eps_norm = 0.01
+    block = network.blocks[0]
+    assert isinstance(block, SlimBlock)
+    return block.options
 
 
-def _semantics(options: SlimOptions, source: Source) -> SlimOptions:
+def _semantics(options: SlimOptions, source: str) -> SlimOptions:
     """The options with what a version computes from the same numbers."""
     old = source == "lgatr-1.4"
     activation = options.activation
@@ -63,7 +78,7 @@ def _semantics(options: SlimOptions, source: Source) -> SlimOptions:
     )
 
 
-def _read_block(reader: Reader, prefix: str, block: SlimBlock) -> None:
+def _read_block(reader: WeightReader, prefix: str, block: SlimBlock) -> None:
     (attention,) = block.attentions
     assert isinstance(attention, SlimAttention)
     own = f"{prefix}.attention" if block.cross_attention is None else f"{prefix}.selfattention"
@@ -86,7 +101,9 @@ def _read_block(reader: Reader, prefix: str, block: SlimBlock) -> None:
     _read_linear(reader, names[-1], block.mlp.output)
 
 
-def _read_linear(reader: Reader, prefix: str, linear: SlimLinear, sets: int = 1, heads: int = 1) -> None:
+def _read_linear(
+    reader: WeightReader, prefix: str, linear: SlimLinear, sets: int = 1, heads: int = 1
+) -> None:
     """One linear map; its outputs are ``sets`` groups of channels times heads, of which we put the heads first."""
 
     def heads_first(x: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ token axes: a block has one self-attention for each axis and, where there is a c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -84,7 +84,7 @@ class Block(nn.Module):
         positions: Tensor | None = None,
     ) -> Paired:
         """Apply the block to a stream whose tokens are grouped by one layout per axis."""
-        gains = list(self.gains) or [None] * (len(self.attentions) + 2)
+        gains: list[Any] = list(self.gains) or [None] * (len(self.attentions) + 2)
         for place, (attention, layout) in enumerate(zip(self.attentions, layouts, strict=True)):
             change = attention(
                 self._norm(x), layout, gains=gains[place], further=further, positions=positions

@@ -13,105 +13,22 @@ from dataclasses import replace
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from lorentzoo.core.foreign import WeightReader, require_package
 from lorentzoo.plugins.lgatr.attention import CrossAttention, SelfAttention
+from lorentzoo.plugins.lgatr.gate import Activation
 from lorentzoo.plugins.lgatr.linear import EquivariantLinear
 from lorentzoo.plugins.lgatr.mlp import GeometricBilinear, GeometricMLP
 from lorentzoo.plugins.lgatr.norm import NormGains
 from lorentzoo.plugins.lgatr.options import Options
 from lorentzoo.plugins.lgatr.transformer import Block, MultivectorTransformer
 
-__all__ = ["Reader", "Source", "StateDictError", "check_source", "import_multivector_state"]
+__all__ = ["SOURCES", "Source", "adopt_multivector", "import_multivector_state", "read_multivector"]
 
 Source = Literal["lgatr-1.4", "lgatr-2.0"]
 
 SOURCES = ("lgatr-1.4", "lgatr-2.0")
-
-
-class StateDictError(ValueError):
-    """A foreign state dict does not fit the network.
-
-    Attributes
-    ----------
-    missing, extra
-        Keys that the network needs and the state dict lacks, and the reverse.
-    misshapen
-        For each key of the wrong shape, the shape needed and the shape found.
-    """
-
-    def __init__(
-        self,
-        missing: list[str],
-        extra: list[str],
-        misshapen: dict[str, tuple[tuple[int, ...], tuple[int, ...]]],
-    ) -> None:
-        self.missing, self.extra, self.misshapen = missing, extra, misshapen
-        lines = [
-            "the state dict does not fit this network; give the network the hyperparameters it was made with"
-        ]
-        lines += [f"  missing: {key}" for key in missing]
-        lines += [f"  extra: {key}" for key in extra]
-        lines += [
-            f"  misshapen: {key} is {found}, needed {needed}" for key, (needed, found) in misshapen.items()
-        ]
-        super().__init__("\n".join(lines))
-
-
-class Reader:
-    """Takes tensors out of a foreign state dict and remembers what did not fit.
-
-    Parameters
-    ----------
-    state
-        The foreign state dict.
-    ignored
-        Endings of keys that hold no weights.
-    """
-
-    def __init__(self, state: Mapping[str, Tensor], ignored: tuple[str, ...] = ()) -> None:
-        self.state = state
-        self.left = {key for key in state if not key.endswith(ignored)} if ignored else set(state)
-        self.missing: list[str] = []
-        self.misshapen: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
-        self.updates: list[tuple[nn.Parameter, Tensor]] = []
-
-    def take(self, key: str, *shape: int) -> Tensor:
-        """The tensor of a key; zeros of the shape needed where it is missing or misshapen."""
-        self.left.discard(key)
-        if key not in self.state:
-            self.missing.append(key)
-        elif tuple(self.state[key].shape) != shape:
-            self.misshapen[key] = (shape, tuple(self.state[key].shape))
-        else:
-            return self.state[key].detach()
-        return torch.zeros(shape)
-
-    def assign(self, parameter: nn.Parameter, value: Tensor) -> None:
-        """Write a value into a parameter once everything has been read."""
-        self.updates.append((parameter, value))
-
-    def layers(self, prefix: str, count: int, first: int, stride: int) -> list[str]:
-        """Prefixes of the layers of a list that have weights; dropout layers shift the others."""
-        places = {int(key[len(prefix) :].split(".")[0]) for key in self.state if key.startswith(prefix)}
-        found = sorted(places)
-        if len(found) != count:
-            found = [first + stride * place for place in range(count)]
-        return [f"{prefix}{place}" for place in found]
-
-    @torch.no_grad()
-    def finish(self) -> None:
-        """Write all parameters.
-
-        Raises
-        ------
-        StateDictError
-            If anything was missing, extra or misshapen; then no parameter has been changed.
-        """
-        if self.missing or self.left or self.misshapen:
-            raise StateDictError(sorted(self.missing), sorted(self.left), self.misshapen)
-        for parameter, value in self.updates:
-            parameter.copy_(value)
 
 
 def import_multivector_state(
@@ -134,28 +51,37 @@ def import_multivector_state(
     StateDictError
         Naming every missing, extra and misshapen key; the network is then unchanged.
     """
-    check_source(source)
-    reader = Reader(state)
+    reader = WeightReader(state)
+    read_multivector(network, reader, source)
+    reader.finish()
+    adopt_multivector(network, source)
+
+
+def read_multivector(network: MultivectorTransformer, reader: WeightReader, source: str) -> None:
+    """Read all weights; nothing is written before the reader finishes."""
+    require_package(source, *SOURCES)
     _read_linear(reader, "linear_in", network.input)
     _read_linear(reader, "linear_out", network.output)
     for place, block in enumerate(network.blocks):
-        _read_block(reader, f"blocks.{place}", block)  # type: ignore[arg-type]
-    reader.finish()
+        assert isinstance(block, Block)
+        _read_block(reader, f"blocks.{place}", block)
+
+
+def adopt_multivector(network: MultivectorTransformer, source: str) -> Options:
+    """Set what a version computes differently from the same numbers, and return the options that say so."""
     for module in network.modules():
-        if isinstance(getattr(module, "options", None), Options):
-            module.options = _semantics(module.options, source)  # type: ignore[arg-type, assignment]
+        options = getattr(module, "options", None)
+        if isinstance(options, Options):
+            object.__setattr__(module, "options", _semantics(options, source))
+    block = network.blocks[0]
+    assert isinstance(block, Block)
+    return block.options
 
 
-def check_source(source: str) -> None:
-    """Refuse a package or version that is not known."""
-    if source not in SOURCES:
-        raise ValueError(f"source must be one of {list(SOURCES)}, not {source!r}")
-
-
-def _semantics(options: Options, source: Source) -> Options:
+def _semantics(options: Options, source: str) -> Options:
     """The options with what a version computes from the same numbers."""
     old = source == "lgatr-1.4"
-    exact = "gelu-exact" if old and options.activation == "gelu" else None
+    exact: Activation | None = "gelu-exact" if old and options.activation == "gelu" else None
     return replace(
         options,
         cross_norm=not old,
@@ -166,20 +92,21 @@ def _semantics(options: Options, source: Source) -> Options:
     )
 
 
-def _read_block(reader: Reader, prefix: str, block: Block) -> None:
+def _read_block(reader: WeightReader, prefix: str, block: Block) -> None:
     (attention,) = block.attentions
     assert isinstance(attention, SelfAttention)
     _read_self_attention(reader, f"{prefix}.attention", attention)
     if block.cross_attention is not None:
         _read_cross_attention(reader, f"{prefix}.crossattention", block.cross_attention)
     for place, gains in enumerate(block.gains, start=1):
-        _read_gains(reader, f"{prefix}.norm{place}", gains)  # type: ignore[arg-type]
+        assert isinstance(gains, NormGains)
+        _read_gains(reader, f"{prefix}.norm{place}", gains)
     if block.condition_gains is not None:
         _read_gains(reader, f"{prefix}.norm_cond", block.condition_gains)
     _read_mlp(reader, f"{prefix}.mlp.layers.", block.mlp)
 
 
-def _read_self_attention(reader: Reader, prefix: str, attention: SelfAttention) -> None:
+def _read_self_attention(reader: WeightReader, prefix: str, attention: SelfAttention) -> None:
     heads = attention.sizes.heads
     if attention.options.multi_query:
         _read_linear(reader, f"{prefix}.qkv_module.q_linear", attention.queries, sets=1, heads=heads)
@@ -193,7 +120,7 @@ def _read_self_attention(reader: Reader, prefix: str, attention: SelfAttention) 
         reader.assign(attention.head_scale, reader.take(f"{prefix}.head_scale", heads))
 
 
-def _read_cross_attention(reader: Reader, prefix: str, attention: CrossAttention) -> None:
+def _read_cross_attention(reader: WeightReader, prefix: str, attention: CrossAttention) -> None:
     heads = attention.sizes.heads
     _read_linear(reader, f"{prefix}.q_linear", attention.queries, sets=1, heads=heads)
     _read_linear(reader, f"{prefix}.kv_linear", attention.keys_values, sets=2, heads=attention.key_heads)
@@ -202,7 +129,7 @@ def _read_cross_attention(reader: Reader, prefix: str, attention: CrossAttention
         reader.assign(attention.head_scale, reader.take(f"{prefix}.head_scale", heads))
 
 
-def _read_mlp(reader: Reader, prefix: str, mlp: GeometricMLP) -> None:
+def _read_mlp(reader: WeightReader, prefix: str, mlp: GeometricMLP) -> None:
     bilinear = isinstance(mlp.bilinear, GeometricBilinear)
     names = reader.layers(prefix, 1 + len(mlp.layers), first=0 if bilinear else 1, stride=2)
     if isinstance(mlp.bilinear, GeometricBilinear):
@@ -215,16 +142,17 @@ def _read_mlp(reader: Reader, prefix: str, mlp: GeometricMLP) -> None:
     else:
         _read_linear(reader, names[0], mlp.bilinear)
     for name, layer in zip(names[1:], mlp.layers, strict=True):
-        _read_linear(reader, name, layer)  # type: ignore[arg-type]
+        assert isinstance(layer, EquivariantLinear)
+        _read_linear(reader, name, layer)
 
 
-def _read_gains(reader: Reader, prefix: str, gains: NormGains) -> None:
+def _read_gains(reader: WeightReader, prefix: str, gains: NormGains) -> None:
     reader.assign(gains.grades, reader.take(f"{prefix}.weight_mv", *gains.grades.shape))
     reader.assign(gains.scalars, reader.take(f"{prefix}.weight_s", *gains.scalars.shape))
 
 
 def _read_linear(
-    reader: Reader, prefix: str, linear: EquivariantLinear, sets: int = 1, heads: int = 1
+    reader: WeightReader, prefix: str, linear: EquivariantLinear, sets: int = 1, heads: int = 1
 ) -> None:
     """One linear map; its outputs are ``sets`` groups of channels times heads, of which we put the heads first."""
     connected = linear.group == "connected"
