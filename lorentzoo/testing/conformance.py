@@ -216,7 +216,6 @@ def check_component(
     component = catalogue().find(kind, name)
     outcomes = [_run("description complete", _described, component, None)]
     if alone:
-        catalogue().target(component)
         outcomes.append(Outcome("composition", "failed as expected", alone))
     elif kind in _SLOT_KINDS or kind == "model":
         try:

@@ -10,6 +10,7 @@ import lorentzoo as lz
 from lorentzoo.testing import Case, check_plugin, conformance_cases
 
 PARAMETERS = {
+    "backbone/lgatr-axial": {"grid": [8, 4]},
     "spurions/vectors": {"values": [[1.0, 0.0, 0.0, 0.5], [0.0, 1.0, 0.0, 0.0]]},
     "spurions/matrices": {"values": [[[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]]},
 }
@@ -22,10 +23,19 @@ ALONE = {
     "backbone/lgatr-conditional": SECOND_CLOUD,
     "backbone/lgatr-slim-conditional": SECOND_CLOUD,
 }
+PARITY = {"symmetry as declared": "to mend: declares P, T and z-flip, which group='connected' does not keep"}
+EMPTY = {"padding does not leak": "to mend: momenta of an event without particles get NaN gradients"}
 EXPECTED = {
     "backbone/pyg": {
         "devices": "convolutions of torch-geometric look at values, which the meta device does not have"
-    }
+    },
+    "backbone/graphnet": {"dtypes": "to mend: messages mix float32 and bfloat16 under autocast"},
+    "backbone/lgatr-axial": PARITY,
+    "backbone/lgatr-event-generation": PARITY,
+    "model/lgatr-amplitudes": PARITY,
+    "frames/lloca-beam": EMPTY,
+    "frames/lloca-gramschmidt": EMPTY,
+    "frames/lloca-polar": EMPTY,
 }
 PARTS = ("spurions", "frames", "embedding", "backbone", "head", "dataset", "generator")
 ESSENTIAL = (
@@ -43,6 +53,9 @@ def known(table: dict, kinds: tuple[str, ...]) -> dict:
     return {key: value for key, value in table.items() if key in names}
 
 
+MODELS = conformance_cases(kinds=["model"], expected_failures=known(EXPECTED, ("model",)))
+
+
 @pytest.mark.parametrize(
     "case",
     conformance_cases(
@@ -57,15 +70,13 @@ def test_registered_parts_conform(case: Case) -> None:
     case.run().raise_if_failed()
 
 
-@pytest.mark.parametrize(
-    "case", [case for case in conformance_cases(kinds=["model"]) if "jetclass" not in (case.id or "")]
-)
+@pytest.mark.parametrize("case", [case for case in MODELS if "jetclass" not in (case.id or "")])
 def test_registered_models_keep_the_essentials(case: Case) -> None:
     replace(case, checks=ESSENTIAL).run().raise_if_failed()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", conformance_cases(kinds=["model"]))
+@pytest.mark.parametrize("case", MODELS)
 def test_registered_models_conform(case: Case) -> None:
     case.run().raise_if_failed()
 
