@@ -11,7 +11,7 @@ import typer
 
 from lorentzoo.cli.output import print_json
 
-__all__ = ["evaluate_command", "train_command", "verify_command"]
+__all__ = ["evaluate_command", "import_command", "train_command", "verify_command"]
 
 
 class Split(str, Enum):
@@ -87,6 +87,32 @@ def evaluate_command(
     from lorentzoo.studies import evaluate_run
 
     _report(evaluate_run(run, dataset=dataset, split=split.value), as_json)
+
+
+def import_command(
+    model: str = typer.Argument(
+        ..., help="Model name with the published hyperparameters, or a specification."
+    ),
+    weights: Path = typer.Argument(..., help="State dict: .safetensors, or torch's format (tensors only)."),
+    package: str = typer.Option(
+        ..., "--package", help="lgatr-1.4, lgatr-2.0, lloca-1.3, lloca-2.0 or weaver."
+    ),
+    out: Path = typer.Option(..., "--out", "-o", help="Where to save the model."),
+    frames: Path | None = typer.Option(None, help="State dict of the network that predicts frames."),
+    prefix: str = typer.Option("", help="Beginning of the keys to read, which is taken off."),
+) -> None:
+    """Read the weights of a published network into a model of the zoo and save it.
+
+    Example: lorentzoo import part part_kin.pt --package weaver --prefix mod. --out runs/part
+    """
+    from lorentzoo.registry.checkpoints import save
+    from lorentzoo.registry.imports import import_weights
+
+    made = _model(model)
+    if frames is not None:
+        import_weights(made, frames, package, part="frames")
+    save(import_weights(made, weights, package, prefix=prefix), out)
+    typer.echo(str(out))
 
 
 def _report(metrics: Any, as_json: bool) -> None:

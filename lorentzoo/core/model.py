@@ -73,8 +73,16 @@ class Model(nn.Module):
 
     # ---- running --------------------------------------------------------------------------
 
-    def forward(self, cloud: ParticleCloud) -> Tensor:
+    def forward(self, cloud: ParticleCloud, condition: ParticleCloud | None = None) -> Tensor:
         """The head's raw output for a batch of events.
+
+        Parameters
+        ----------
+        cloud
+            The events.
+        condition
+            A second cloud of the same events, with a layout of its own, for backbones that attend to one; it is
+            embedded as the first.
 
         Raises
         ------
@@ -85,7 +93,10 @@ class Model(nn.Module):
         cloud = cloud.to_units("GeV")
         matrices = anchor_matrices(cloud, self.anchor)
         anchored = cloud if matrices is None else cloud.transform(matrices)
-        features = self.features(anchored)
+        if condition is not None:
+            condition = condition.to_units("GeV")
+            condition = condition if matrices is None else condition.transform(matrices)
+        features = self.features(anchored, condition)
         if matrices is not None and features.in_vectors:
             features = _leave_anchor(features, matrices, cloud.layout, pooled=self._pooled)
         return self.head(features, cloud)  # type: ignore[no-any-return]
@@ -94,7 +105,7 @@ class Model(nn.Module):
     def _pooled(self) -> bool:
         return self.backbone.pools or self.head.pooling == "global-token"
 
-    def features(self, cloud: ParticleCloud) -> Features:
+    def features(self, cloud: ParticleCloud, condition: ParticleCloud | None = None) -> Features:
         """The backbone's features of an (anchored) cloud, vectors in the global frame."""
         seen = self.spurions(cloud)
         frames = self.frames_net(seen)
@@ -134,7 +145,8 @@ class Model(nn.Module):
         features = replace(features, scalars=features.scalars.to(dtype))
         if self.backbone.reads_vectors != "pairs":
             features = features.to(dtype)
-        out: Features = self.backbone(features, self._for_messages(frames, cloud), layout, context)
+        second = {} if condition is None else self._second(condition)
+        out: Features = self.backbone(features, self._for_messages(frames, cloud), layout, context, **second)
         if out.in_vectors and not self.backbone.equivariant and not self.backbone.pools:
             out = replace(out, vectors=frames.return_vectors(out.vectors.to(torch.float64)))
         if tokens is not None:
@@ -156,6 +168,19 @@ class Model(nn.Module):
         rest = anchor_matrices(cloud, "rest")
         assert rest is not None
         return frames.compose(Frames.of_events(frames.layout, inverse(rest)))
+
+    def _second(self, condition: ParticleCloud) -> dict[str, Any]:
+        """The second cloud's features, in the global frame, and its layout, for the backbone."""
+        if not self.backbone.takes_condition:
+            raise ValueError(
+                f"{type(self.backbone).__name__} attends to no second cloud; leave `condition` out"
+            )
+        embedded: Features = self.embedding(condition, Frames.identity(condition.layout))
+        scalars = torch.cat([condition.scalars.to(self.dtype), embedded.scalars.to(self.dtype)], dim=-1)
+        return {
+            "condition": Features(scalars, embedded.vectors.to(self.dtype)),
+            "condition_layout": condition.layout,
+        }
 
     def _with_channels(self, features: Features, layout: Layout) -> Features:
         vectors, _ = self.spurions.tensors(features.vectors.device)

@@ -84,7 +84,7 @@ class GeometricAlgebra:
     @cached_property
     def reverse_signs(self) -> Array:
         """Signs of the reverse, which inverts the order of all products: (-1)^(k(k-1)/2) for grade k."""
-        return (-1.0) ** (self.grades * (self.grades - 1) // 2)
+        return np.asarray((-1.0) ** (self.grades * (self.grades - 1) // 2), dtype=np.float64)
 
     def reverse(self, multivector: ArrayLike) -> Array:
         """Reverse of a multivector, shape (..., 16)."""

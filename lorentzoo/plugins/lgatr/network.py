@@ -173,6 +173,7 @@ class LGATr(Backbone):
             checkpoint_blocks=checkpoint_blocks,
         )
         self.positions = positions
+        self.takes_condition = condition_vectors + condition_scalars > 0
         self.table = LearnedPositions(num_places, hidden_scalars) if positions == "learned" else None
         if positions != "none" or grid is not None:
             self.permutation_symmetric = False  # type: ignore[misc]

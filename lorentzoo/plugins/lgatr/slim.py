@@ -119,6 +119,7 @@ class LGATrSlim(Backbone):
             checkpoint_blocks=checkpoint_blocks,
         )
         self.positions = positions
+        self.takes_condition = condition_vectors + condition_scalars > 0
         self.table = LearnedPositions(num_places, hidden_scalars) if positions == "learned" else None
         if positions != "none":
             self.permutation_symmetric = False  # type: ignore[misc]
