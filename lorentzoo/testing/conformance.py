@@ -598,7 +598,7 @@ def _devices(s: _Subject) -> None:
 
 
 def _edge_events(s: _Subject) -> None:
-    lengths = ([0, 3, 1, 0], [1], [0], [0, 0, 0], [])
+    lengths: tuple[list[int], ...] = ([0, 3, 1, 0], [1], [0], [0, 0, 0], [])
     for multiplicities in lengths:
         cloud = s.cloud(multiplicities)
         for variant in (cloud, cloud.to_padded(), cloud.to_padded(4)):
@@ -633,7 +633,7 @@ def _units(s: _Subject) -> None:
     cloud = s.cloud()
     before = s.output(cloud)
     for units in ("MeV", "TeV"):
-        change = _relative(s.output(cloud.to_units(units)), before)  # type: ignore[arg-type]
+        change = _relative(s.output(cloud.to_units(units)), before)
         # A last digit of every momentum is rounded on the way, to which boosted masses are sensitive.
         _require(change < 1e-7, f"events in {units} change the output by {change:.1e}")
 
