@@ -289,6 +289,8 @@ class Backbone(Part):
         Whether it uses the context itself; otherwise the model spreads it over the scalars.
     spurion_mode, spurion_modes
         How spurions reach it by default, and which ways it allows.
+    mixes_particles
+        Whether particles see each other; otherwise a global token would learn nothing of them.
     takes_condition
         Whether its `forward` takes a second cloud, as ``condition`` (features) and ``condition_layout``.
     requires_scalars
@@ -304,6 +306,7 @@ class Backbone(Part):
     reads_context: ClassVar[bool] = False
     spurion_mode: ClassVar[SpurionMode] = "drop"
     spurion_modes: ClassVar[tuple[SpurionMode, ...]] = ("drop", "tokens", "channels")
+    mixes_particles: ClassVar[bool] = True
     takes_condition: bool = False
     requires_scalars: ClassVar[tuple[str, ...]] = ()
     num_particles: int = 0

@@ -47,6 +47,14 @@ def pair_hidden(
     Shape (b, n, n, C), after the activation.
     """
     flat = [tensor for layer in layers for tensor in layer]
+    device = receive.device.type
+    if torch.is_autocast_enabled(device):
+        # One precision for the whole network: its own backward pass does not know of autocast.
+        lower = torch.get_autocast_dtype(device)
+        cast = [None if x is None else x.to(lower) for x in (receive, send, edge, edge_weight, further)]
+        pairs = [(weight.to(lower), bias.to(lower)) for weight, bias in layers]
+        with torch.autocast(device, enabled=False):
+            return pair_hidden(cast[0], cast[1], cast[2], cast[3], cast[4], pairs)  # type: ignore[arg-type]
     if not torch.is_grad_enabled() or torch.compiler.is_compiling():
         return _plain(receive, send, edge, edge_weight, further, flat)
     return _PairHidden.apply(receive, send, edge, edge_weight, further, *flat)  # type: ignore[no-any-return]

@@ -23,19 +23,10 @@ ALONE = {
     "backbone/lgatr-conditional": SECOND_CLOUD,
     "backbone/lgatr-slim-conditional": SECOND_CLOUD,
 }
-PARITY = {"symmetry as declared": "to mend: declares P, T and z-flip, which group='connected' does not keep"}
-EMPTY = {"padding does not leak": "to mend: momenta of an event without particles get NaN gradients"}
 EXPECTED = {
     "backbone/pyg": {
         "devices": "convolutions of torch-geometric look at values, which the meta device does not have"
     },
-    "backbone/graphnet": {"dtypes": "to mend: messages mix float32 and bfloat16 under autocast"},
-    "backbone/lgatr-axial": PARITY,
-    "backbone/lgatr-event-generation": PARITY,
-    "model/lgatr-amplitudes": PARITY,
-    "frames/lloca-beam": EMPTY,
-    "frames/lloca-gramschmidt": EMPTY,
-    "frames/lloca-polar": EMPTY,
 }
 PARTS = ("spurions", "frames", "embedding", "backbone", "head", "dataset", "generator")
 ESSENTIAL = (

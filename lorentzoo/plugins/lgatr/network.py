@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lorentzoo import Backbone, Features, Frames, Layout
+from lorentzoo import Backbone, Features, Frames, Layout, Symmetry
 from lorentzoo.core.foreign import WeightReader
 from lorentzoo.core.interfaces import SpurionMode
 from lorentzoo.plugins.lgatr.gate import Activation
@@ -173,12 +173,22 @@ class LGATr(Backbone):
             checkpoint_blocks=checkpoint_blocks,
         )
         self.positions = positions
+        self.group = group
         self.takes_condition = condition_vectors + condition_scalars > 0
         self.table = LearnedPositions(num_places, hidden_scalars) if positions == "learned" else None
         if positions != "none" or grid is not None:
             self.permutation_symmetric = False  # type: ignore[misc]
         if self.grid is not None:
             self.num_particles = self.grid.size
+
+    @property
+    def symmetry(self) -> Symmetry:
+        """The maps of the connected group mix even and odd parts: of the discrete symmetries only PT stays."""
+        return (
+            Symmetry.full()
+            if self.group == "full"
+            else Symmetry(Symmetry.full().generators, frozenset({"PT"}))
+        )
 
     def forward(
         self,

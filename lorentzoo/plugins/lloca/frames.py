@@ -102,6 +102,10 @@ class Learned(FramesNet):
     def _frames(self, cloud: ParticleCloud) -> Frames:
         layout, p = cloud.layout, cloud.momenta
         total = cloud.total()
+        # An event without particles has no total; anything time-like keeps its padded places finite.
+        at_rest = torch.zeros_like(total)
+        at_rest[..., 0] = 1.0
+        total = torch.where(total[..., :1] > 0, total, at_rest)
         spread = layout.spread(torch.cat([total, _scale2(total).unsqueeze(-1)], dim=-1))
         support, mass2 = spread[..., :4], spread[..., 4]
         vectors = self.equivectors(p, self._scalars(cloud), _causal(cloud), mass2, layout)

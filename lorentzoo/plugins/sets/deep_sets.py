@@ -23,6 +23,8 @@ class DeepSets(Backbone):
         After each activation.
     """
 
+    mixes_particles = False
+
     def __init__(
         self,
         hidden: Sequence[int] = (128, 128, 128),
@@ -33,8 +35,10 @@ class DeepSets(Backbone):
         out_vectors: int = 0,
     ) -> None:
         super().__init__()
-        if not hidden:
-            raise ValueError("hidden needs at least one layer")
+        if not hidden or min(hidden) < 1:
+            raise ValueError(
+                f"hidden needs at least one layer, each of at least one channel, not {list(hidden)}"
+            )
         layers: list[nn.Module] = []
         width = in_scalars + 4 * in_vectors
         for size in hidden:

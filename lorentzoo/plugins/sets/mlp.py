@@ -38,8 +38,10 @@ class MLP(Backbone):
         in_vectors: int = 0,
     ) -> None:
         super().__init__()
-        if num_particles < 1 or not hidden:
-            raise ValueError("num_particles must be at least 1, and hidden needs at least one layer")
+        if num_particles < 1 or not hidden or min(hidden) < 1:
+            raise ValueError(
+                "num_particles must be at least 1, and hidden needs at least one layer, none empty"
+            )
         self.num_particles = num_particles
         layers: list[nn.Module] = []
         width = num_particles * (in_scalars + 4 * in_vectors)

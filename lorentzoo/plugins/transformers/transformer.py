@@ -56,6 +56,11 @@ class Transformer(Backbone):
     ) -> None:
         super().__init__()
         reps = Reps.parse(head_reps)
+        if num_blocks < 0 or num_heads < 1 or mlp_ratio < 1 or reps.dim < 1:
+            raise ValueError(
+                f"a transformer needs at least one head of at least one channel and a positive mlp_ratio, not "
+                f"num_blocks={num_blocks}, num_heads={num_heads}, head_reps={head_reps!r}, mlp_ratio={mlp_ratio}"
+            )
         self.width = num_heads * reps.dim
         self.in_layer = nn.Linear(in_scalars + 4 * in_vectors, self.width)
         self.blocks = nn.ModuleList(
