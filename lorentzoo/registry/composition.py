@@ -322,6 +322,11 @@ def _refuse_nonsense(
             f"frames {spec.frames.name!r} would have no effect: backbone {name!r} is symmetric by its layers and ignores "
             "them, and no scalar is computed in them; use frames='identity'"
         )
+    if head.pooling == "global-token" and not backbone.mixes_particles:
+        raise CompositionError(
+            f"backbone {name!r} treats every particle on its own, so a global token would see none of them; "
+            "use pooling='sum' or 'mean' in the head"
+        )
     if (
         head.pooling == "global-token"
         and frames.learned

@@ -1,0 +1,101 @@
+"""How far do outputs move in float32 when an event is boosted? With and without the anchor.
+
+Run ``python benchmarks/float32_symmetry.py``. For each network, kind of input and γ: the median and the 99 %
+quantile over events of the relative change of the output under a random boost along the residual group,
+float32 network, float64 momenta; beside it the same in float64, which shows what the boosted momenta
+themselves have lost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+import torch
+from torch import Tensor
+
+import lorentzoo as lz
+from lorentzoo.core.minkowski import boost
+from lorentzoo.testing.verification import fit_if_needed, redraw_weights
+
+KINDS = ("massive", "massless", "nearly collinear", "soft")
+GAMMAS = (10.0, 100.0, 1000.0)
+
+
+def events(kind: str, count: int, particles: int = 20, seed: int = 0) -> lz.ParticleCloud:
+    """Jets of mass around 100 GeV at transverse momentum 600 GeV, in the laboratory."""
+    g = torch.Generator().manual_seed(seed)
+    p3 = torch.randn(count, particles, 3, generator=g, dtype=torch.float64)
+    if kind == "nearly collinear":
+        axis = torch.randn(count, 1, 3, generator=g, dtype=torch.float64)
+        p3 = axis * torch.rand(count, particles, 1, generator=g, dtype=torch.float64) + 1e-3 * p3
+    if kind == "soft":
+        p3[:, particles // 2 :] *= 1e-4
+    p3 = 5.0 * p3
+    mass = 0.14 if kind == "massive" else 0.0
+    energy = (p3.square().sum(-1, keepdim=True) + mass**2).sqrt()
+    momenta = torch.cat([energy, p3], dim=-1)
+    cloud = lz.ParticleCloud.from_padded(
+        momenta, torch.ones(count, particles, dtype=torch.bool), validate=False
+    )
+    return cloud.transform(boost([1.0, 0.3, 0.5], math.acosh(6.0))).to_packed()
+
+
+def changes(model: lz.Model, cloud: lz.ParticleCloud, gamma: float) -> Tensor:
+    """Relative change of the output of each event under one boost of all events."""
+    g = torch.Generator().manual_seed(int(gamma))
+    direction = torch.randn(3, generator=g, dtype=torch.float64)
+    with torch.no_grad():
+        before = model(cloud).double()
+        after = model(cloud.transform(boost(direction, math.acosh(gamma)))).double()
+    return (after - before).abs().amax(-1) / before.abs().mean()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--events", type=int, default=200)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    networks = {
+        "lgatr": {"backbone": "lgatr:num_blocks=4", "embedding": {"name": "momenta", "scale": 20.0}},
+        "lgatr-slim": {
+            "backbone": "lgatr-slim:num_blocks=4",
+            "embedding": ["invariants", {"name": "momenta", "scale": 20.0}],
+        },
+        "lloca-transformer": {
+            "backbone": "transformer:num_blocks=4",
+            "frames": "lloca-polar",
+            "embedding": ["kinematics", "momenta"],
+        },
+    }
+    print("| network | input | γ | float32 median | 99 % | without anchor | float64 median |")
+    print("|---|---|---|---|---|---|---|")
+    for name, parts in networks.items():
+        pooling = "mean" if "frames" in parts else "global-token"
+        for kind in KINDS:
+            cloud = events(kind, arguments.events)
+            made = {}
+            for anchor in ("auto", "none"):
+                torch.manual_seed(0)
+                model = lz.compose(
+                    **parts, head={"name": "classify", "pooling": pooling}, anchor=anchor
+                ).eval()
+                fit_if_needed(model, cloud)
+                redraw_weights(model)
+                made[anchor] = model
+            exact = lz.compose(**parts, head={"name": "classify", "pooling": pooling}).double().eval()
+            exact.load_state_dict(made["auto"].state_dict())
+            for gamma in GAMMAS:
+                anchored, free = changes(made["auto"], cloud, gamma), changes(made["none"], cloud, gamma)
+                double = changes(exact, cloud, gamma)
+                cells = (anchored.median(), anchored.quantile(0.99), free.median(), double.median())
+                print(
+                    f"| {name} | {kind} | {gamma:.0f} | " + " | ".join(f"{x:.0e}" for x in cells) + " |",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()
