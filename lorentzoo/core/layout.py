@@ -1,8 +1,8 @@
 """Which particle belongs to which event?
 
-Raggedness lives in this module alone. `Packed` concatenates the particles of all events without
-padding; `Padded` holds every event in a row of fixed length with a mask. Networks call the verbs
-of `Layout` and so run on both from one source: packed in training, padded for export.
+Raggedness lives here alone, with `blocks`, `grouping` and `masks` beside it. `Packed` concatenates the
+particles of all events without padding; `Padded` holds every event in a row of fixed length with a mask.
+Networks call the verbs of `Layout` and so run on both from one source: packed in training, padded for export.
 
 Where events must stand side by side (attention, pairs, neighbours), the layout forms *blocks*:
 groups of events of similar length, each a dense (b, n, ...) tensor with a mask. A padded layout is
@@ -14,8 +14,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -23,20 +22,15 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from lorentzoo.core.rows import drop_rows, gather_rows, mirror_rows, segment_sum, spread_rows
+from lorentzoo.core.blocks import Extended, PairValues, Triangle
+from lorentzoo.core.grouping import MAX_BLOCK_PAIRS, Groups, group_by_length, pair_places
+from lorentzoo.core.masks import allowed_pairs, attention_mask, masked_softmax
+from lorentzoo.core.rows import drop_rows, gather_rows, segment_sum, spread_rows
 
 __all__ = ["Extended", "Layout", "Packed", "Padded", "PairValues", "Reduce", "Triangle"]
 
 Reduce = Literal["sum", "mean", "max"]
-Groups = tuple[tuple[int, ...], ...]
 T = TypeVar("T")
-
-_PADDING_ALLOWED: Final = 0.15
-"""Fraction of padded rows up to which events of different length share a block."""
-_MAX_BLOCK_PAIRS: Final = 2**17
-"""Pairs in one block: enough to fill the vector units, small enough to stay in cache."""
-_LONE_LENGTH: Final = 16
-"""Events of at least this many particles fill a core on their own, and need no gather."""
 
 
 class Layout(ABC):
@@ -162,7 +156,7 @@ class Layout(ABC):
     # ---- blocks ---------------------------------------------------------------------------
 
     @abstractmethod
-    def groups(self, max_pairs: int = _MAX_BLOCK_PAIRS) -> Groups:
+    def groups(self, max_pairs: int = MAX_BLOCK_PAIRS) -> Groups:
         """Which events share a block."""
 
     @abstractmethod
@@ -182,7 +176,7 @@ class Layout(ABC):
         fn: Callable[..., Tensor],
         *inputs: Tensor,
         recompute: bool = False,
-        max_pairs: int = _MAX_BLOCK_PAIRS,
+        max_pairs: int = MAX_BLOCK_PAIRS,
     ) -> Tensor:
         """Evaluate a function on dense blocks of events.
 
@@ -248,10 +242,10 @@ class Layout(ABC):
 
         def evaluate(mask: Tensor | None, *dense: Tensor) -> Tensor:
             result: Any = fn(*[side for x in dense for side in (x.unsqueeze(2), x.unsqueeze(1))])
-            allowed = _allowed_pairs(mask, dense[0], self_pairs).unsqueeze(-1)
+            allowed = allowed_pairs(mask, dense[0], self_pairs).unsqueeze(-1)
             if reduce == "softmax":
                 logits, values = result
-                weights = _masked_softmax(logits, allowed, dim=2)
+                weights = masked_softmax(logits, allowed, dim=2)
                 return torch.sum(weights.unsqueeze(-1) * values, 2)
             total: Tensor = torch.where(allowed, result, torch.zeros_like(result)).sum(2)
             if reduce == "mean":
@@ -323,7 +317,7 @@ class Layout(ABC):
             if kb.shape[1] == 0 and not torch.compiler.is_compiling():
                 outputs.append(qb.new_zeros(*qb.shape[:-1], vb.shape[-1]) + 0.0 * qb.sum())
                 continue
-            additive = _attention_mask(masks[b], qb.dtype) if bias is None else bias.additive(qb.dtype)[b]
+            additive = attention_mask(masks[b], qb.dtype) if bias is None else bias.additive(qb.dtype)[b]
             out = F.scaled_dot_product_attention(
                 qb.transpose(1, 2), kb.transpose(1, 2), vb.transpose(1, 2), attn_mask=additive, scale=scale
             ).transpose(1, 2)
@@ -355,7 +349,7 @@ class Layout(ABC):
         def nearest(mask: Tensor | None, x: Tensor, row: Tensor) -> Tensor:
             n = x.shape[1]
             distance = (x.unsqueeze(2) - x.unsqueeze(1)).square().sum(-1)
-            allowed = _allowed_pairs(mask, x, self_pairs=False)
+            allowed = allowed_pairs(mask, x, self_pairs=False)
             distance = torch.where(allowed, distance, torch.inf)
             order = distance.sort(dim=2, stable=True).indices[:, :, :k]
             found = allowed.gather(2, order)
@@ -504,8 +498,8 @@ class Packed(Layout):
     def append(self, count: int) -> Extended:
         return self._cached(("append", count), lambda: _extend_packed(self, count))
 
-    def groups(self, max_pairs: int = _MAX_BLOCK_PAIRS) -> Groups:
-        return self._cached(("groups", max_pairs), lambda: _group_by_length(self.lengths, max_pairs))
+    def groups(self, max_pairs: int = MAX_BLOCK_PAIRS) -> Groups:
+        return self._cached(("groups", max_pairs), lambda: group_by_length(self.lengths, max_pairs))
 
     def _index(self, groups: Groups) -> tuple[Tensor | None, Tensor | None, list[tuple[int, int]]]:
         return self._cached(("index", groups), lambda: self._make_index(groups))
@@ -588,7 +582,7 @@ class Packed(Layout):
             places.append(np.where(i[None] < lengths[members, None, None], pair, -1).reshape(-1))
         index = np.concatenate(places) if places else np.zeros(0, dtype=np.int64)
         sizes = tuple((len(group), int(lengths[list(group)].max(initial=0))) for group in groups)
-        upper, lower = _pair_places(index, sizes, int(offsets[-1]))
+        upper, lower = pair_places(index, sizes, int(offsets[-1]))
         rows = [self._constant(x) for x in (starts + high, starts + low, np.maximum(index, 0), lower, upper)]
         return Triangle(self, groups, sizes, rows[0], rows[1], rows[2], rows[3], rows[4], mask=None)
 
@@ -677,7 +671,7 @@ class Padded(Layout):
     def append(self, count: int) -> Extended:
         return self._cached(("append", count), lambda: _extend_padded(self, count))
 
-    def groups(self, max_pairs: int = _MAX_BLOCK_PAIRS) -> Groups:
+    def groups(self, max_pairs: int = MAX_BLOCK_PAIRS) -> Groups:
         return ((),)
 
     def split_blocks(self, x: Tensor, groups: Groups) -> list[Tensor]:
@@ -724,138 +718,7 @@ class Padded(Layout):
         return torch.arange(b * n, device=self._mask.device).reshape(b, n)
 
 
-@dataclass(frozen=True)
-class Extended:
-    """A layout with further tokens in front of every event, and the way there and back."""
-
-    base: Layout
-    layout: Layout
-    count: int
-    _index: Tensor | None
-    _inverse: Tensor | None
-
-    def join(self, tokens: Tensor, x: Tensor) -> Tensor:
-        """Put tokens in front. Shapes (B, count, ...), (*base.lead, ...) -> (*layout.lead, ...)."""
-        if self._index is None or self._inverse is None:
-            return torch.cat([tokens, x], dim=1)
-        return gather_rows(torch.cat([tokens.flatten(0, 1), x]), self._index, self._inverse)
-
-    @property
-    def tokens_layout(self) -> Layout:
-        """The layout of the tokens alone: `count` in every event."""
-        return self.base.uniform(self.count)
-
-    def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Take tokens and particles apart again: the inverse of `join`."""
-        if self._index is None or self._inverse is None:
-            return x[:, : self.count], x[:, self.count :]
-        rows = drop_rows(x, self._index, self._inverse)
-        number = self.base.num_events * self.count
-        return rows[:number].unflatten(0, (self.base.num_events, self.count)), rows[number:]
-
-
-@dataclass(frozen=True)
-class PairValues:
-    """Values on all pairs of particles of each event, dense per block of events, [(b, n, n, C)]."""
-
-    layout: Layout
-    groups: Groups
-    blocks: tuple[Tensor, ...]
-    _additive: list[Tensor] | None = field(default=None, repr=False)
-
-    def map(self, fn: Callable[[Tensor], Tensor]) -> PairValues:
-        """Apply a function to every block, e.g. a network on the last dimension."""
-        return PairValues(self.layout, self.groups, tuple(fn(block) for block in self.blocks))
-
-    def transpose(self) -> PairValues:
-        """Exchange i and j."""
-        return self.map(lambda block: block.transpose(1, 2))
-
-    def diagonal(self) -> Tensor:
-        """The values at i = j, shape (*lead, C)."""
-        diagonals = [block.diagonal(dim1=1, dim2=2).transpose(1, 2) for block in self.blocks]
-        return self.layout.merge_blocks(diagonals, self.groups)
-
-    def masks(self) -> list[Tensor | None]:
-        """Which particles of each block are real, [(b, n)] or None."""
-        return self.layout.block_masks(self.groups)
-
-    def additive(self, dtype: torch.dtype) -> list[Tensor]:
-        """Attention biases with padding masked, [(b, C, n, n)]: made once for all layers that share them."""
-        if self._additive is None or self._additive[0].dtype != dtype or torch.compiler.is_compiling():
-            made = []
-            for block, mask in zip(self.blocks, self.masks(), strict=True):
-                bias = block.permute(0, 3, 1, 2).to(dtype).contiguous()
-                masked = _attention_mask(mask, dtype)
-                made.append(bias if masked is None else bias + masked)
-            object.__setattr__(self, "_additive", made)
-        assert self._additive is not None
-        return self._additive
-
-
-@dataclass(frozen=True)
-class Triangle:
-    """All unordered pairs of particles of each event, as rows, and the way to dense pair values.
-
-    Attributes
-    ----------
-    first, second
-        Rows of the two particles in the flattened leading shape, shape (E,).
-    mask
-        Which pairs are real, shape (E,); None where all are.
-    """
-
-    layout: Layout
-    groups: Groups
-    sizes: tuple[tuple[int, int], ...]
-    first: Tensor
-    second: Tensor
-    _index: Tensor
-    _lower: Tensor
-    _upper: Tensor
-    mask: Tensor | None
-
-    def to_pairs(self, values: Tensor) -> PairValues:
-        """Symmetric dense pair values from one row a pair. Shape (E, C) -> [(b, n, n, C)]."""
-        dense = mirror_rows(values, self._index, self._lower, self._upper)
-        parts = dense.split([b * n * n for b, n in self.sizes])
-        blocks = tuple(
-            part.reshape(b, n, n, part.shape[-1]) for part, (b, n) in zip(parts, self.sizes, strict=True)
-        )
-        return PairValues(self.layout, self.groups, blocks)
-
-
-# ---- helpers ----------------------------------------------------------------------------------
-
-
-def _group_by_length(lengths: Sequence[int], max_pairs: int) -> Groups:
-    """Group events so that little is padded and no block of several events grows too large."""
-    if not lengths:
-        # One block without events, so that an empty batch passes through every verb.
-        return ((),)
-    if min(lengths) == max(lengths):
-        per_block = max(1, max_pairs // max(lengths[0] ** 2, 1))
-        return tuple(
-            tuple(range(start, min(start + per_block, len(lengths))))
-            for start in range(0, len(lengths), per_block)
-        )
-    if min(lengths) >= _LONE_LENGTH:
-        return tuple((event,) for event in range(len(lengths)))
-    groups: list[tuple[int, ...]] = []
-    current: list[int] = []
-    real = 0
-    for event in sorted(range(len(lengths)), key=lambda e: -lengths[e]):
-        if current:
-            longest = lengths[current[0]]
-            padded = longest * (len(current) + 1)
-            full = longest * padded > max_pairs
-            if full or padded > (1 + _PADDING_ALLOWED) * (real + lengths[event]) + _LONE_LENGTH:
-                groups.append(tuple(current))
-                current, real = [], 0
-        current.append(event)
-        real += lengths[event]
-    groups.append(tuple(current))
-    return tuple(groups)
+# ---- tokens in front --------------------------------------------------------------------------
 
 
 def _extend_packed(base: Packed, count: int) -> Extended:
@@ -873,52 +736,3 @@ def _extend_packed(base: Packed, count: int) -> Extended:
 def _extend_padded(base: Padded, count: int) -> Extended:
     ones = torch.ones((base.mask.shape[0], count), dtype=torch.bool, device=base.mask.device)
     return Extended(base, Padded(torch.cat([ones, base.mask], dim=1)), count, None, None)
-
-
-def _pair_places(
-    index: np.ndarray[Any, Any], sizes: Sequence[tuple[int, int]], pairs: int
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Where each unordered pair stands above and below the diagonal of its dense block."""
-    upper, lower = np.zeros(pairs, dtype=np.int64), np.zeros(pairs, dtype=np.int64)
-    start = 0
-    for b, n in sizes:
-        block = index[start : start + b * n * n].reshape(b, n, n)
-        place = start + np.arange(b * n * n).reshape(b, n, n)
-        for target, keep in (
-            (upper, np.triu(np.ones((n, n), dtype=bool))),
-            (lower, np.tril(np.ones((n, n), dtype=bool))),
-        ):
-            chosen = (block >= 0) & keep
-            target[block[chosen]] = place[chosen]
-        start += b * n * n
-    return upper, lower
-
-
-def _allowed_pairs(mask: Tensor | None, x: Tensor, self_pairs: bool) -> Tensor:
-    """Which pairs (i, j) exist, broadcastable to (b, n, n)."""
-    n = x.shape[1]
-    if self_pairs:
-        allowed = torch.ones((1, n, n), dtype=torch.bool, device=x.device)
-    else:
-        allowed = ~torch.eye(n, dtype=torch.bool, device=x.device).unsqueeze(0)
-    if mask is None:
-        return allowed.expand(x.shape[0], n, n)
-    return allowed & mask.unsqueeze(1)
-
-
-def _masked_softmax(logits: Tensor, allowed: Tensor, dim: int) -> Tensor:
-    """Softmax over the allowed entries; all zero where none is allowed."""
-    lowest = torch.finfo(logits.dtype).min / 2
-    weights = torch.softmax(torch.where(allowed, logits, lowest), dim=dim)
-    return torch.where(allowed, weights, torch.zeros_like(weights))
-
-
-def _attention_mask(mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-    """Additive float mask (b, 1, 1, n): boolean masks miss the fused kernels on CPU."""
-    if mask is None:
-        return None
-    # Half of the lowest number: a negative bias added to it must not overflow to -inf,
-    # since a row of -inf (an event that is all padding) would give NaN.
-    lowest = torch.finfo(dtype).min / 2
-    zero = torch.zeros((), dtype=dtype, device=mask.device)
-    return torch.where(mask, zero, torch.full((), lowest, dtype=dtype, device=mask.device))[:, None, None, :]

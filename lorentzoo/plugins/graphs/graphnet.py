@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from lorentzoo import Backbone, Batch, Features, Frames, Layout, Reps, Symmetry
 from lorentzoo.core.foreign import WeightReader, require_package
+from lorentzoo.core.masks import allowed_pairs
 from lorentzoo.core.minkowski import lower
 from lorentzoo.core.pair_network import pair_hidden
 
@@ -102,7 +103,9 @@ class GraphNet(Backbone):
             def moments(mask: Tensor | None, p: Tensor, real: Tensor) -> Tensor:
                 log, allowed = (
                     _log_masses(p),
-                    _partners(mask, p) & (real > 0).unsqueeze(1) & (real > 0).unsqueeze(2),
+                    allowed_pairs(mask, p, self_pairs=False)
+                    & (real > 0).unsqueeze(1)
+                    & (real > 0).unsqueeze(2),
                 )
                 log = torch.where(allowed, log, 0.0)
                 return torch.stack([log.sum(2), log.square().sum(2), allowed.sum(2).to(log.dtype)], dim=-1)
@@ -213,7 +216,7 @@ class _Messages:
             summed = x.sum(2) - x.diagonal(dim1=1, dim2=2).transpose(1, 2)
             partners = torch.full_like(summed[..., :1], x.shape[1] - 1)
         else:
-            allowed = _partners(mask, receive).unsqueeze(-1)
+            allowed = allowed_pairs(mask, receive, self_pairs=False).unsqueeze(-1)
             summed = torch.where(allowed, x, torch.zeros_like(x)).sum(2)
             partners = allowed.sum(2).to(summed.dtype)
         return torch.cat([summed, partners], dim=-1)
@@ -224,9 +227,3 @@ def _log_masses(p: Tensor) -> Tensor:
     products = p @ lower(p).transpose(1, 2)
     own = products.diagonal(dim1=1, dim2=2)
     return torch.log((own.unsqueeze(2) + own.unsqueeze(1) + 2 * products).clamp(min=_MASS_FLOOR))
-
-
-def _partners(mask: Tensor | None, x: Tensor) -> Tensor:
-    n = x.shape[1]
-    allowed = (~torch.eye(n, dtype=torch.bool, device=x.device)).unsqueeze(0).expand(x.shape[0], n, n)
-    return allowed if mask is None else allowed & mask.unsqueeze(1)

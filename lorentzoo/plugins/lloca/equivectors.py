@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from lorentzoo import Layout
 from lorentzoo.core.foreign import WeightReader
+from lorentzoo.core.masks import allowed_pairs
 from lorentzoo.core.minkowski import lower
 from lorentzoo.core.pair_network import pair_hidden
 
@@ -76,7 +77,7 @@ class EdgeVectors(nn.Module):
 
             def moments(mask: Tensor | None, p: Tensor, mass2: Tensor) -> Tensor:
                 log = torch.log(torch.maximum(_pair_masses(p), self._floors(mass2, 0)))
-                allowed = _partners(mask, log)
+                allowed = allowed_pairs(mask, log, self_pairs=False)
                 log = torch.where(allowed, log, 0.0)
                 return torch.stack([log.sum(2), log.square().sum(2), allowed.sum(2).to(log.dtype)], dim=-1)
 
@@ -139,7 +140,7 @@ class EdgeVectors(nn.Module):
         hidden = [(layer.weight, layer.bias) for layer in self.layers if isinstance(layer, nn.Linear)]
         x = pair_hidden(receive, send, invariant, self.first.weight[:, -1], None, hidden)
         logits = self.last(x).permute(0, 3, 1, 2)
-        allowed = _partners(mask, square).unsqueeze(1).repeat(1, logits.shape[1], 1, 1)
+        allowed = allowed_pairs(mask, square, self_pairs=False).unsqueeze(1).repeat(1, logits.shape[1], 1, 1)
         allowed[:, 0] = allowed[:, 0] & (causal > 0).unsqueeze(1)
         logits = torch.where(allowed, logits, torch.finfo(logits.dtype).min / 2)
         weights = torch.where(allowed, torch.softmax(logits.to(p.dtype), dim=-1), 0.0)
@@ -168,10 +169,3 @@ def _pair_masses(p: Tensor) -> Tensor:
     products = p @ lower(p).transpose(1, 2)
     own = products.diagonal(dim1=1, dim2=2)
     return own.unsqueeze(2) + own.unsqueeze(1) + 2 * products
-
-
-def _partners(mask: Tensor | None, square: Tensor) -> Tensor:
-    n = square.shape[1]
-    allowed = ~torch.eye(n, dtype=torch.bool, device=square.device).unsqueeze(0)
-    allowed = allowed.expand(square.shape[0], n, n)
-    return allowed if mask is None else allowed & mask.unsqueeze(1)

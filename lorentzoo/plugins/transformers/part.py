@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lorentzoo import Backbone, Features, Frames, Layout, Reps, Symmetry
+from lorentzoo.core.blocks import Extended, PairValues
 from lorentzoo.core.foreign import WeightReader, require_package
-from lorentzoo.core.layout import Extended, PairValues
 from lorentzoo.core.minkowski import inverse, mass_squared, phi, pt, rapidity
 from lorentzoo.core.norms import MaskedBatchNorm
 
