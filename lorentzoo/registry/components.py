@@ -40,6 +40,8 @@ class Component:
         For models: the composition, slot by slot.
     extra
         The optional dependencies that the target needs.
+    recipe
+        For models: the published training options, which `lorentzoo train` starts from.
 
     Raises
     ------
@@ -56,6 +58,7 @@ class Component:
     spec: Mapping[str, Any] = field(default_factory=dict)
     extra: str = ""
     plugin: str = ""
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

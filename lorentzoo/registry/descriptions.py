@@ -126,7 +126,12 @@ def _describe_model(component: Component) -> Description:
 
     with torch.device("meta"):
         model = create_model(component.full_name)
-    declared = {"parameters": model.num_parameters, "permutation_symmetric": model.permutation_symmetric}
+    declared: dict[str, Any] = {
+        "parameters": model.num_parameters,
+        "permutation_symmetric": model.permutation_symmetric,
+    }
+    if component.recipe:
+        declared["recipe"] = dict(component.recipe)
     return Description(component, {}, declared, model.symmetry.describe(), component.summary, model.spec)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lorentzoo.data.dataset import JetDataset, Split
+from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.checkpoints import load
 from lorentzoo.registry.composition import build
 from lorentzoo.registry.specs import Spec, parse_part
@@ -39,7 +40,7 @@ def train_model(
     dataset
         Name, ``"name:key=value"`` or mapping; widths and number of classes follow from it.
     config
-        Recipe, or a mapping with its keys.
+        Recipe, or a mapping with its keys, which win over the published recipe of the model's name.
     out
         Directory; ``runs/<hash of the full specification>`` by default.
     train_size
@@ -57,7 +58,7 @@ def train_model(
     part = parse_part(dataset, "dataset")
     data = open_dataset(part)
     model = build(_with_widths(spec, data))
-    run = RunSpec(model.spec, part, fingerprint(data), train_size, TrainConfig.of(config))
+    run = RunSpec(model.spec, part, fingerprint(data), train_size, _config(config, model.spec))
     directory = Path("runs") / run.key if out is None else Path(out)
     state = state_of(directory)
     if state not in ("missing", "unfinished") or (directory / "run.json").is_file():
@@ -113,6 +114,14 @@ def _with_widths(spec: Spec | Mapping[str, Any] | str, data: JetDataset) -> Spec
     return spec_for(
         {key: value for key, value in spec.items() if key not in known and value is not None}, data
     )
+
+
+def _config(config: TrainConfig | Mapping[str, Any] | None, spec: Spec) -> TrainConfig:
+    """The given options over the published recipe of the model, where it came by a name that has one."""
+    if isinstance(config, TrainConfig):
+        return config
+    recipe = {} if spec.model is None else catalogue().find("model", spec.model).recipe
+    return TrainConfig.of({**recipe, **(config or {})})
 
 
 def _same_run(directory: Path, run: RunSpec) -> None:

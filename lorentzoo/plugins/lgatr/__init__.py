@@ -11,6 +11,16 @@ _SLIM_TAGGER = {
 }
 
 
+_RECIPE = {
+    "optimiser": "lion",
+    "learning_rate": 3e-4,
+    "weight_decay": 0.2,
+    "schedule": "cosine",
+    "batch_size": 128,
+}
+"""Top tagging in arXiv:2411.00446."""
+
+
 def _classify(num_classes: int) -> dict[str, object]:
     return {"name": "classify", "num_classes": num_classes, "pooling": "global-token"}
 
@@ -70,6 +80,7 @@ def lorentzoo_components() -> list[Component]:
             summary="L-GATr on momenta with beam and time spurions, top-tagging form",
             reference="arXiv:2411.00446",
             spec={"backbone": "lgatr", "head": _classify(1), **_TAGGER},
+            recipe=_RECIPE,
         ),
         Component(
             "model",
@@ -77,6 +88,7 @@ def lorentzoo_components() -> list[Component]:
             summary="L-GATr with ten auxiliary scalars and ten classes",
             reference="arXiv:2508.14898",
             spec={"backbone": "lgatr", "head": _classify(10), "in_scalars": 10, **_TAGGER},
+            recipe=_RECIPE,
         ),
         Component(
             "model",

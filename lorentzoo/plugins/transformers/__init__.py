@@ -5,6 +5,15 @@ from typing import Any
 from lorentzoo import Component, hookimpl
 
 _PAPER = "arXiv:2508.14898"
+_PART_RECIPE: dict[str, Any] = {
+    "optimiser": "ranger",
+    "learning_rate": 1e-3,
+    "weight_decay": 0.0,
+    "schedule": "flat-decay",
+    "flat": 0.7,
+    "batch_size": 512,
+}
+"""RAdam with lookahead, flat for 70 % of the training and then down to 1 % (arXiv:2202.03772)."""
 _LEARNED: dict[str, Any] = {
     "frames": {"name": "lloca-polar", "lab_scalars": "kinematics"},
     "spurions": ["beam-lightlike", "time"],
@@ -14,6 +23,7 @@ _LEARNED: dict[str, Any] = {
 def _model(name: str, summary: str, backbone: Any, **slots: Any) -> list[Component]:
     """The top-tagging and the ten-class form of a network."""
     head = {"name": "classify", "num_classes": 1, **slots.pop("head", {})}
+    recipe = _PART_RECIPE if backbone == "part" else {}
     spec = {"backbone": backbone, "embedding": slots.pop("embedding", "kinematics"), **slots}
     ten = {**spec, "head": {**head, "num_classes": 10}, "in_scalars": 10}
     return [
@@ -23,8 +33,16 @@ def _model(name: str, summary: str, backbone: Any, **slots: Any) -> list[Compone
             summary=f"{summary}, top-tagging form",
             reference=_PAPER,
             spec={**spec, "head": head},
+            recipe=recipe,
         ),
-        Component("model", f"{name}-jetclass", summary=f"{summary}, ten classes", reference=_PAPER, spec=ten),
+        Component(
+            "model",
+            f"{name}-jetclass",
+            summary=f"{summary}, ten classes",
+            reference=_PAPER,
+            spec=ten,
+            recipe=recipe,
+        ),
     ]
 
 
