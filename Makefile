@@ -34,6 +34,7 @@ docs: $(STAMP)  ## The site, in site/.
 
 bench: $(STAMP)  ## Side by side with the published packages.
 	for script in benchmarks/*.py; do $(THREADS) $(BIN)/python $$script || exit 1; done
+	$(THREADS) $(BIN)/python benchmarks/lgatr.py --curve
 
 clean:
 	rm -rf $(VENV) site build dist runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
