@@ -18,7 +18,7 @@ COMPOSITIONS = {
     "backbone/lgatr-event-generation": {"in_context": 3},
     "backbone/graphnet": {"embedding": "kinematics"},
 }
-SECOND_CLOUD = "takes a second cloud as its condition, which compositions do not carry yet"
+SECOND_CLOUD = "takes a second cloud as its condition, which the kit does not draw"
 ALONE = {
     "backbone/lgatr-conditional": SECOND_CLOUD,
     "backbone/lgatr-slim-conditional": SECOND_CLOUD,
