@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from lorentzoo import Backbone, Features, Frames, Layout
 from lorentzoo.core.minkowski import lower
+from lorentzoo.plugins.lloca.equivectors import partner_sums
 from lorentzoo.registry.composition import make_part
 
 __all__ = ["AttentiveVectors"]
 
 _BLOCK_PAIRS: Final = 2**12
-_TINY: Final = 1e-10
 
 
 class AttentiveVectors(nn.Module):
@@ -96,9 +96,4 @@ class AttentiveVectors(nn.Module):
             allowed &= mask[:, None, None]
         logits = torch.where(allowed, logits, torch.finfo(logits.dtype).min / 2).to(p.dtype)
         weights = torch.where(allowed, torch.softmax(logits, dim=-1), 0.0)
-        own = weights.sum(-1)
-        own = torch.cat([own[:, :1] * causal.unsqueeze(1), own[:, 1:]], dim=1)
-        vectors = weights @ p.unsqueeze(1) + own.unsqueeze(-1) * p.unsqueeze(1)
-        size = (vectors * lower(vectors)).sum(-1).sum(1).abs()
-        size = torch.where(size > _TINY, size, torch.ones_like(size)).sqrt()
-        return (vectors / size[:, None, :, None]).transpose(1, 2)
+        return partner_sums(weights, causal, p)

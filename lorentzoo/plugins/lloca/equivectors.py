@@ -20,7 +20,7 @@ from lorentzoo.core.masks import allowed_pairs
 from lorentzoo.core.minkowski import lower
 from lorentzoo.core.pair_network import pair_hidden
 
-__all__ = ["EdgeVectors"]
+__all__ = ["EdgeVectors", "partner_sums"]
 
 _BLOCK_PAIRS: Final = 2**12
 """Pairs evaluated together: their hidden layers stay in the second-level cache."""
@@ -146,13 +146,7 @@ class EdgeVectors(nn.Module):
         weights = torch.where(allowed, torch.softmax(logits.to(p.dtype), dim=-1), 0.0)
         norm = torch.maximum(square.abs(), self._floors(mass2, 1)).sqrt()
         weights = weights / norm.unsqueeze(1)
-        own = weights.sum(-1)
-        # A space-like spurion takes no part in its own time-like vector either.
-        own = torch.cat([own[:, :1] * causal.unsqueeze(1), own[:, 1:]], dim=1)
-        vectors = weights @ p.unsqueeze(1) + own.unsqueeze(-1) * p.unsqueeze(1)
-        size = (vectors * lower(vectors)).sum(-1).sum(1).abs()
-        size = torch.where(size > _TINY, size, torch.ones_like(size)).sqrt()
-        return (vectors / size[:, None, :, None]).transpose(1, 2)
+        return partner_sums(weights, causal, p)
 
     def _floors(self, mass2: Tensor, which: int) -> Tensor:
         """Floors of pair masses squared, broadcastable to (b, n, n)."""
@@ -162,6 +156,17 @@ class EdgeVectors(nn.Module):
 
 _TINY: Final = 1e-10
 """Sum of squares below which normalised sums are rounding: a particle without partners."""
+
+
+def partner_sums(weights: Tensor, causal: Tensor, p: Tensor) -> Tensor:
+    """Σ_j w_ijk (p_i + p_j), normalised over k. Shapes (b, K, n, n), (b, n), (b, n, 4) -> (b, n, K, 4)."""
+    own = weights.sum(-1)
+    # A space-like spurion takes no part in its own time-like vector either.
+    own = torch.cat([own[:, :1] * causal.unsqueeze(1), own[:, 1:]], dim=1)
+    vectors = weights @ p.unsqueeze(1) + own.unsqueeze(-1) * p.unsqueeze(1)
+    size = (vectors * lower(vectors)).sum(-1).sum(1).abs()
+    size = torch.where(size > _TINY, size, torch.ones_like(size)).sqrt()
+    return (vectors / size[:, None, :, None]).transpose(1, 2)
 
 
 def _pair_masses(p: Tensor) -> Tensor:
