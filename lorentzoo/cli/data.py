@@ -31,7 +31,7 @@ def list_(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> 
 @data_app.command("make")
 def make(
     name: str = typer.Argument(..., help="Sample to generate, e.g. toptag."),
-    jets: int = typer.Option(10_000, "--jets", "-n", min=1, help="Number of jets."),
+    jets: int = typer.Option(10_000, "--jets", "--events", "-n", min=1, help="Number of jets, or events."),
     seed: int = typer.Option(
         1, "--seed", "-s", help="Seed; the sample does not depend on the number of workers."
     ),

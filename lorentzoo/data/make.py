@@ -33,9 +33,9 @@ def make_sample(
     Parameters
     ----------
     name : str
-        Recipe: ``"toptag"``.
+        Recipe: ``"toptag"``, ``"jets10"``, ``"ttbar"``.
     jets : int
-        Number of jets in all, evenly divided over the classes.
+        Number of jets (of events, for ``"ttbar"``) in all, evenly divided over the classes.
     seed : int
         Equal arguments give equal files, whatever the number of workers.
     out : path

@@ -26,7 +26,7 @@ from lorentzoo.data.ragged import gather
 
 __all__ = ["FORMAT_VERSION", "SPLITS", "Sample", "SampleFileError", "concatenate", "round_mantissa"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SPLITS = ("train", "validation", "test")
 """Names of the split codes 0, 1 and 2."""
 
@@ -42,6 +42,8 @@ _DTYPES: dict[str, type[np.generic]] = {
     "weights": np.float64,
     "splits": np.uint8,
 }
+_OPTIONAL: dict[str, type[np.generic]] = {"free_masses": np.float32}
+"""Arrays of format 2, in the file only where they hold anything; a file without them is of format 1."""
 _PER_PARTICLE = ("momenta", "mass_codes", "scalars")
 _PER_EVENT = ("labels", "event_ids", "weights", "splits")
 
@@ -86,6 +88,8 @@ class Sample:
         Further numbers per particle, named by ``metadata["scalar_names"]``; S may be 0.
     metadata : mapping
         Plain JSON data: generator and versions, settings, seed, selection, class names, counts, notes.
+    free_masses : ndarray, shape (P,), float32
+        Masses in GeV of particles that are no species (jets), instead of those of the table; shape (0,) without any.
     """
 
     momenta: NDArray[np.float32]
@@ -99,6 +103,7 @@ class Sample:
     splits: NDArray[np.uint8]
     scalars: NDArray[np.float32]
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    free_masses: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
 
     def __post_init__(self) -> None:
         problem = _inconsistency(self)
@@ -121,20 +126,27 @@ class Sample:
     def four_momenta(self) -> NDArray[np.float64]:
         """Four-momenta (E, px, py, pz) in GeV, shape (P, 4), on shell in float64."""
         momenta = self.momenta.astype(np.float64)
-        energy = np.sqrt(np.square(momenta).sum(axis=1) + np.square(self.masses[self.mass_codes]))
+        free = self.free_masses.astype(np.float64)
+        masses = free if len(free) else self.masses[self.mass_codes]
+        energy = np.sqrt(np.square(momenta).sum(axis=1) + np.square(masses))
         return np.concatenate([energy[:, None], momenta], axis=1)
 
     def take(self, indices: NDArray[np.integer]) -> Sample:
         """Events `indices` (shape (b,)), in that order, as a new sample."""
         positions, ptr = gather(self.ptr, indices)
         chosen = {name: getattr(self, name)[positions] for name in _PER_PARTICLE}
+        chosen |= {name: getattr(self, name)[positions] for name in self._optional}
         chosen |= {name: getattr(self, name)[indices] for name in _PER_EVENT}
         return replace(self, ptr=ptr, **chosen)
+
+    @property
+    def _optional(self) -> dict[str, type[np.generic]]:
+        return {name: dtype for name, dtype in _OPTIONAL.items() if len(getattr(self, name))}
 
     def checksum(self) -> str:
         """SHA-256 over names, shapes and contents of all arrays and over the metadata."""
         digest = hashlib.sha256()
-        for name, dtype in _DTYPES.items():
+        for name, dtype in {**_DTYPES, **self._optional}.items():
             array = np.ascontiguousarray(getattr(self, name), dtype=np.dtype(dtype).newbyteorder("<"))
             digest.update(f"{name}{array.shape}".encode())
             digest.update(array.tobytes())
@@ -148,8 +160,8 @@ class Sample:
         """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        header = {"format": FORMAT_VERSION, "checksum": self.checksum()}
-        arrays = {name: getattr(self, name) for name in _DTYPES if name != "momenta"}
+        header = {"format": FORMAT_VERSION if self._optional else 1, "checksum": self.checksum()}
+        arrays = {name: getattr(self, name) for name in (*_DTYPES, *self._optional) if name != "momenta"}
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as stream:
@@ -189,7 +201,8 @@ class Sample:
                     raise SampleFileError(path, f"not a sample of lorentzoo, it lacks {', '.join(missing)}")
                 header = json.loads(archive["header"].tobytes())
                 metadata = json.loads(archive["metadata"].tobytes())
-                arrays = {name: archive[name] for name in _DTYPES}
+                stored = {**_DTYPES, **{k: v for k, v in _OPTIONAL.items() if k in archive.files}}
+                arrays = {name: archive[name] for name in stored}
                 arrays["momenta"] = _from_planes(arrays["momenta"])
         except (SampleFileError, PermissionError):
             raise
@@ -199,7 +212,7 @@ class Sample:
             raise SampleFileError(
                 path, f"its format {header['format']} is newer than {FORMAT_VERSION}; update lorentzoo"
             )
-        wrong = [name for name, dtype in _DTYPES.items() if arrays[name].dtype != np.dtype(dtype)]
+        wrong = [name for name, dtype in stored.items() if arrays[name].dtype != np.dtype(dtype)]
         if wrong:
             raise SampleFileError(path, f"wrong number types in {', '.join(wrong)}")
         try:
@@ -219,7 +232,8 @@ def concatenate(samples: Sequence[Sample], metadata: Mapping[str, Any]) -> Sampl
     if any(not np.array_equal(first.masses, sample.masses) for sample in samples):
         raise ValueError("samples with different mass tables cannot be joined")
     joined = {
-        name: np.concatenate([getattr(s, name) for s in samples]) for name in _PER_PARTICLE + _PER_EVENT
+        name: np.concatenate([getattr(s, name) for s in samples])
+        for name in (*_PER_PARTICLE, *_PER_EVENT, *_OPTIONAL)
     }
     lengths = np.concatenate([np.diff(sample.ptr) for sample in samples])
     ptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
@@ -257,6 +271,10 @@ def _inconsistency(sample: Sample) -> str | None:
     for name in _PER_EVENT:
         if len(getattr(sample, name)) != num_events:
             return f"{name} has {len(getattr(sample, name))} rows for {num_events} events"
+    if len(sample.free_masses) not in (0, num_particles):
+        return f"free_masses has {len(sample.free_masses)} rows for {num_particles} particles"
+    if not (np.isfinite(sample.free_masses).all() and (sample.free_masses >= 0).all()):
+        return "free masses are not finite, or negative"
     ptr = sample.ptr
     if len(ptr) != num_events + 1 or ptr[0] != 0 or ptr[-1] != num_particles or (np.diff(ptr) < 0).any():
         return "ptr does not rise from 0 to the number of particles"

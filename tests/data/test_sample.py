@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -109,10 +110,36 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
 def test_newer_format_says_update(tmp_path: Path, sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lorentzoo.data.sample.FORMAT_VERSION", 99)
-    sample.save(tmp_path / "new.npz")
+    with_free_masses(sample).save(tmp_path / "new.npz")
     monkeypatch.undo()
-    with pytest.raises(SampleFileError, match="newer than 1; update lorentzoo"):
+    with pytest.raises(SampleFileError, match="newer than 2; update lorentzoo"):
         Sample.load(tmp_path / "new.npz")
+
+
+def with_free_masses(sample: Sample) -> Sample:
+    masses = np.linspace(0.5, 20, len(sample.momenta)).astype(np.float32)
+    return replace(sample, free_masses=masses)
+
+
+def test_free_masses_are_kept_and_give_the_energies(tmp_path: Path, sample: Sample) -> None:
+    free = with_free_masses(sample)
+    free.save(tmp_path / "free.npz")
+    read = Sample.load(tmp_path / "free.npz")
+    np.testing.assert_array_equal(read.free_masses, free.free_masses)
+    p = read.four_momenta()
+    squared = p[:, 0] ** 2 - np.square(p[:, 1:]).sum(axis=1)
+    np.testing.assert_allclose(squared, free.free_masses.astype(np.float64) ** 2, rtol=1e-9, atol=1e-9)
+    some = np.array([3, 1, 7])
+    rows = np.concatenate([np.arange(*read.ptr[i : i + 2]) for i in some])
+    np.testing.assert_array_equal(read.take(some).free_masses, read.free_masses[rows])
+    assert free.checksum() != sample.checksum()
+
+
+def test_free_masses_of_the_wrong_length_or_sign_are_refused(sample: Sample) -> None:
+    with pytest.raises(ValueError, match="free_masses has 3 rows"):
+        replace(sample, free_masses=np.ones(3, dtype=np.float32))
+    with pytest.raises(ValueError, match="free masses are not finite, or negative"):
+        replace(sample, free_masses=np.full(len(sample.momenta), -1, dtype=np.float32))
 
 
 def test_failed_write_leaves_the_old_file_and_no_debris(

@@ -150,15 +150,16 @@ def generate_chunk(recipe: Recipe, chunk: Chunk) -> Sample:
     while accepted < chunk.jets:
         events = generator.generate(_BATCH)
         jets = recipe.select(events, class_name)
-        parts.append(_to_sample(recipe, events, jets, chunk, first_event=generated))
+        convert = _of_jets if recipe.stores == "jets" else _of_constituents
+        parts.append(convert(recipe, events, jets, chunk, first_event=generated))
         generated += len(events)
-        accepted += len(jets)
+        accepted += len(parts[-1])
     counts = {"class": class_name, "generated_events": generated, "accepted_jets": accepted}
     metadata = {"counts": counts, "scalar_names": list(recipe.scalar_names)}
     return concatenate(parts, metadata).take(np.arange(chunk.jets))
 
 
-def _to_sample(recipe: Recipe, events: Events, jets: Jets, chunk: Chunk, first_event: int) -> Sample:
+def _of_constituents(recipe: Recipe, events: Events, jets: Jets, chunk: Chunk, first_event: int) -> Sample:
     positions, ptr = gather(jets.ptr, np.arange(len(jets)))
     constituents = jets.constituents[positions]
     momenta = round_mantissa(events.momenta[constituents, 1:], recipe.mantissa_bits)
@@ -175,6 +176,26 @@ def _to_sample(recipe: Recipe, events: Events, jets: Jets, chunk: Chunk, first_e
         event_ids=chunk.index * _EVENTS_PER_CHUNK + first_event + jets.event,
         weights=events.weights[jets.event],
         splits=np.zeros(len(jets), dtype=np.uint8),
+        metadata={"scalar_names": list(recipe.scalar_names)},
+    )
+
+
+def _of_jets(recipe: Recipe, events: Events, jets: Jets, chunk: Chunk, first_event: int) -> Sample:
+    """Events whose particles are the jets themselves, with masses of their own."""
+    each = recipe.max_constituents
+    event = jets.event[::each]
+    return Sample(
+        momenta=round_mantissa(jets.momenta[:, 1:], recipe.mantissa_bits),
+        mass_codes=np.zeros(len(jets), dtype=np.uint8),
+        masses=np.zeros(1),
+        species=np.zeros(1, dtype=np.int32),
+        free_masses=round_mantissa(jets.mass, recipe.mantissa_bits),
+        scalars=recipe.scalars(events, np.arange(len(jets))),
+        ptr=each * np.arange(len(event) + 1, dtype=np.int64),
+        labels=np.full(len(event), chunk.label, dtype=np.int64),
+        event_ids=chunk.index * _EVENTS_PER_CHUNK + first_event + event,
+        weights=events.weights[event],
+        splits=np.zeros(len(event), dtype=np.uint8),
         metadata={"scalar_names": list(recipe.scalar_names)},
     )
 

@@ -134,6 +134,12 @@ class Jets:
         """Pseudorapidities, shape (J,)."""
         return np.arcsinh(self.momenta[:, 3] / self.pt)
 
+    @cached_property
+    def mass(self) -> NDArray[np.float64]:
+        """Invariant masses in GeV, shape (J,)."""
+        squared = self.momenta[:, 0] ** 2 - np.square(self.momenta[:, 1:]).sum(axis=1)
+        return np.sqrt(np.maximum(squared, 0.0))
+
     def take(self, indices: NDArray[np.integer]) -> Jets:
         """Jets `indices`, in that order."""
         positions, ptr = gather(self.ptr, indices)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +99,7 @@ class Jets10:
         "d0",
         "dz",
     )
+    stores: ClassVar[Literal["constituents", "jets"]] = "constituents"
     reference: ClassVar[str] = "classes after arXiv:2202.03772"
     notes: ClassVar[str] = (
         "This is not the JetClass data set and its numbers are not comparable with published ones: "

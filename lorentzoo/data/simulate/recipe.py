@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,22 +12,28 @@ from numpy.typing import NDArray
 from lorentzoo.data.simulate.engine import Events, Jets
 from lorentzoo.data.simulate.jets10 import Jets10
 from lorentzoo.data.simulate.toptag import TopTag
+from lorentzoo.data.simulate.ttbar import TopPairs
 
 __all__ = ["RECIPES", "Recipe", "make_recipe"]
 
 
 class Recipe(Protocol):
-    """A sample: its processes, its selection, what is stored. Implementations are frozen dataclasses."""
+    """A sample: its processes, its selection, what is stored. Implementations are frozen dataclasses.
+
+    What it `stores` of the selected jets: the ``"constituents"`` of each, one jet an event of the sample, or the
+    ``"jets"`` themselves, `max_constituents` of them an event.
+    """
 
     name: ClassVar[str]
     class_names: ClassVar[tuple[str, ...]]
     scalar_names: ClassVar[tuple[str, ...]]
     reference: ClassVar[str]
     notes: ClassVar[str]
+    stores: ClassVar[Literal["constituents", "jets"]]
 
     @property
     def max_constituents(self) -> int:
-        """Constituents kept of each jet, the hardest ones."""
+        """Constituents kept of each jet, the hardest ones; or jets of each event."""
 
     @property
     def mantissa_bits(self) -> int:
@@ -43,10 +49,10 @@ class Recipe(Protocol):
         """The jets of a batch of events that enter the sample."""
 
     def scalars(self, events: Events, constituents: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Further numbers per constituent, shape (K, S); S may be 0."""
+        """Further numbers of each stored particle, shape (K, S); S may be 0."""
 
 
-RECIPES: dict[str, type[Recipe]] = {"toptag": TopTag, "jets10": Jets10}
+RECIPES: dict[str, type[Recipe]] = {"toptag": TopTag, "jets10": Jets10, "ttbar": TopPairs}
 """The recipes by name. A new sample is one module and one entry here."""
 
 

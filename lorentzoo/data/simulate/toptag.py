@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,7 @@ class TopTag:
     name: ClassVar[str] = "toptag"
     class_names: ClassVar[tuple[str, ...]] = ("qcd", "top")
     scalar_names: ClassVar[tuple[str, ...]] = ()
+    stores: ClassVar[Literal["constituents", "jets"]] = "constituents"
     reference: ClassVar[str] = "arXiv:1902.09914"
     notes: ClassVar[str] = (
         "Particle level: there is no detector simulation, so multiplicities are higher than in the reference "
