@@ -59,6 +59,10 @@ class EmbeddingList(Embedding):
     def reads_matrices(self) -> bool:
         return any(part.reads_matrices for part in self._embeddings)
 
+    @property
+    def places_scalars(self) -> bool:
+        return any(part.places_scalars for part in self._embeddings)
+
     def fit_statistics(self, batches: Iterable[Batch]) -> None:
         batches = list(batches)
         for part in self._embeddings:

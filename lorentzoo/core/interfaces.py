@@ -264,6 +264,14 @@ class Embedding(Part):
         """Whether the vectors that order-2 spurions make are among the channels."""
         return False
 
+    @property
+    def places_scalars(self) -> bool:
+        """Whether the clouds' own scalars are among the channels, in an order that a published network wants.
+
+        Otherwise the model puts them in front of the channels.
+        """
+        return False
+
     @abstractmethod
     def forward(self, cloud: ParticleCloud, frames: Frames) -> Features:
         """Features of all rows of the cloud, in float64."""

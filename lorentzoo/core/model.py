@@ -114,12 +114,7 @@ class Model(nn.Module):
         embedded = _silence_tokens(embedded, seen)
         dtype = self.dtype
         # Vectors stay in float64 until they are in the frames in which the network sees them.
-        features = Features(
-            torch.cat([seen.scalars.to(dtype), embedded.scalars.to(dtype)], dim=-1),
-            embedded.vectors,
-            _scalar_names(cloud, self.in_scalars) + embedded.scalar_names,
-            embedded.vector_names,
-        )
+        features = self._with_own_scalars(embedded, seen)
         layout, context = seen.layout, cloud.context.to(dtype)
         if seen.tokens and self.spurion_mode != "tokens":
             extended = cloud.layout.append(seen.tokens)
@@ -177,11 +172,21 @@ class Model(nn.Module):
                 f"{type(self.backbone).__name__} attends to no second cloud; leave `condition` out"
             )
         embedded: Features = self.embedding(condition, Frames.identity(condition.layout))
-        scalars = torch.cat([condition.scalars.to(self.dtype), embedded.scalars.to(self.dtype)], dim=-1)
         return {
-            "condition": Features(scalars, embedded.vectors.to(self.dtype)),
+            "condition": self._with_own_scalars(embedded, condition).to(self.dtype),
             "condition_layout": condition.layout,
         }
+
+    def _with_own_scalars(self, embedded: Features, cloud: ParticleCloud) -> Features:
+        """The cloud's own scalars in front of the embedding's channels, unless it has placed them itself."""
+        scalars = embedded.scalars.to(self.dtype)
+        if self.embedding.places_scalars:
+            return replace(embedded, scalars=scalars)
+        return replace(
+            embedded,
+            scalars=torch.cat([cloud.scalars.to(self.dtype), scalars], dim=-1),
+            scalar_names=_scalar_names(cloud, self.in_scalars) + embedded.scalar_names,
+        )
 
     def _with_channels(self, features: Features, layout: Layout) -> Features:
         vectors, _ = self.spurions.tensors(features.vectors.device)

@@ -141,8 +141,9 @@ def build(spec: Spec) -> Model:
     if not (isinstance(backbone_class, type) and issubclass(backbone_class, Backbone)):
         raise CompositionError(f"backbone {spec.backbone.name!r} is no subclass of lorentzoo.Backbone")
     mode = spec.spurion_mode or backbone_class.spurion_mode
+    own = 0 if embedding.places_scalars else spec.in_scalars
     widths: dict[str, Any] = {
-        "in_scalars": spec.in_scalars + len(embedding.scalar_names),
+        "in_scalars": own + len(embedding.scalar_names),
         "in_vectors": len(embedding.vector_names) + (spurions.num_vectors if mode == "channels" else 0),
         "in_context": spec.in_context if backbone_class.reads_context else 0,
     }
@@ -167,6 +168,11 @@ def build(spec: Spec) -> Model:
         backbone = part("backbone", spec.backbone, Backbone, out_scalars=0, out_vectors=0, **widths)
         head = part("head", spec.head, Head, in_scalars=backbone.width)
     if backbone.pools:
+        if head.pooling == "global-token" and not backbone_class.pools:
+            raise CompositionError(
+                f"backbone {spec.backbone.name!r} pools over its rows itself with these parameters, so a global "
+                "token would be one row among them; use pooling='mean' in the head"
+            )
         head.pooling = None
     _refuse_nonsense(spec, spurions, frames, embedding, backbone, head, mode)
     full = replace(spec, plugins=plugins)

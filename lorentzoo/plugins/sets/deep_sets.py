@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lorentzoo import Backbone, Features, Frames, Layout
+from lorentzoo.core.foreign import WeightReader, require_package
 
 __all__ = ["DeepSets"]
 
@@ -49,6 +50,15 @@ class DeepSets(Backbone):
         self.out_vectors = out_vectors
         if out_vectors:
             self.vector_layer = nn.Linear(width, 4 * out_vectors)
+
+    def read_published(self, reader: WeightReader, package: str) -> list[str]:
+        """Weights of the particle-flow network, without batch norms, that the authors of ``weaver`` trained."""
+        require_package(package, "weaver")
+        maps = [layer for layer in self.layers if isinstance(layer, nn.Linear)]
+        for number, layer in enumerate(maps):
+            reader.copy_pointwise(layer, f"phi.{number}.0", kernel=1)
+        last = max((int(key.split(".")[1]) for key in reader.state if key.startswith("fc.")), default=0)
+        return [*(f"fc.{number}.0" for number in range(last)), f"fc.{last}"]
 
     def forward(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
         """Scalars (*lead, width); vectors (*lead, out_vectors, 4) in local frames."""
