@@ -41,6 +41,40 @@ class MaskedBatchNorm(nn.BatchNorm1d):
             out = out * self.weight + self.bias
         return out.reshape(x.shape)
 
+    def fold(self, moments: tuple[Tensor, Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
+        """The normalisation as a map x · scale + shift, from statistics that were taken elsewhere.
+
+        Parameters
+        ----------
+        moments
+            Mean (C,), biased variance (C,) and number () of the rows of this batch; None, in evaluation, for the
+            running statistics.
+
+        Returns
+        -------
+        Scale and shift, shapes (C,).
+        """
+        if moments is None:
+            assert self.running_mean is not None
+            assert self.running_var is not None
+            mean, variance = self.running_mean, self.running_var
+        else:
+            mean, variance, count = moments
+            with torch.no_grad():
+                unbiased = variance * count / (count - 1).clamp(min=1)
+                known = count > 1
+                if self.running_mean is not None and self.running_var is not None:
+                    # A batch without pairs has no statistics to add.
+                    self._update(
+                        torch.where(known, mean, self.running_mean),
+                        torch.where(known, unbiased, self.running_var),
+                    )
+        scale = torch.rsqrt(variance + self.eps)
+        if self.affine:
+            scale = scale * self.weight
+            return scale, self.bias - mean * scale
+        return scale, -mean * scale
+
     def _update(self, mean: Tensor, variance: Tensor) -> None:
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
             return
