@@ -57,6 +57,7 @@ class PairValues:
     groups: Groups
     blocks: tuple[Tensor, ...]
     _additive: list[Tensor] | None = field(default=None, repr=False)
+    _weights: list[Tensor] | None = field(default=None, repr=False)
 
     def map(self, fn: Callable[[Tensor], Tensor]) -> PairValues:
         """Apply a function to every block, e.g. a network on the last dimension."""
@@ -78,14 +79,41 @@ class PairValues:
     def additive(self, dtype: torch.dtype) -> list[Tensor]:
         """Attention biases with padding masked, [(b, C, n, n)]: made once for all layers that share them."""
         if self._additive is None or self._additive[0].dtype != dtype or torch.compiler.is_compiling():
-            made = []
-            for block, mask in zip(self.blocks, self.masks(), strict=True):
-                bias = block.permute(0, 3, 1, 2).to(dtype).contiguous()
-                masked = attention_mask(mask, dtype)
-                made.append(bias if masked is None else bias + masked)
-            object.__setattr__(self, "_additive", made)
+            object.__setattr__(self, "_additive", self._masked(dtype))
         assert self._additive is not None
         return self._additive
+
+    def average(self, x: Tensor) -> Tensor:
+        """Mean over the partners of each particle, with the softmax of these values over them for weights.
+
+        Parameters
+        ----------
+        x
+            What is averaged, with one part for each of the C values, shape (*lead, C, D).
+
+        Returns
+        -------
+        Shape (*lead, C, D). The weights are made once for all layers that share them.
+        """
+        if self._weights is None or self._weights[0].dtype != x.dtype or torch.compiler.is_compiling():
+            weights = [torch.softmax(logits, dim=-1) for logits in self._masked(x.dtype)]
+            object.__setattr__(self, "_weights", [weight.to(x.dtype) for weight in weights])
+        assert self._weights is not None
+        columns = self.layout.split_blocks(x, self.groups)
+        means = [
+            (weight @ column.transpose(1, 2)).transpose(1, 2)
+            for weight, column in zip(self._weights, columns, strict=True)
+        ]
+        return self.layout.merge_blocks(means, self.groups)
+
+    def _masked(self, dtype: torch.dtype) -> list[Tensor]:
+        """Values with padded partners at the lowest number, [(b, C, n, n)]."""
+        made = []
+        for block, mask in zip(self.blocks, self.masks(), strict=True):
+            bias = block.permute(0, 3, 1, 2).to(dtype).contiguous()
+            masked = attention_mask(mask, dtype)
+            made.append(bias if masked is None else bias + masked)
+        return made
 
 
 @dataclass(frozen=True)

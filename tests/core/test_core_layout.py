@@ -440,3 +440,22 @@ def test_layouts_are_copied_and_pickled() -> None:
             assert again.counts().tolist() == [3, 0, 2]
             assert again.lead == layout.lead
     assert repr(Packed.from_lengths([3, 0, 2])) == "Packed(events=3, particles=5)"
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        Packed.from_lengths([4, 0, 1, 20, 17]),
+        Padded(torch.tensor([[True, False, True], [False] * 3, [True] * 3])),
+    ],
+)
+def test_average_weighs_partners_by_the_softmax_of_pair_values(layout: Layout) -> None:
+    x = torch.randn(*layout.lead, 3, 2, dtype=torch.float64, requires_grad=True)
+    keys = torch.randn(*layout.lead, 3, dtype=torch.float64)
+    logits = layout.pair_values(lambda i, j: i * j, keys)
+    mean = logits.average(x)
+    wanted = layout.attend(keys.unsqueeze(-1), keys.unsqueeze(-1), x, scale=1.0)
+    real = slice(None) if layout.mask is None else layout.mask
+    torch.testing.assert_close(mean[real], wanted[real])
+    torch.testing.assert_close(logits.average(2 * x)[real], 2 * mean[real])
+    assert torch.isfinite(torch.autograd.grad(mean[real].sum(), x)[0]).all()

@@ -1,0 +1,168 @@
+"""How do the blocks of the Particle Transformers attend?
+
+Attention and feed-forward layers with inner norms, scales of heads and a scaled residual (NormFormer), with three
+kinds of attention: among particles with pair biases, of a class token to the particles, and by pair biases alone.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lorentzoo import Frames, Layout, Reps
+from lorentzoo.core.blocks import Extended, PairValues
+from lorentzoo.core.foreign import WeightReader
+from lorentzoo.core.minkowski import inverse
+
+__all__ = ["AttentionBlock", "InteractionBlock"]
+
+
+class _Block(nn.Module):
+    """What all blocks have: norms around attention, scales of heads, a feed-forward layer, a scaled residual."""
+
+    def __init__(self, width: int, num_heads: int, mlp_ratio: int, dropout: float) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.head_width = width // num_heads
+        self.norm = nn.LayerNorm(width)
+        self.head_scale = nn.Parameter(torch.ones(num_heads))
+        self.attention_norm = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp_in = nn.Linear(width, mlp_ratio * width)
+        self.mlp_inner_norm = nn.LayerNorm(mlp_ratio * width)
+        self.mlp_out = nn.Linear(mlp_ratio * width, width)
+        self.residual_scale = nn.Parameter(torch.ones(width))
+
+    @staticmethod
+    def _initialise(maps: list[nn.Linear], scaled: list[nn.Linear], depth: int) -> None:
+        for layer in (*maps, *scaled):
+            nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        with torch.no_grad():
+            for layer in scaled:
+                layer.weight.div_(math.sqrt(2.0 * depth))
+
+    def _after(self, attended: Tensor, residual: Tensor) -> Tensor:
+        """From what attention gives, (..., width), to the end of the block."""
+        scaled = attended.unflatten(-1, (self.num_heads, self.head_width)) * self.head_scale.unsqueeze(-1)
+        x = residual + self.dropout(self.attention_norm(scaled.flatten(-2)))
+        hidden = self.dropout(F.gelu(self.mlp_in(self.mlp_norm(x))))
+        out = self.dropout(self.mlp_out(self.mlp_inner_norm(hidden)))
+        return out + self.residual_scale * x
+
+
+class AttentionBlock(_Block):
+    """Attention by queries and keys: of particles with pair biases, or of a class token.
+
+    Parameters
+    ----------
+    width, num_heads, mlp_ratio, dropout
+        As in `ParT`.
+    reps
+        Lorentz representation of each head between local frames; None for scalars.
+    depth
+        Place of the block, which scales the initial weights of its last maps.
+    """
+
+    def __init__(
+        self, width: int, num_heads: int, reps: Reps | None, mlp_ratio: int, dropout: float, depth: int
+    ) -> None:
+        super().__init__(width, num_heads, mlp_ratio, dropout)
+        self.head_scalars = (
+            self.head_width if reps is None else sum(t.multiplicity for t in reps if t.order == 0)
+        )
+        self.head_vectors = 0 if reps is None else sum(t.multiplicity for t in reps if t.order == 1)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self._initialise([self.qkv, self.mlp_in], [self.out, self.mlp_out], depth)
+        for weight in self.qkv.weight.chunk(3):
+            nn.init.xavier_uniform_(weight)
+
+    def forward(self, x: Tensor, frames: Frames, layout: Layout, bias: PairValues) -> Tensor:
+        """Particle attention with pair biases. Shape (*lead, width)."""
+        q, k, v = self.qkv(self.norm(x)).unflatten(-1, (3, self.num_heads, self.head_width)).unbind(-3)
+        local = self.head_vectors > 0 and not (frames.is_identity or frames.is_global)
+        if local:
+            matrices = frames.per_particle(dtype=q.dtype)
+            back = inverse(matrices)
+            q, k, v = (self._turn(t, back) for t in (q, k, v))
+            q = torch.cat([q[..., : self.head_scalars], self._lower(q[..., self.head_scalars :])], dim=-1)
+        attended = layout.attend(q, k, v, bias=bias)
+        if local:
+            attended = self._turn(attended, matrices)
+        return self._after(self.out(attended.flatten(-2)), x)
+
+    def read(self, token: Tensor, x: Tensor, with_token: Extended) -> Tensor:
+        """Class attention: the token, as it is, queries itself and all particles. Shape (B, 1, width)."""
+        keys = self.norm(with_token.join(token, x))
+        width = token.shape[-1]
+        query = F.linear(token, self.qkv.weight[:width], self.qkv.bias[:width])
+        k, v = F.linear(keys, self.qkv.weight[width:], self.qkv.bias[width:]).chunk(2, dim=-1)
+        heads = (self.num_heads, self.head_width)
+        layout = with_token.layout
+        single = with_token.tokens_layout
+        q = single.from_events(query)
+        attended = single.attend(
+            q.unflatten(-1, heads), k.unflatten(-1, heads), v.unflatten(-1, heads), keys_layout=layout
+        )
+        attended = single.to_events(attended.flatten(-2))
+        return self._after(self.out(attended), token)
+
+    def read_published(self, reader: WeightReader, prefix: str) -> None:
+        """Weights of one published block; older versions name the fused projection without a dot."""
+        dotted = f"{prefix}.attn.in_proj.weight" in reader.state
+        join = "." if dotted else "_"
+        reader.copy(self.qkv.weight, f"{prefix}.attn.in_proj{join}weight")
+        reader.copy(self.qkv.bias, f"{prefix}.attn.in_proj{join}bias")
+        reader.copy(self.head_scale, f"{prefix}.c_attn")
+        reader.copy(self.residual_scale, f"{prefix}.w_resid")
+        for module, name in (
+            (self.out, "attn.out_proj"),
+            (self.norm, "pre_attn_norm"),
+            (self.attention_norm, "post_attn_norm"),
+            (self.mlp_norm, "pre_fc_norm"),
+            (self.mlp_in, "fc1"),
+            (self.mlp_inner_norm, "post_fc_norm"),
+            (self.mlp_out, "fc2"),
+        ):
+            reader.copy_module(module, f"{prefix}.{name}")
+
+    def _turn(self, x: Tensor, matrices: Tensor) -> Tensor:
+        """Apply one matrix a particle to the vector channels of all heads. Shape (*lead, H, D)."""
+        scalars, vectors = x.split([self.head_scalars, 4 * self.head_vectors], dim=-1)
+        shape = vectors.shape
+        turned = vectors.unflatten(-1, (self.head_vectors, 4)).flatten(-3, -2) @ matrices.transpose(-1, -2)
+        return torch.cat([scalars, turned.reshape(shape)], dim=-1)
+
+    @staticmethod
+    def _lower(x: Tensor) -> Tensor:
+        vectors = x.unflatten(-1, (-1, 4))
+        return torch.cat([vectors[..., :1], -vectors[..., 1:]], dim=-1).flatten(-2)
+
+
+class InteractionBlock(_Block):
+    """More-interaction attention: the weights are the softmax of pair channels, and no particle is asked.
+
+    There are as many heads as pair channels, neither queries nor keys nor a map after attention. All blocks
+    average with the same weights. A head is too narrow for vectors: its messages are scalars (arXiv:2407.08682).
+
+    Parameters
+    ----------
+    width, num_heads, mlp_ratio, dropout, depth
+        As in `AttentionBlock`.
+    """
+
+    def __init__(self, width: int, num_heads: int, mlp_ratio: int, dropout: float, depth: int) -> None:
+        super().__init__(width, num_heads, mlp_ratio, dropout)
+        self.value = nn.Linear(width, width, bias=False)
+        self._initialise([self.value, self.mlp_in], [self.mlp_out], depth)
+
+    def forward(self, x: Tensor, logits: PairValues) -> Tensor:
+        """Shape (*lead, width), logits of the pairs with one channel a head."""
+        v = self.value(self.norm(x)).unflatten(-1, (self.num_heads, self.head_width))
+        return self._after(logits.average(v).flatten(-2), x)
