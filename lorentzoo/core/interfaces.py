@@ -23,9 +23,20 @@ from lorentzoo.core.features import Features
 from lorentzoo.core.foreign import WeightReader
 from lorentzoo.core.frames import Frames
 from lorentzoo.core.layout import Layout
+from lorentzoo.core.reps import Reps
 from lorentzoo.core.symmetry import Symmetry
 
-__all__ = ["Backbone", "Embedding", "FramesNet", "Head", "Part", "Pooling", "SpurionMode", "Spurions"]
+__all__ = [
+    "Backbone",
+    "Embedding",
+    "FramesNet",
+    "Head",
+    "PairBackbone",
+    "Part",
+    "Pooling",
+    "SpurionMode",
+    "Spurions",
+]
 
 SpurionMode = Literal["tokens", "channels", "drop"]
 Pooling = Literal["mean", "sum", "max", "global-token"]
@@ -335,6 +346,15 @@ class Backbone(Part):
         """What the layers themselves keep; only a matter for equivariant backbones."""
         return Symmetry.full() if self.equivariant else Symmetry.trivial()
 
+    def fit_inputs(self, inputs: Iterable[tuple[Features, Frames, Layout]]) -> None:
+        """Take statistics from what the model shows it, once, before the first step; most have none.
+
+        Parameters
+        ----------
+        inputs
+            Features, frames and layout of each batch, as in `forward`.
+        """
+
     def read_published(self, reader: WeightReader, package: str) -> list[str]:
         """Read the weights of a published network and return the keys of what belongs to the head.
 
@@ -365,6 +385,32 @@ class Backbone(Part):
         """Features of the same rows, or of the events where `pools` is set."""
 
 
+class PairBackbone(Backbone):
+    """A backbone that also gives numbers of pairs, for parts that are made of it, e.g. a frames-net.
+
+    Its constructor takes ``out_pairs`` by keyword, 0 by default; ``in_vectors`` is then the number of invariants of
+    each pair.
+    """
+
+    @abstractmethod
+    def pair_numbers(self, mask: Tensor | None, edges: Tensor, scalars: Tensor) -> Tensor:
+        """Numbers of all pairs of a block of events, as `Layout.map_blocks` makes them.
+
+        Parameters
+        ----------
+        mask
+            Which places hold a particle, (b, n), or None.
+        edges
+            Invariants of pairs, (b, n, n, in_vectors).
+        scalars
+            Of particles, (b, n, in_scalars).
+
+        Returns
+        -------
+        Shape (b, n, n, out_pairs).
+        """
+
+
 class Head(Part):
     """The last map, the prediction and its loss.
 
@@ -375,13 +421,16 @@ class Head(Part):
     pooling
         How particles become an event; None for predictions of each particle.
     task
-        ``"classification"`` or ``"regression"``: which metrics apply.
+        ``"classification"``, ``"regression"`` or ``"generation"``: which metrics apply.
+    reps
+        Lorentz representation of the output's last dimension; None where all of it is invariant.
     """
 
     out_scalars: int
     out_vectors: int = 0
     pooling: Pooling | None = "mean"
-    task: ClassVar[Literal["classification", "regression"]]
+    task: ClassVar[Literal["classification", "regression", "generation"]]
+    reps: Reps | None = None
 
     @abstractmethod
     def forward(self, features: Features, cloud: ParticleCloud) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,18 @@ from lorentzoo.core.minkowski import inverse
 from lorentzoo.core.symmetry import Symmetry, intersection
 
 __all__ = ["Model"]
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What a backbone is given, and what of it are tokens."""
+
+    features: Features
+    frames: Frames
+    layout: Layout
+    context: Tensor
+    global_token: Extended | None
+    spurion_tokens: int
 
 
 class Model(nn.Module):
@@ -108,6 +120,26 @@ class Model(nn.Module):
 
     def features(self, cloud: ParticleCloud, condition: ParticleCloud | None = None) -> Features:
         """The backbone's features of an (anchored) cloud, vectors in the global frame."""
+        seen = self._inputs(cloud)
+        second = {} if condition is None else self._second(condition)
+        out: Features = self.backbone(
+            seen.features, self._for_messages(seen.frames, cloud), seen.layout, seen.context, **second
+        )
+        if out.in_vectors and not self.backbone.equivariant and not self.backbone.pools:
+            out = replace(out, vectors=seen.frames.return_vectors(out.vectors.to(torch.float64)))
+        if seen.global_token is not None:
+            scalars, vectors = (
+                seen.global_token.split(out.scalars)[0],
+                seen.global_token.split(out.vectors)[0],
+            )
+            return Features(scalars.squeeze(1), vectors.squeeze(1))
+        if self.spurion_mode == "tokens" and seen.spurion_tokens and not self.backbone.pools:
+            extended = cloud.layout.append(seen.spurion_tokens)
+            return Features(extended.split(out.scalars)[1], extended.split(out.vectors)[1])
+        return out
+
+    def _inputs(self, cloud: ParticleCloud) -> _Inputs:
+        """What the backbone is given of an (anchored) cloud."""
         seen = self.spurions(cloud)
         frames = self.frames_net(seen)
         embedded = self.embedding(seen, frames)
@@ -141,17 +173,7 @@ class Model(nn.Module):
         features = replace(features, scalars=features.scalars.to(dtype))
         if self.backbone.reads_vectors != "pairs":
             features = features.to(dtype)
-        second = {} if condition is None else self._second(condition)
-        out: Features = self.backbone(features, self._for_messages(frames, cloud), layout, context, **second)
-        if out.in_vectors and not self.backbone.equivariant and not self.backbone.pools:
-            out = replace(out, vectors=frames.return_vectors(out.vectors.to(torch.float64)))
-        if tokens is not None:
-            scalars, vectors = tokens.split(out.scalars)[0], tokens.split(out.vectors)[0]
-            return Features(scalars.squeeze(1), vectors.squeeze(1))
-        if self.spurion_mode == "tokens" and seen.tokens and not self.backbone.pools:
-            extended = cloud.layout.append(seen.tokens)
-            return Features(extended.split(out.scalars)[1], extended.split(out.vectors)[1])
-        return out
+        return _Inputs(features, frames, layout, context, tokens, seen.tokens)
 
     def _for_messages(self, frames: Frames, cloud: ParticleCloud) -> Frames:
         """The frames relative to the event's rest frame.
@@ -242,14 +264,21 @@ class Model(nn.Module):
         batches = [replace(batch, cloud=batch.cloud.to_units("GeV")) for batch in batches]
         self.head.fit_statistics(batches)
         self.embedding.fit_statistics(batches)
-        # Frames-nets see the cloud as the model shows it to them: anchored and with its spurions.
         anchored = []
         for batch in batches:
             matrices = anchor_matrices(batch.cloud, self.anchor)
             cloud = batch.cloud if matrices is None else batch.cloud.transform(matrices)
-            anchored.append(replace(batch, cloud=self.spurions(cloud)))
-        self.frames_net.fit_statistics(anchored)
-        self.backbone.fit_statistics(anchored)
+            anchored.append(replace(batch, cloud=cloud))
+        # Frames-nets see the cloud as the model shows it to them: anchored and with its spurions.
+        self.frames_net.fit_statistics(
+            [replace(batch, cloud=self.spurions(batch.cloud)) for batch in anchored]
+        )
+        self.backbone.fit_inputs(self._shown(batch.cloud) for batch in anchored)
+
+    @torch.no_grad()
+    def _shown(self, cloud: ParticleCloud) -> tuple[Features, Frames, Layout]:
+        seen = self._inputs(cloud)
+        return seen.features, self._for_messages(seen.frames, cloud), seen.layout
 
     @torch.no_grad()
     def predict(

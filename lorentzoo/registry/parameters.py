@@ -20,7 +20,16 @@ from lorentzoo.core.errors import ParameterError
 __all__ = ["FILLED", "Parameter", "check_parameters", "parameters_of"]
 
 FILLED = frozenset(
-    {"in_scalars", "in_vectors", "in_context", "out_scalars", "out_vectors", "spurion_names", "matrix_names"}
+    {
+        "in_scalars",
+        "in_vectors",
+        "in_context",
+        "out_scalars",
+        "out_vectors",
+        "out_pairs",
+        "spurion_names",
+        "matrix_names",
+    }
 )
 """Parameters that the composition fills and a specification does not name."""
 

@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lorentzoo import Backbone, Batch, Features, Frames, Layout, Reps, Symmetry
+from lorentzoo import Backbone, Features, Frames, Layout, Reps, Symmetry
 from lorentzoo.core.foreign import WeightReader, require_package
 from lorentzoo.core.masks import allowed_pairs
-from lorentzoo.core.minkowski import lower
+from lorentzoo.core.pair_masses import pair_masses, pair_statistics
 from lorentzoo.core.pair_network import pair_hidden
 
 __all__ = ["GraphNet"]
@@ -90,33 +90,21 @@ class GraphNet(Backbone):
     def exchanges_vectors(self) -> bool:
         return self._exchanges
 
-    def fit_statistics(self, batches: Iterable[Batch]) -> None:
+    def fit_inputs(self, inputs: Iterable[tuple[Features, Frames, Layout]]) -> None:
         """Mean and width of the logarithmic pair masses."""
         if not self.edge_features:
             return
-        sums = torch.zeros(3, dtype=torch.float64)
-        for batch in batches:
-            cloud = batch.cloud
-            particles = cloud.is_particle
-            real = torch.ones_like(cloud.momenta[..., 0]) if particles is None else particles.double()
-
-            def moments(mask: Tensor | None, p: Tensor, real: Tensor) -> Tensor:
-                log, allowed = (
-                    _log_masses(p),
-                    allowed_pairs(mask, p, self_pairs=False)
-                    & (real > 0).unsqueeze(1)
-                    & (real > 0).unsqueeze(2),
-                )
-                log = torch.where(allowed, log, 0.0)
-                return torch.stack([log.sum(2), log.square().sum(2), allowed.sum(2).to(log.dtype)], dim=-1)
-
-            rows = cloud.layout.map_blocks(moments, cloud.momenta, real)
-            sums += cloud.layout.pad(rows).sum((0, 1)).cpu()
-        total, square, count = sums.tolist()
-        if count >= 2:
-            mean = total / count
+        momenta = (
+            (layout, [frames.return_vectors(features.vectors).squeeze(-2)])
+            for features, frames, layout in inputs
+        )
+        found = pair_statistics(
+            lambda p: _log_masses(p).unsqueeze(-1), momenta, self_pairs=False, smallest=1e-5
+        )
+        if found is not None:
+            (mean,), (std,) = found
             self.edge_mean.fill_(mean)
-            self.edge_std.fill_(max(max(square - count * mean * mean, 0.0) / (count - 1), 1e-10) ** 0.5)
+            self.edge_std.fill_(std)
         self.fitted.fill_(True)
 
     def read_published(self, reader: WeightReader, package: str) -> list[str]:
@@ -224,6 +212,4 @@ class _Messages:
 
 def _log_masses(p: Tensor) -> Tensor:
     """log (p_i + p_j)², shape (b, n, 4) -> (b, n, n)."""
-    products = p @ lower(p).transpose(1, 2)
-    own = products.diagonal(dim1=1, dim2=2)
-    return torch.log((own.unsqueeze(2) + own.unsqueeze(1) + 2 * products).clamp(min=_MASS_FLOOR))
+    return torch.log(pair_masses(p).clamp(min=_MASS_FLOOR))

@@ -18,15 +18,74 @@ from lorentzoo import Layout
 from lorentzoo.core.foreign import WeightReader
 from lorentzoo.core.masks import allowed_pairs
 from lorentzoo.core.minkowski import lower
+from lorentzoo.core.pair_masses import pair_masses, pair_statistics
 from lorentzoo.core.pair_network import pair_hidden
 
-__all__ = ["EdgeVectors", "partner_sums"]
+__all__ = ["EdgeInvariant", "EdgeVectors", "partner_sums"]
 
 _BLOCK_PAIRS: Final = 2**12
 """Pairs evaluated together: their hidden layers stay in the second-level cache."""
 
 
-class EdgeVectors(nn.Module):
+class EdgeInvariant(nn.Module):
+    """The standardised logarithm of pair masses, with floors.
+
+    Parameters
+    ----------
+    eps
+        Floors of (p_i+p_j)², relative to the event's mass squared: of the edge invariant, and of the norm.
+    eps_absolute
+        The same in GeV² (1e-10 and 1e-12 in the published networks), added to the relative ones.
+    """
+
+    edge_mean: Tensor
+    edge_std: Tensor
+    floors: Tensor
+
+    def __init__(self, eps: tuple[float, float], eps_absolute: tuple[float, float]) -> None:
+        super().__init__()
+        self.register_buffer("edge_mean", torch.tensor(0.0))
+        self.register_buffer("edge_std", torch.tensor(1.0))
+        # Kept with the weights: an import brings the floors with which the weights were trained.
+        self.register_buffer("floors", torch.tensor([eps, eps_absolute]))
+
+    def fit(self, events: Iterable[tuple[Tensor, Tensor, Layout]]) -> None:
+        """Mean and standard deviation of the edge invariant over all pairs, from (momenta, mass², layout)."""
+        found = pair_statistics(
+            lambda p, mass2: self._logarithm(pair_masses(p), mass2).unsqueeze(-1),
+            ((layout, [p, mass2]) for p, mass2, layout in events),
+            self_pairs=False,
+            smallest=1e-5,
+        )
+        if found is not None:
+            (mean,), (std,) = found
+            self.edge_mean.fill_(mean)
+            self.edge_std.fill_(std)
+
+    def read_statistics(self, reader: WeightReader, prefix: str) -> None:
+        """Published edge statistics; the published floors are absolute, in GeV²."""
+        reader.copy(self.edge_mean, f"{prefix}edge_mean")
+        reader.copy(self.edge_std, f"{prefix}edge_std")
+        reader.assign(self.floors, torch.tensor([[0.0, 0.0], [1e-10, 1e-12]]))
+
+    def invariant(self, square: Tensor, mass2: Tensor) -> Tensor:
+        """From (p_i+p_j)² (b, n, n) and the event's mass squared (b, n), shape (b, n, n)."""
+        return (self._logarithm(square, mass2) - self.edge_mean) / self.edge_std
+
+    def norm(self, square: Tensor, mass2: Tensor) -> Tensor:
+        """√|(p_i+p_j)²| with its floor, shape (b, n, n)."""
+        return torch.maximum(square.abs(), self._floor(mass2, 1)).sqrt()
+
+    def _logarithm(self, square: Tensor, mass2: Tensor) -> Tensor:
+        return torch.log(torch.maximum(square, self._floor(mass2, 0)))
+
+    def _floor(self, mass2: Tensor, which: int) -> Tensor:
+        """Floors of pair masses squared, broadcastable to (b, n, n)."""
+        floor = self.floors[0, which] * mass2 + self.floors[1, which]
+        return floor.clamp(min=torch.finfo(mass2.dtype).tiny).unsqueeze(2)
+
+
+class EdgeVectors(EdgeInvariant):
     """Equivariant vectors of each particle from sums with its partners.
 
     Parameters
@@ -39,10 +98,8 @@ class EdgeVectors(nn.Module):
         Width of the network on pairs.
     num_layers
         Hidden layers.
-    eps
-        Floors of (p_i+p_j)², relative to the event's mass squared: of the edge invariant, and of the norm.
-    eps_absolute
-        The same in GeV² (1e-10 and 1e-12 in the published networks), added to the relative ones.
+    eps, eps_absolute
+        Floors, see `EdgeInvariant`.
     """
 
     def __init__(
@@ -54,44 +111,13 @@ class EdgeVectors(nn.Module):
         eps: tuple[float, float] = (1e-14, 1e-16),
         eps_absolute: tuple[float, float] = (0.0, 0.0),
     ) -> None:
-        super().__init__()
+        super().__init__(eps, eps_absolute)
         if num_layers < 1:
             raise ValueError(f"num_layers must be at least 1, not {num_layers}")
         self.in_scalars = in_scalars
         self.first = nn.Linear(2 * in_scalars + 1, hidden)
         self.layers = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(num_layers - 1))
         self.last = nn.Linear(hidden, num_vectors)
-        self.register_buffer("edge_mean", torch.tensor(0.0))
-        self.register_buffer("edge_std", torch.tensor(1.0))
-        # Kept with the weights: an import brings the floors with which the weights were trained.
-        self.register_buffer("floors", torch.tensor([eps, eps_absolute]))
-
-    edge_mean: Tensor
-    edge_std: Tensor
-    floors: Tensor
-
-    def fit(self, events: Iterable[tuple[Tensor, Tensor, Layout]]) -> None:
-        """Mean and standard deviation of the edge invariant over all pairs, from (momenta, mass², layout)."""
-        total = count = square = 0.0
-        for p, mass2, layout in events:
-
-            def moments(mask: Tensor | None, p: Tensor, mass2: Tensor) -> Tensor:
-                log = torch.log(torch.maximum(_pair_masses(p), self._floors(mass2, 0)))
-                allowed = allowed_pairs(mask, log, self_pairs=False)
-                log = torch.where(allowed, log, 0.0)
-                return torch.stack([log.sum(2), log.square().sum(2), allowed.sum(2).to(log.dtype)], dim=-1)
-
-            sums = layout.map_blocks(moments, p, mass2)
-            if layout.mask is not None:
-                sums = layout.unpad(layout.pad(sums))
-            sums = sums.reshape(-1, 3).sum(0)
-            total, square, count = total + sums[0].item(), square + sums[1].item(), count + sums[2].item()
-        if count < 2:
-            return
-        mean = total / count
-        variance = max(square - count * mean * mean, 0.0) / (count - 1)
-        self.edge_mean.fill_(mean)
-        self.edge_std.fill_(max(variance**0.5, 1e-5))
 
     def read_published(self, reader: WeightReader) -> None:
         """Weights and edge statistics of the published edge network; its floors are absolute, in GeV²."""
@@ -101,9 +127,7 @@ class EdgeVectors(nn.Module):
         layers = [self.first, *self.layers, self.last]
         for layer, place in zip(layers, reader.layers(f"{prefix}.mlp.mlp.", len(layers), 0, 2), strict=True):
             reader.copy_module(layer, place)
-        reader.copy(self.edge_mean, f"{prefix}.edge_mean")
-        reader.copy(self.edge_std, f"{prefix}.edge_std")
-        reader.assign(self.floors, torch.tensor([[0.0, 0.0], [1e-10, 1e-12]]))
+        self.read_statistics(reader, f"{prefix}.")
 
     def forward(self, p: Tensor, scalars: Tensor, causal: Tensor, mass2: Tensor, layout: Layout) -> Tensor:
         """Vectors of each particle.
@@ -134,9 +158,8 @@ class EdgeVectors(nn.Module):
     def _block(
         self, mask: Tensor | None, p: Tensor, receive: Tensor, send: Tensor, causal: Tensor, mass2: Tensor
     ) -> Tensor:
-        square = _pair_masses(p)
-        invariant = torch.log(torch.maximum(square, self._floors(mass2, 0)))
-        invariant = ((invariant - self.edge_mean) / self.edge_std).to(receive.dtype)
+        square = pair_masses(p)
+        invariant = self.invariant(square, mass2).to(receive.dtype)
         hidden = [(layer.weight, layer.bias) for layer in self.layers if isinstance(layer, nn.Linear)]
         x = pair_hidden(receive, send, invariant, self.first.weight[:, -1], None, hidden)
         logits = self.last(x).permute(0, 3, 1, 2)
@@ -144,14 +167,7 @@ class EdgeVectors(nn.Module):
         allowed[:, 0] = allowed[:, 0] & (causal > 0).unsqueeze(1)
         logits = torch.where(allowed, logits, torch.finfo(logits.dtype).min / 2)
         weights = torch.where(allowed, torch.softmax(logits.to(p.dtype), dim=-1), 0.0)
-        norm = torch.maximum(square.abs(), self._floors(mass2, 1)).sqrt()
-        weights = weights / norm.unsqueeze(1)
-        return partner_sums(weights, causal, p)
-
-    def _floors(self, mass2: Tensor, which: int) -> Tensor:
-        """Floors of pair masses squared, broadcastable to (b, n, n)."""
-        floor = self.floors[0, which] * mass2 + self.floors[1, which]
-        return floor.clamp(min=torch.finfo(mass2.dtype).tiny).unsqueeze(2)
+        return partner_sums(weights / self.norm(square, mass2).unsqueeze(1), causal, p)
 
 
 _TINY: Final = 1e-10
@@ -167,10 +183,3 @@ def partner_sums(weights: Tensor, causal: Tensor, p: Tensor) -> Tensor:
     size = (vectors * lower(vectors)).sum(-1).sum(1).abs()
     size = torch.where(size > _TINY, size, torch.ones_like(size)).sqrt()
     return (vectors / size[:, None, :, None]).transpose(1, 2)
-
-
-def _pair_masses(p: Tensor) -> Tensor:
-    """(p_i + p_j)², shape (b, n, 4) -> (b, n, n)."""
-    products = p @ lower(p).transpose(1, 2)
-    own = products.diagonal(dim1=1, dim2=2)
-    return own.unsqueeze(2) + own.unsqueeze(1) + 2 * products
