@@ -15,9 +15,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from lorentzoo.core.cloud import Batch
-from lorentzoo.data.dataset import JetDataset
+from lorentzoo.data.events import EventData
 
-__all__ = ["LengthBatchSampler", "make_loader"]
+__all__ = ["BLOCKS_TOGETHER", "LengthBatchSampler", "make_loader"]
+
+BLOCKS_TOGETHER = 8
+"""Blocks of a file among which events are shuffled."""
 
 
 class LengthBatchSampler(Sampler[Tensor]):
@@ -25,6 +28,9 @@ class LengthBatchSampler(Sampler[Tensor]):
 
     With `shuffle`, events are shuffled, sorted by length within runs of `sort_within` batches, cut into
     batches, and the batches shuffled. Without, events come in their own order.
+
+    Events that are read in blocks are shuffled among `BLOCKS_TOGETHER` blocks at a time, the blocks themselves
+    in a new order every epoch: a batch then needs at most twice as many blocks, and the next one mostly the same.
 
     Parameters
     ----------
@@ -41,6 +47,8 @@ class LengthBatchSampler(Sampler[Tensor]):
     sort_within
         Batches among which events are sorted. More makes lengths in a batch more alike, but also the events
         themselves; 1 is a plain shuffle.
+    block
+        Block of each event, shape (B,), where events are read in blocks.
 
     Notes
     -----
@@ -57,12 +65,14 @@ class LengthBatchSampler(Sampler[Tensor]):
         seed: int = 0,
         drop_last: bool = False,
         sort_within: int = 32,
+        block: Tensor | ArrayLike | None = None,
     ) -> None:
         if batch_size < 1 or sort_within < 1:
             raise ValueError(
                 f"batch_size and sort_within must be at least 1, not {batch_size} and {sort_within}"
             )
         self._lengths = np.asarray(lengths)
+        self._block = None if block is None else np.asarray(block)
         if drop_last and len(self._lengths) < batch_size:
             raise ValueError(
                 f"drop_last leaves nothing of {len(self._lengths)} events in batches of {batch_size}"
@@ -95,12 +105,24 @@ class LengthBatchSampler(Sampler[Tensor]):
         order = np.arange(len(self._lengths))
         rng = np.random.default_rng([self.seed, epoch])
         if self.shuffle:
-            order = self._sort_in_runs(rng.permutation(order))
+            order = rng.permutation(order)
+            order = self._sort_in_runs(order if self._block is None else self._by_blocks(order, rng))
         cuts = np.arange(self.batch_size, len(order), self.batch_size)
         batches = [torch.from_numpy(part) for part in np.split(order, cuts)] if len(order) else []
         if self.drop_last:
             batches = [batch for batch in batches if len(batch) == self.batch_size]
-        return [batches[i] for i in rng.permutation(len(batches))] if self.shuffle else batches
+        if not self.shuffle:
+            return batches
+        if self._block is None:
+            return [batches[i] for i in rng.permutation(len(batches))]
+        run = np.arange(len(batches)) // self.sort_within
+        return [batches[i] for i in np.lexsort((rng.random(len(batches)), run))]
+
+    def _by_blocks(self, order: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The same events with those of a group of blocks together."""
+        assert self._block is not None
+        group = rng.permutation(int(self._block.max(initial=0)) + 1) // BLOCKS_TOGETHER
+        return order[np.argsort(group[self._block[order]], kind="stable")]
 
     def _sort_in_runs(self, order: np.ndarray) -> np.ndarray:
         run = np.arange(len(order)) // (self.batch_size * self.sort_within)
@@ -109,7 +131,7 @@ class LengthBatchSampler(Sampler[Tensor]):
 
 
 def make_loader(
-    dataset: JetDataset,
+    dataset: EventData,
     batch_size: int,
     *,
     shuffle: bool = False,
@@ -123,13 +145,19 @@ def make_loader(
     Parameters
     ----------
     dataset
-        Events in memory.
+        Events, in memory or in files.
     batch_size, shuffle, seed, drop_last, sort_within
         As in `LengthBatchSampler`. Without `shuffle`, predictions come in the order of the data set.
     num_workers
         Processes that gather batches. Gathering is fast: 0 is right unless it is seen to hold up training.
     """
     sampler = LengthBatchSampler(
-        dataset.lengths, batch_size, shuffle=shuffle, seed=seed, drop_last=drop_last, sort_within=sort_within
+        dataset.lengths,
+        batch_size,
+        shuffle=shuffle,
+        seed=seed,
+        drop_last=drop_last,
+        sort_within=sort_within,
+        block=dataset.block,
     )
     return DataLoader(dataset, sampler=sampler, batch_size=None, num_workers=num_workers)

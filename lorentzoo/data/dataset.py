@@ -6,27 +6,25 @@ and a batch is one vectorised gather, without a Python loop over events.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from lorentzoo.core.cloud import Batch, ParticleCloud, Units
+from lorentzoo.data.events import EventData, Split, event_column
 from lorentzoo.data.ragged import hardest
-from lorentzoo.data.sample import SPLITS, Sample
+from lorentzoo.data.sample import Sample
 from lorentzoo.data.shipped import sample_path
 
 __all__ = ["JetDataset", "Split", "jets10", "toptag"]
 
-Split = Literal["train", "validation", "test"]
 
-
-class JetDataset(Dataset[Batch]):
+class JetDataset(EventData):
     """Labelled events in memory.
 
     Parameters
@@ -56,6 +54,8 @@ class JetDataset(Dataset[Batch]):
     validate
         Check all momenta now: finite, energies positive, nothing space-like. Batches are not checked again.
     """
+
+    _per_event: ClassVar[tuple[str, ...]] = (*EventData._per_event, "_starts", "context")
 
     def __init__(
         self,
@@ -91,6 +91,7 @@ class JetDataset(Dataset[Batch]):
         self.momenta: Tensor = cloud.momenta
         self.scalars: Tensor = cloud.scalars
         self.context: Tensor = cloud.context
+        self.num_scalars, self.num_context = self.scalars.shape[-1], self.context.shape[-1]
         self.units: Units = units
         self.scalar_names = tuple(scalar_names)
         self.context_names = tuple(context_names)
@@ -101,14 +102,14 @@ class JetDataset(Dataset[Batch]):
         self._starts, self.lengths = offsets[:-1], offsets.diff()
 
         count = len(self.lengths)
-        self.target = _per_event(target, count, "target")
+        self.target = event_column(target, count, "target")
         ones = torch.ones(count, dtype=torch.float64)
-        self.weight = ones if weight is None else _per_event(weight, count, "weight").to(torch.float64)
+        self.weight = ones if weight is None else event_column(weight, count, "weight").to(torch.float64)
         positions = torch.arange(count)
         self.event_id = (
-            positions if event_id is None else _per_event(event_id, count, "event_id").to(torch.int64)
+            positions if event_id is None else event_column(event_id, count, "event_id").to(torch.int64)
         )
-        self.splits = None if splits is None else _per_event(splits, count, "splits").to(torch.int64)
+        self.splits = None if splits is None else event_column(splits, count, "splits").to(torch.int64)
 
     @classmethod
     def from_sample(cls, sample: Sample, max_constituents: int | None = None) -> JetDataset:
@@ -126,17 +127,6 @@ class JetDataset(Dataset[Batch]):
             max_constituents=max_constituents,
             metadata=sample.metadata,
         )
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def __repr__(self) -> str:
-        classes = ", ".join(self.class_names) or "no class names"
-        return f"{type(self).__name__}({len(self)} events, {int(self.lengths.sum())} particles; {classes})"
-
-    def __getitem__(self, indices: int | Sequence[int] | Tensor) -> Batch:
-        """The batch of these events; a single index makes a batch of one."""
-        return self.batch([indices] if isinstance(indices, int) else indices)
 
     def batch(self, indices: Sequence[int] | Tensor) -> Batch:
         """Events `indices` (shape (b,)), in that order, as a packed batch."""
@@ -157,26 +147,8 @@ class JetDataset(Dataset[Batch]):
         )
         return Batch(cloud, self.target[chosen], self.weight[chosen], self.event_id[chosen])
 
-    def subset(self, indices: Sequence[int] | Tensor) -> JetDataset:
-        """Events `indices`, in that order. Particles are shared, not copied."""
-        chosen = torch.as_tensor(indices)
-        if chosen.dtype == torch.bool:
-            chosen = chosen.nonzero().squeeze(1)
-        chosen = chosen.to(torch.int64)
-        part = object.__new__(type(self))
-        part.__dict__.update(self.__dict__)
-        for name in ("_starts", "lengths", "context", "target", "weight", "event_id"):
-            setattr(part, name, getattr(self, name)[chosen])
-        part.splits = None if self.splits is None else self.splits[chosen]
-        return part
-
-    def split(self, name: Split) -> JetDataset:
-        """The events of one of the fixed splits."""
-        if name not in SPLITS:
-            raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {name!r}")
-        if self.splits is None:
-            raise ValueError("this data set has no splits; pass `splits`, or choose events with `subset`")
-        return self.subset(self.splits == SPLITS.index(name))
+    def _update_fingerprint(self, digest: hashlib._Hash) -> None:
+        digest.update(self.momenta.contiguous().numpy().tobytes())
 
     def _keep_hardest(self, offsets: Tensor, maximum: int) -> Tensor:
         if maximum < 1:
@@ -252,11 +224,3 @@ def _open(
             f"`lorentzoo data make {name}` generates more"
         )
     return dataset.subset(torch.arange(num_jets))
-
-
-def _per_event(values: Tensor | ArrayLike, count: int, what: str) -> Tensor:
-    column = torch.as_tensor(np.asarray(values) if not isinstance(values, Tensor) else values)
-    if column.ndim == 0 or len(column) != count:
-        given = tuple(column.shape)
-        raise ValueError(f"{what} must have one entry per event ({count}), not shape {given}")
-    return column

@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lorentzoo.core.cloud import Batch
 from lorentzoo.core.model import Model
-from lorentzoo.data.dataset import JetDataset
+from lorentzoo.data.events import EventData
 
 __all__ = ["Costs", "count_flops", "measure_costs", "peak_memory", "time_per_event"]
 
@@ -60,7 +60,7 @@ class Costs:
         return asdict(self)
 
 
-def measure_costs(model: Model, dataset: JetDataset, *, batch_size: int = 128) -> Costs:
+def measure_costs(model: Model, dataset: EventData, *, batch_size: int = 128) -> Costs:
     """Costs of a model whose statistics are fitted, on events of a data set.
 
     The model is left as it was. Times and memory are of a batch of the data set's first `batch_size`
@@ -82,7 +82,7 @@ def measure_costs(model: Model, dataset: JetDataset, *, batch_size: int = 128) -
 
 
 @torch.no_grad()
-def count_flops(model: Model, dataset: JetDataset, multiplicity: int) -> float:
+def count_flops(model: Model, dataset: EventData, multiplicity: int) -> float:
     """Floating-point operations of the forward pass of one event with `multiplicity` particles.
 
     A multiplication with its addition counts two. Matrix products, convolutions and attention are

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lorentzoo.core.model import Model
-from lorentzoo.data.dataset import JetDataset
+from lorentzoo.data.events import EventData
 from lorentzoo.registry.checkpoints import write_atomically
 from lorentzoo.studies.errors import RunError, TrainingError
 from lorentzoo.studies.metrics import classification_metrics, regression_metrics
@@ -85,7 +85,7 @@ class Predictions:
         return cls(**arrays, task=task, class_names=tuple(class_names))
 
 
-def evaluate(model: Model, dataset: JetDataset, *, batch_size: int = 256) -> Predictions:
+def evaluate(model: Model, dataset: EventData, *, batch_size: int = 256) -> Predictions:
     """Predictions of a model for every event of a data set, in its order.
 
     Raises
@@ -108,7 +108,7 @@ def evaluate(model: Model, dataset: JetDataset, *, batch_size: int = 256) -> Pre
     )
 
 
-def check_fit(model: Model, dataset: JetDataset, values: NDArray[np.float64]) -> None:
+def check_fit(model: Model, dataset: EventData, values: NDArray[np.float64]) -> None:
     """Refuse predictions that do not have the shape of the targets."""
     target = dataset.target
     if model.head.task == "classification":

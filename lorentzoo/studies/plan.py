@@ -5,7 +5,6 @@ Everything is found out here, before anything trains.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from lorentzoo.core.errors import CompositionError, LorentzooError
-from lorentzoo.data.dataset import JetDataset
+from lorentzoo.data.events import EventData
 from lorentzoo.registry.composition import build, load_dataset, model_spec
 from lorentzoo.registry.specs import PartSpec, Spec, parse_part
 from lorentzoo.studies.config import TrainConfig
@@ -21,7 +20,7 @@ from lorentzoo.studies.errors import StudyError
 from lorentzoo.studies.files import canonical_json, digest_of
 from lorentzoo.studies.grid import Combination, Study
 
-__all__ = ["Plan", "Row", "RunSpec", "fingerprint", "fitted_to", "make_plan", "open_dataset", "spec_for"]
+__all__ = ["Plan", "Row", "RunSpec", "fitted_to", "make_plan", "open_dataset", "spec_for"]
 
 
 @dataclass(frozen=True)
@@ -146,10 +145,10 @@ def make_plan(study: Study) -> Plan:
     problems = [result for result in results if isinstance(result, str)]
     if problems:
         raise StudyError(f"study {study.name}: " + "\n".join(dict.fromkeys(problems)))
-    return Plan(study, tuple(row for row in results if isinstance(row, Row)), fingerprint(dataset))
+    return Plan(study, tuple(row for row in results if isinstance(row, Row)), dataset.fingerprint())
 
 
-def _try_row(combination: Combination, dataset: JetDataset) -> Row | str:
+def _try_row(combination: Combination, dataset: EventData) -> Row | str:
     """A row; or, where the study itself is wrong, what is to be mended."""
     try:
         model = build(spec_for(combination.values, dataset))
@@ -160,7 +159,7 @@ def _try_row(combination: Combination, dataset: JetDataset) -> Row | str:
     return Row(combination, model.spec, symmetry=model.symmetry.name)
 
 
-def spec_for(values: Mapping[str, Any], dataset: JetDataset) -> Spec:
+def spec_for(values: Mapping[str, Any], dataset: EventData) -> Spec:
     """The composition of some choices, with the widths and the number of classes of a data set."""
     if "model" in values:
         model = parse_part(values["model"], "model")
@@ -175,9 +174,9 @@ def spec_for(values: Mapping[str, Any], dataset: JetDataset) -> Spec:
     return fitted_to(Spec.from_data(values), dataset)
 
 
-def fitted_to(spec: Spec, dataset: JetDataset) -> Spec:
+def fitted_to(spec: Spec, dataset: EventData) -> Spec:
     """The same composition with the widths of a data set and, for models of the zoo, its number of classes."""
-    spec = replace(spec, in_scalars=dataset.scalars.shape[-1], in_context=dataset.context.shape[-1])
+    spec = replace(spec, in_scalars=dataset.num_scalars, in_context=dataset.num_context)
     classes, stated = len(dataset.class_names), spec.head.parameters.get("num_classes", 2)
     fits = stated == classes or (classes == 2 and stated == 1)
     if spec.model is None or spec.head.name != "classify" or not classes or fits:
@@ -185,33 +184,16 @@ def fitted_to(spec: Spec, dataset: JetDataset) -> Spec:
     return replace(spec, head=spec.head.merged({"num_classes": classes}))
 
 
-def open_dataset(part: PartSpec) -> JetDataset:
+def open_dataset(part: PartSpec) -> EventData:
     """A data set by name; the same one is read once a process."""
     return _open_dataset(canonical_json(part.to_data()))
 
 
 @lru_cache(maxsize=4)
-def _open_dataset(text: str) -> JetDataset:
+def _open_dataset(text: str) -> EventData:
     data = json.loads(text)
     name = data.pop("name")
     dataset = load_dataset(name, **data)
-    if not isinstance(dataset, JetDataset):
-        raise StudyError(f"dataset {name!r} is a {type(dataset).__name__}, not a JetDataset")
+    if not isinstance(dataset, EventData):
+        raise StudyError(f"dataset {name!r} is a {type(dataset).__name__}, no data set of events")
     return dataset
-
-
-def fingerprint(dataset: JetDataset) -> str:
-    """Hash of the events: momenta, lengths, targets, weights, identifiers and splits."""
-    digest = hashlib.sha256()
-    columns = (
-        dataset.lengths,
-        dataset.target,
-        dataset.weight,
-        dataset.event_id,
-        dataset.splits,
-        dataset.momenta,
-    )
-    for column in columns:
-        if column is not None:
-            digest.update(column.contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]

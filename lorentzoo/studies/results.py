@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from lorentzoo.core.errors import LorentzooError
-from lorentzoo.data.dataset import JetDataset
+from lorentzoo.data.events import EventData
 from lorentzoo.studies.errors import StudyError
 from lorentzoo.studies.files import write_text
 from lorentzoo.studies.grid import Study, load_study
@@ -172,7 +172,7 @@ def read_study(directory: Path) -> StudyResult:
     return StudyResult(study, directory, rows, data)
 
 
-def describe_data(dataset: JetDataset, study: Study) -> dict[str, Any]:
+def describe_data(dataset: EventData, study: Study) -> dict[str, Any]:
     """What the report says of the events."""
     sizes, classes = {}, {}
     for name in ("train", "validation", "test"):

@@ -24,9 +24,9 @@ from typing import Any, Final
 
 import torch
 
-from lorentzoo.data.dataset import JetDataset
+from lorentzoo.data.events import EventData
 from lorentzoo.registry.checkpoints import save
-from lorentzoo.registry.composition import build
+from lorentzoo.registry.composition import build_model
 from lorentzoo.registry.specs import distribution_version
 from lorentzoo.studies.costs import Costs, measure_costs
 from lorentzoo.studies.course import history_from_csv, history_to_csv
@@ -97,7 +97,7 @@ class RunRecord:
 
 
 def execute_run(
-    run: RunSpec, directory: Path, line: ProgressLine, dataset: JetDataset | None = None
+    run: RunSpec, directory: Path, line: ProgressLine, dataset: EventData | None = None
 ) -> RunRecord:
     """Train, evaluate and measure; a run that was killed continues from its last epoch.
 
@@ -126,7 +126,7 @@ def execute_run(
         training = training.subset(torch.arange(run.train_size))
     test = data.split("test")
     seed_everything(run.config.seed)
-    model = build(run.spec)
+    model = build_model(run.spec)
     result = train(model, training, data.split("validation"), run.config, directory, progress=line)
     with threads(run.config.num_threads):
         predictions = evaluate(model, test)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lorentzoo.data.dataset import JetDataset, Split
+from lorentzoo.data.events import EventData, Split
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.checkpoints import load
 from lorentzoo.registry.composition import build
@@ -14,7 +14,7 @@ from lorentzoo.registry.specs import Spec, parse_part
 from lorentzoo.studies.config import TrainConfig
 from lorentzoo.studies.errors import RunError
 from lorentzoo.studies.evaluation import Predictions, evaluate
-from lorentzoo.studies.plan import RunSpec, fingerprint, fitted_to, open_dataset, spec_for
+from lorentzoo.studies.plan import RunSpec, fitted_to, open_dataset, spec_for
 from lorentzoo.studies.progress import ProgressLine
 from lorentzoo.studies.runs import RunRecord, execute_run, read_run, read_run_spec, state_of
 
@@ -58,7 +58,7 @@ def train_model(
     part = parse_part(dataset, "dataset")
     data = open_dataset(part)
     model = build(_with_widths(spec, data))
-    run = RunSpec(model.spec, part, fingerprint(data), train_size, _config(config, model.spec))
+    run = RunSpec(model.spec, part, data.fingerprint(), train_size, _config(config, model.spec))
     directory = Path("runs") / run.key if out is None else Path(out)
     state = state_of(directory)
     if state not in ("missing", "unfinished") or (directory / "run.json").is_file():
@@ -73,7 +73,7 @@ def train_model(
 
 def evaluate_run(
     run_directory: str | Path,
-    dataset: str | Mapping[str, Any] | JetDataset | None = None,
+    dataset: str | Mapping[str, Any] | EventData | None = None,
     split: Split | None = "test",
 ) -> Predictions:
     """Predictions of a run's model, on its own data set or on another.
@@ -98,14 +98,14 @@ def evaluate_run(
     """
     directory = Path(run_directory)
     record = read_run(directory)
-    if isinstance(dataset, JetDataset):
+    if isinstance(dataset, EventData):
         data = dataset
     else:
         data = open_dataset(record.run.dataset if dataset is None else parse_part(dataset, "dataset"))
     return evaluate(load(directory), data if split is None else data.split(split))
 
 
-def _with_widths(spec: Spec | Mapping[str, Any] | str, data: JetDataset) -> Spec:
+def _with_widths(spec: Spec | Mapping[str, Any] | str, data: EventData) -> Spec:
     if isinstance(spec, str):
         return spec_for({"model": spec}, data)
     if isinstance(spec, Spec):

@@ -15,7 +15,7 @@ import torch
 
 from lorentzoo.core.model import Model
 from lorentzoo.data.batching import make_loader
-from lorentzoo.data.dataset import JetDataset
+from lorentzoo.data.events import EventData
 from lorentzoo.studies.config import TrainConfig
 from lorentzoo.studies.course import Course
 from lorentzoo.studies.errors import TrainingError
@@ -51,8 +51,8 @@ class TrainResult:
 
 def train(
     model: Model,
-    train_set: JetDataset,
-    validation_set: JetDataset | None = None,
+    train_set: EventData,
+    validation_set: EventData | None = None,
     config: TrainConfig | Mapping[str, Any] | None = None,
     directory: Path | str | None = None,
     *,
@@ -144,12 +144,12 @@ def _fit(task: TrainingTask, validation: Any) -> None:
     task.cpu()
 
 
-def _try_out(model: Model, dataset: JetDataset) -> None:
+def _try_out(model: Model, dataset: EventData) -> None:
     """Run two events before any training time is lost."""
     check_fit(model, dataset, model.predict(dataset.batch(torch.arange(min(2, len(dataset)))).cloud))
 
 
-def _fingerprint(model: Model, config: TrainConfig, train_set: JetDataset) -> str:
+def _fingerprint(model: Model, config: TrainConfig, train_set: EventData) -> str:
     shapes = {name: list(value.shape) for name, value in model.state_dict().items()}
     spec = model.spec.to_data() if model.spec is not None else {}
     events = [len(train_set), int(train_set.event_id.sum()), int(train_set.lengths.sum())]
