@@ -21,6 +21,7 @@ _HOMES = {
     "Features": "lorentzoo.core.features",
     "Frames": "lorentzoo.core.frames",
     "FramesNet": "lorentzoo.core.interfaces",
+    "Generator": "lorentzoo.core.generator",
     "Head": "lorentzoo.core.interfaces",
     "Layout": "lorentzoo.core.layout",
     "Model": "lorentzoo.core.model",
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from lorentzoo.core.cloud import ParticleCloud as ParticleCloud
     from lorentzoo.core.features import Features as Features
     from lorentzoo.core.frames import Frames as Frames
+    from lorentzoo.core.generator import Generator as Generator
     from lorentzoo.core.interfaces import Backbone as Backbone
     from lorentzoo.core.interfaces import Embedding as Embedding
     from lorentzoo.core.interfaces import FramesNet as FramesNet

@@ -22,6 +22,7 @@ from safetensors.torch import save as write_tensors
 from torch import Tensor
 
 from lorentzoo.core.errors import CheckpointError, SpecError
+from lorentzoo.core.generator import Generator
 from lorentzoo.core.model import Model
 from lorentzoo.registry.composition import build
 from lorentzoo.registry.specs import Spec
@@ -33,8 +34,8 @@ _WEIGHTS: Final = "weights.safetensors"
 _NEW: Final = "weights.safetensors.new"
 
 
-def save(model: Model, directory: str | Path) -> Path:
-    """Save a model as ``spec.json`` and ``weights.safetensors``.
+def save(model: Model | Generator, directory: str | Path) -> Path:
+    """Save a model or a generator as ``spec.json`` and ``weights.safetensors``.
 
     Parameters
     ----------
@@ -78,8 +79,8 @@ def save(model: Model, directory: str | Path) -> Path:
     return directory
 
 
-def load(directory: str | Path, *, device: torch.device | str = "cpu") -> Model:
-    """Load what `save` wrote, in evaluation mode.
+def load(directory: str | Path, *, device: torch.device | str = "cpu") -> Any:
+    """Load what `save` wrote, a `Model` or a `Generator`, in evaluation mode.
 
     Raises
     ------

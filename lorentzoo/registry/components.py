@@ -66,8 +66,10 @@ class Component:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise ValueError(f"component name {self.name!r} is not lower-case kebab such as 'my-net'")
         if self.kind == "model":
-            if "backbone" not in self.spec:
-                raise ValueError(f"model {self.name!r} needs a spec that names at least a backbone")
+            if "backbone" not in self.spec and "generator" not in self.spec:
+                raise ValueError(
+                    f"model {self.name!r} needs a spec that names at least a backbone (or a generator)"
+                )
         elif self.target.count(":") != 1:
             raise ValueError(
                 f"{self.kind} {self.name!r}: target {self.target!r} is not 'package.module:attribute'"

@@ -4,24 +4,59 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar, overload
 
 from lorentzoo.core.embeddings import EmbeddingList
 from lorentzoo.core.errors import CompositionError, ParameterError
+from lorentzoo.core.generator import Generator
 from lorentzoo.core.interfaces import Backbone, Embedding, FramesNet, Head, Part, Spurions
 from lorentzoo.core.model import Model
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.components import Component, Kind
 from lorentzoo.registry.parameters import FILLED, check_parameters, parameters_of
-from lorentzoo.registry.specs import SLOTS, PartSpec, Spec, distribution_version, parse_inline, parse_part
+from lorentzoo.registry.specs import (
+    NO_BACKBONE,
+    SLOTS,
+    PartSpec,
+    Spec,
+    distribution_version,
+    parse_inline,
+    parse_part,
+)
 
-__all__ = ["build", "compose", "create_model", "load_dataset", "make_part", "model_spec"]
+__all__ = [
+    "build",
+    "build_generator",
+    "build_model",
+    "compose",
+    "create_model",
+    "load_dataset",
+    "make_part",
+    "model_spec",
+]
 
 P = TypeVar("P", bound=Part)
 PartLike = str | Mapping[str, Any] | PartSpec
 _KEYS = ("spurion_mode", "anchor", "in_scalars", "in_context")
+_DEFAULT_HEAD: Final = "classify"
 
 
+@overload
+def compose(
+    *,
+    generator: PartLike,
+    backbone: PartLike | None = None,
+    spurions: PartLike | Sequence[PartLike] | None = None,
+    frames: PartLike = "identity",
+    embedding: PartLike | Sequence[PartLike] = "kinematics",
+    spurion_mode: str | None = None,
+    anchor: str = "auto",
+    in_scalars: int = 0,
+    in_context: int = 0,
+) -> Generator: ...
+
+
+@overload
 def compose(
     *,
     backbone: PartLike,
@@ -33,8 +68,23 @@ def compose(
     anchor: str = "auto",
     in_scalars: int = 0,
     in_context: int = 0,
-) -> Model:
-    """Put a model together by names.
+) -> Model: ...
+
+
+def compose(
+    *,
+    backbone: PartLike | None = None,
+    spurions: PartLike | Sequence[PartLike] | None = None,
+    frames: PartLike = "identity",
+    embedding: PartLike | Sequence[PartLike] = "kinematics",
+    head: PartLike = _DEFAULT_HEAD,
+    spurion_mode: str | None = None,
+    anchor: str = "auto",
+    in_scalars: int = 0,
+    in_context: int = 0,
+    generator: PartLike | None = None,
+) -> Model | Generator:
+    """Put a model, or a generator with its network, together by names.
 
     Parameters
     ----------
@@ -47,10 +97,13 @@ def compose(
         ``"auto"``, or ``"none"`` to run without the float64 anchor.
     in_scalars, in_context
         Auxiliary scalars of each particle and numbers of each event that the clouds will bring.
+    generator
+        A density of events, e.g. ``"flow-matching"``, of which the other slots are the network; it brings the head, and
+        its own numbers of each event (time) in front of the context.
 
     Returns
     -------
-    The model; ``model.spec`` is the plain data that makes it again.
+    The model or the generator; ``model.spec`` is the plain data that makes it again.
 
     Raises
     ------
@@ -71,16 +124,21 @@ def compose(
         "anchor": anchor,
         "in_scalars": in_scalars,
         "in_context": in_context,
+        "generator": generator,
     }
     return build(Spec.from_data(data))
 
 
-def create_model(name: str, **overrides: Any) -> Model:
+def create_model(name: str, **overrides: Any) -> Any:
     """A model of the zoo by its name.
 
     Without further arguments it is the published reference form of that network. Any slot (``frames="identity"``,
     ``backbone={"num_blocks": 4}``), any key of a composition (``in_scalars=10``) and any parameter of any part
     (``num_classes=10``) can be overridden; the name may carry them inline (``"transformer:num_classes=10"``).
+
+    Returns
+    -------
+    A `Model`, or a `Generator` where the name stands for one.
 
     Raises
     ------
@@ -98,7 +156,7 @@ def model_spec(name: str, **overrides: Any) -> Spec:
     component = catalogue().find("model", inline.name)
     spec = replace(Spec.from_data(component.spec), model=component.name)
     for key, value in {**inline.parameters, **overrides}.items():
-        if key in SLOTS:
+        if key in SLOTS or (key == "generator" and spec.generator is not None):
             spec = _override_slot(spec, key, value)
         elif key in _KEYS:
             spec = Spec.from_data({**spec.to_data(), key: value})
@@ -107,8 +165,45 @@ def model_spec(name: str, **overrides: Any) -> Spec:
     return spec
 
 
-def build(spec: Spec) -> Model:
-    """Make the model that a specification describes; see `compose`."""
+def build(spec: Spec) -> Model | Generator:
+    """Make the model or the generator that a specification describes; see `compose`."""
+    return build_model(spec) if spec.generator is None else build_generator(spec)
+
+
+def build_generator(spec: Spec) -> Generator:
+    """Make the generator that a specification describes, and its network with the head that it wants."""
+    if spec.generator is None:
+        raise CompositionError("the specification names no generator")
+    component = catalogue().find("generator", spec.generator.name)
+    label = f"generator {spec.generator.name!r}"
+    filled = {"in_scalars": spec.in_scalars, "in_context": spec.in_context}
+    made = _construct(component, spec.generator, Generator, filled)
+    made.in_scalars, made.in_context = spec.in_scalars, spec.in_context
+    plugins = {f"generator/{spec.generator.name}": _origin(component)}
+    if spec.backbone.name == NO_BACKBONE:
+        if made.needs_network:
+            raise CompositionError(f"{label} needs a network: name a backbone")
+        made.connect(None)
+        made.spec = replace(spec, plugins=plugins)
+        return made
+    head = parse_part(made.network_head, "head")
+    if spec.head.name not in (head.name, _DEFAULT_HEAD):
+        raise CompositionError(
+            f"{label} brings the head of its network, {head.name!r}; leave head={spec.head.name!r} out"
+        )
+    network = build_model(
+        replace(spec, generator=None, head=head, in_context=spec.in_context + made.further_context)
+    )
+    made.connect(network)
+    made.spec = replace(spec, head=head, plugins={**plugins, **network.spec.plugins})
+    return made
+
+
+def build_model(spec: Spec) -> Model:
+    """Make the model of five slots that a specification describes."""
+    if spec.generator is not None:
+        name = spec.generator.name
+        raise CompositionError(f"the specification is of the generator {name!r}, where a model is wanted")
     plugins: dict[str, str] = {}
 
     def part(slot: str, item: PartSpec, base: type[P], **filled: Any) -> P:
@@ -117,7 +212,7 @@ def build(spec: Spec) -> Model:
         return _construct(component, item, base, filled)
 
     spurions = Spurions.merge([part("spurions", item, Spurions) for item in spec.spurions])
-    frames = part("frames", spec.frames, FramesNet, in_scalars=spec.in_scalars)
+    frames = part("frames", spec.frames, FramesNet, in_scalars=spec.in_scalars, in_context=spec.in_context)
     embeddings = [
         part(
             "embedding",
@@ -165,7 +260,8 @@ def build(spec: Spec) -> Model:
         # A backbone that pools itself has no use for a token, whatever its head would like.
         token = _wanted_pooling(spec.head) == "global-token" and not backbone_class.pools
         widths |= {"in_scalars": widths["in_scalars"] + token}
-        backbone = part("backbone", spec.backbone, Backbone, out_scalars=0, out_vectors=0, **widths)
+        vectors = getattr(catalogue().target(catalogue().find("head", spec.head.name)), "out_vectors", 0)
+        backbone = part("backbone", spec.backbone, Backbone, out_scalars=0, out_vectors=vectors, **widths)
         head = part("head", spec.head, Head, in_scalars=backbone.width)
     if backbone.pools:
         if head.pooling == "global-token" and not backbone_class.pools:
@@ -273,7 +369,9 @@ def _override_parameter(spec: Spec, key: str, value: Any, model: str) -> Spec:
     """Give a bare parameter to the one part that has it."""
     owners: list[tuple[str, int | None, PartSpec]] = []
     everything: set[str] = set()
-    for slot in SLOTS:
+    for slot in spec.slots:
+        if slot == "head" and spec.generator is not None:
+            continue  # the generator brings it
         current = getattr(spec, slot)
         for index, item in enumerate(current) if isinstance(current, tuple) else ((None, current),):
             names = set(parameters_of(catalogue().target(catalogue().find(slot, item.name)))) - FILLED

@@ -17,13 +17,15 @@ import yaml
 
 from lorentzoo.core.errors import SpecError
 
-__all__ = ["FORMAT", "SLOTS", "PartSpec", "Spec", "parse_inline", "parse_part"]
+__all__ = ["FORMAT", "NO_BACKBONE", "SLOTS", "PartSpec", "Spec", "parse_inline", "parse_part"]
 
 FORMAT: Final = 1
 """Version of the specification's own layout; a file of a newer one is refused."""
 
 SLOTS: Final = ("spurions", "frames", "embedding", "backbone", "head")
 _LISTS: Final = ("spurions", "embedding")
+NO_BACKBONE: Final = "none"
+"""What stands for the backbone of a generator that has no network."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,8 @@ class Spec:
         ``"auto"`` or ``"none"``.
     in_scalars, in_context
         Auxiliary scalars of each particle and numbers of each event that the cloud brings.
+    generator
+        The density of which the composition is the network; None for a model of its own.
     model
         The model name it came from, for information.
     plugins
@@ -119,6 +123,7 @@ class Spec:
     anchor: str = "auto"
     in_scalars: int = 0
     in_context: int = 0
+    generator: PartSpec | None = None
     model: str | None = None
     plugins: Mapping[str, str] = field(default_factory=dict)
 
@@ -151,6 +156,9 @@ class Spec:
             raise SpecError(
                 f"unknown key {', '.join(map(repr, unknown))} in the specification; known: {sorted(known)}"
             )
+        if values.get("generator") is not None:
+            values["generator"] = parse_part(values["generator"], "generator")
+            values["backbone"] = values.get("backbone") or NO_BACKBONE
         if values.get("backbone") is None:
             raise SpecError("the specification names no backbone")
         for slot in SLOTS:
@@ -191,8 +199,15 @@ class Spec:
             "head": self.head.to_data(),
             "spurion_mode": self.spurion_mode,
             "anchor": self.anchor,
+            **({} if self.generator is None else {"generator": self.generator.to_data()}),
             "plugins": dict(self.plugins),
         }
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """The slots that are filled: the generator, if there is one, and those of the network, if there is one."""
+        network = () if self.generator is not None and self.backbone.name == NO_BACKBONE else SLOTS
+        return network if self.generator is None else ("generator", *network)
 
     def to_json(self) -> str:
         """JSON text."""

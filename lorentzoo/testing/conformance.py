@@ -50,7 +50,7 @@ from lorentzoo.core.model import Model
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.checkpoints import load, save
 from lorentzoo.registry.components import KINDS, Component
-from lorentzoo.registry.composition import build, compose, model_spec
+from lorentzoo.registry.composition import build_model, model_spec
 from lorentzoo.registry.parameters import FILLED, parameters_of
 from lorentzoo.registry.specs import Spec
 from lorentzoo.testing.events import random_cloud
@@ -220,7 +220,7 @@ def check_component(
     elif kind in _SLOT_KINDS or kind == "model":
         try:
             spec = _composition(component, dict(parameters or {}), dict(composition or {}), small)
-            model = build(spec)
+            model = build_model(spec)
         except LorentzooError as error:
             outcomes.append(Outcome("composition", "failed", str(error)))
             return Report(f"{kind} {component.full_name}", tuple(outcomes))
@@ -540,7 +540,7 @@ def _save_load(s: _Subject) -> None:
         raise ConformanceError("the model has no specification, so it cannot be saved")
     cloud = s.cloud()
     before = s.output(cloud)
-    again = build(Spec.from_json(s.original.spec.to_json()))
+    again = build_model(Spec.from_json(s.original.spec.to_json()))
     _require(
         {n: tuple(t.shape) for n, t in again.state_dict().items()}
         == {n: tuple(t.shape) for n, t in s.model.state_dict().items()},
@@ -760,10 +760,10 @@ def _made(model: str | Mapping[str, Any] | Spec | Model) -> Model:
     if isinstance(model, Model):
         return model
     if isinstance(model, str):
-        return build(model_spec(model))
+        return build_model(model_spec(model))
     if isinstance(model, Mapping):
-        return compose(**model)
-    return build(model)
+        return build_model(Spec.from_data(model))
+    return build_model(model)
 
 
 def _title(model: Model) -> str:

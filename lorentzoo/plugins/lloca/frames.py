@@ -43,8 +43,8 @@ class Learned(FramesNet):
         Draw them anew in every training step; together with ``is_global`` this is data augmentation.
     gamma_max
         Largest boost of a frame. A boost of γ costs γ² digits: at 1e3 frames are Lorentz matrices to 1e-9.
-    in_scalars
-        Auxiliary scalars of each particle.
+    in_scalars, in_context
+        Auxiliary scalars of each particle, and numbers of each event, all of which enter that network.
     """
 
     num_vectors: ClassVar[int]
@@ -63,13 +63,14 @@ class Learned(FramesNet):
         gamma_max: float = 1e3,
         *,
         in_scalars: int = 0,
+        in_context: int = 0,
     ) -> None:
         super().__init__()
         if not gamma_max > 1:
             raise ValueError(f"gamma_max must exceed 1, not {gamma_max}")
         self.lab = _lab_embedding(lab_scalars)
         lab_width = len(self.lab.scalar_names) if self.lab is not None else 0
-        width = in_scalars + lab_width
+        width = in_scalars + in_context + lab_width
         self.equivectors: EdgeVectors | AttentiveVectors
         if equivectors == "mlp":
             self.equivectors = EdgeVectors(self.num_vectors, width, hidden, num_layers)
@@ -128,6 +129,8 @@ class Learned(FramesNet):
     def _scalars(self, cloud: ParticleCloud) -> Tensor:
         dtype = next(self.equivectors.parameters()).dtype
         scalars = cloud.scalars.to(dtype)
+        if cloud.context.shape[-1]:
+            scalars = torch.cat([scalars, cloud.layout.spread(cloud.context.to(dtype))], dim=-1)
         if self.lab is None:
             return scalars
         lab = self.lab(cloud, Frames.identity(cloud.layout)).scalars

@@ -1,0 +1,294 @@
+"""What must a generative model offer?
+
+A `Generator` is a probability density of events: it can be trained by its `loss`, drawn from, and evaluated. Where it
+needs a network it says which head that network is to have, and `lorentzoo.compose` makes the network of the same five
+slots as any other model.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from lorentzoo.core.cloud import Batch, ParticleCloud
+from lorentzoo.core.errors import CompositionError, NotFittedError
+from lorentzoo.core.interfaces import Part
+from lorentzoo.core.layout import Packed
+from lorentzoo.core.model import Model
+from lorentzoo.core.symmetry import Symmetry, intersection
+
+__all__ = ["Generator", "Template", "weighted_mean"]
+
+
+class Generator(Part, ABC):
+    """A density of events, given their multiplicities, scalars and context.
+
+    Densities are relative to Lorentz-invariant measures: Π d⁴p for particles of any mass, Π d³p/2E for particles on a
+    mass shell, in powers of GeV. Everything outside the network runs in float64.
+
+    A subclass takes its own parameters and, as far as it asks for them, ``in_scalars`` and ``in_context``, which the
+    composition fills: the numbers of each particle and of each event that clouds bring.
+
+    Attributes
+    ----------
+    needs_network
+        Whether it makes no sense without a backbone.
+    network
+        The composed network; None without one.
+    spec
+        The plain data from which `lorentzoo.compose` made this generator.
+    """
+
+    needs_network: ClassVar[bool] = True
+    network: Model | None
+    spec: Any = None
+    in_scalars: int = 0
+    in_context: int = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = None
+
+    # ---- what the composition asks ---------------------------------------------------------
+
+    @property
+    def network_head(self) -> Mapping[str, Any]:
+        """Name and parameters of the head that its network is to have."""
+        raise CompositionError(f"{type(self).__name__} has no use for a network; leave the backbone out")
+
+    @property
+    def further_context(self) -> int:
+        """Numbers of each event that it gives its network in front of the cloud's own context."""
+        return 0
+
+    def connect(self, network: Model | None) -> None:
+        """Take the network; called once, by the composition."""
+        self.network = network
+        if network is not None:
+            self.permutation_symmetric = network.permutation_symmetric  # type: ignore[misc]
+            self.exact = network.exact  # type: ignore[misc]
+
+    # ---- what it does ----------------------------------------------------------------------
+
+    @abstractmethod
+    def loss(
+        self, cloud: ParticleCloud, weight: Tensor | None = None, *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Mean of the training loss over events.
+
+        Parameters
+        ----------
+        cloud
+            Events to learn.
+        weight
+            Event weights (B,).
+        generator
+            Source of the random numbers that the loss needs.
+        """
+
+    @abstractmethod
+    def sample(
+        self, n: int, condition: ParticleCloud | None = None, *, generator: torch.Generator | None = None
+    ) -> ParticleCloud:
+        """Draw events.
+
+        Parameters
+        ----------
+        n
+            How many.
+        condition
+            Events (n of them, or one for all) whose multiplicities, scalars and context the drawn ones are to have;
+            their momenta are not read. By default those that all training events had in common.
+        generator
+            Source of random numbers.
+
+        Returns
+        -------
+        A packed cloud, in GeV, with the scalars and the context of the condition.
+        """
+
+    @abstractmethod
+    def log_prob(self, cloud: ParticleCloud) -> Tensor:
+        """Logarithm of the density of each event, given its multiplicity, scalars and context.
+
+        Returns
+        -------
+        Shape (B,), float64; -inf for events that cannot be drawn, e.g. outside the cuts.
+        """
+
+    def sample_with_log_prob(
+        self, n: int, condition: ParticleCloud | None = None, *, generator: torch.Generator | None = None
+    ) -> tuple[ParticleCloud, Tensor]:
+        """Events and the logarithms of their densities (n,); parameters as in `sample`."""
+        cloud = self.sample(n, condition, generator=generator)
+        return cloud, self.log_prob(cloud)
+
+    # ---- what it is ------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def symmetry_paths(self) -> dict[str, Symmetry]:
+        """What each ingredient of the density keeps; `symmetry` is their intersection."""
+
+    @property
+    def symmetry(self) -> Symmetry:
+        """The computed symmetry of the density: what leaves `log_prob` of every event unchanged."""
+        return intersection(list(self.symmetry_paths.values()))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating-point type of the weights."""
+        for parameter in self.parameters():
+            return parameter.dtype
+        return torch.get_default_dtype()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights live."""
+        for tensor in (*self.parameters(), *self.buffers()):
+            return tensor.device
+        return torch.device("cpu")
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of trainable parameters."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
+    def summary(self) -> str:
+        """The network's parts and the symmetry of the density, path by path, as text."""
+        lines = [f"generator  {type(self).__name__:<24} {self.num_parameters:>12,}"]
+        if self.network is not None:
+            lines += ["  " + line for line in self.network.summary().splitlines()]
+        lines.append(f"density    {self.symmetry.describe()}")
+        lines += [f"  {path:<22} {symmetry.name}" for path, symmetry in self.symmetry_paths.items()]
+        return "\n".join(lines)
+
+    def training_cloud(self, cloud: ParticleCloud) -> ParticleCloud:
+        """The cloud packed and in GeV, after checking that it brings the scalars and the context asked for.
+
+        Raises
+        ------
+        ValueError
+            Naming what the generator was made for and what the cloud has.
+        """
+        for what, wanted, given in (
+            ("in_scalars", self.in_scalars, cloud.scalars.shape[-1]),
+            ("in_context", self.in_context, cloud.context.shape[-1]),
+        ):
+            if wanted != given:
+                raise ValueError(f"the generator was made for {what}={wanted}, but the cloud has {given}")
+        return cloud.to_packed().to_units("GeV")
+
+
+class Template(nn.Module):
+    """What every event consists of: the number of particles, their scalars and the context, where all events agree.
+
+    Parameters
+    ----------
+    num_particles
+        Of every event; 0 where they differ.
+    in_scalars, in_context
+        Numbers of each particle and of each event.
+    """
+
+    scalars: Tensor
+    context: Tensor
+    known: Tensor
+
+    def __init__(self, num_particles: int, in_scalars: int = 0, in_context: int = 0) -> None:
+        super().__init__()
+        if num_particles < 0:
+            raise ValueError(f"num_particles must not be negative, but is {num_particles}")
+        self.num_particles = num_particles
+        self.register_buffer("scalars", torch.zeros(num_particles, in_scalars))
+        self.register_buffer("context", torch.zeros(in_context))
+        self.register_buffer("known", torch.tensor(False))
+
+    def fit(self, batches: Iterable[Batch]) -> None:
+        """Take number, scalars and context from training batches, where they are the same in all events.
+
+        Raises
+        ------
+        ValueError
+            If an event has another number of particles than stated.
+        """
+        if not self.num_particles:
+            return
+        scalars, context = [], []
+        for batch in batches:
+            cloud = batch.cloud.to_packed()
+            wrong = cloud.multiplicity() != self.num_particles
+            if bool(wrong.any()):
+                first = int(wrong.nonzero()[0, 0])
+                raise ValueError(
+                    f"the generator was made for events of num_particles={self.num_particles}, but event {first} of a "
+                    f"training batch has {int(cloud.multiplicity()[first])}"
+                )
+            scalars.append(cloud.scalars.unflatten(0, (-1, self.num_particles)).to(self.scalars))
+            context.append(cloud.context.to(self.context))
+        every, events = torch.cat(scalars), torch.cat(context)
+        if len(every) and bool((every == every[:1]).all()) and bool((events == events[:1]).all()):
+            self.scalars.copy_(every[0])
+            self.context.copy_(events[0])
+            self.known.fill_(True)
+
+    def cloud(self, n: int, condition: ParticleCloud | None, device: torch.device) -> ParticleCloud:
+        """The packed cloud of n events that is to be filled with momenta; particles are at rest.
+
+        Raises
+        ------
+        ValueError
+            If the condition has neither n events nor one.
+        NotFittedError
+            If there is neither a condition nor anything that all training events had in common.
+        """
+        if n < 0:
+            raise ValueError(f"n must not be negative, but is {n}")
+        if condition is not None:
+            return _expanded(condition.to_packed(), n).to(device)
+        if not self.num_particles or not bool(self.known):
+            raise NotFittedError(
+                "what are the events to consist of? Give `condition`, a cloud whose multiplicities, scalars and context "
+                "are used; or set num_particles where all training events are alike, and call fit_statistics first"
+            )
+        rest = torch.zeros(n * self.num_particles, 4, dtype=torch.float64, device=device)
+        rest[:, 0] = 1.0
+        layout = Packed.from_lengths([self.num_particles] * n, device=device)
+        return ParticleCloud.from_packed(
+            rest,
+            layout.ptr,
+            self.scalars.to(device).repeat(n, 1),
+            self.context.to(device).expand(n, -1),
+            validate=False,
+        )
+
+
+def weighted_mean(values: Tensor, weight: Tensor | None) -> Tensor:
+    """Mean of values (B,) over events, with weights (B,) where they are given."""
+    if weight is None:
+        return values.mean()
+    weight = weight.to(values)
+    return (weight * values).sum() / weight.sum().clamp(min=torch.finfo(values.dtype).tiny)
+
+
+def _expanded(condition: ParticleCloud, n: int) -> ParticleCloud:
+    if condition.num_events == n:
+        return condition
+    if condition.num_events != 1:
+        raise ValueError(
+            f"the condition has {condition.num_events} events, but n = {n} are to be drawn: give n, or one for all"
+        )
+    particles = len(condition.momenta)
+    return replace(
+        condition,
+        momenta=condition.momenta.repeat(n, 1),
+        layout=Packed.from_lengths([particles] * n, device=condition.device),
+        scalars=condition.scalars.repeat(n, 1),
+        context=condition.context.expand(n, -1),
+        vectors=condition.vectors.repeat(n, 1, 1),
+    )
