@@ -23,4 +23,11 @@ def lorentzoo_components() -> list[Component]:
             summary="Ten classes of jets (QCD, H, Z, W, top), Pythia 8 at particle level; 2,000 jets shipped",
             reference="classes after arXiv:2202.03772",
         ),
+        Component(
+            "dataset",
+            "ttbar",
+            target="lorentzoo.data.dataset:ttbar",
+            summary="Fully hadronic tt̄ events, six jets matched to six quarks, Pythia 8; 25,000 events shipped",
+            reference="cuts of arXiv:2411.00446",
+        ),
     ]

@@ -21,7 +21,7 @@ from lorentzoo.data.ragged import hardest
 from lorentzoo.data.sample import Sample
 from lorentzoo.data.shipped import sample_path
 
-__all__ = ["JetDataset", "Split", "jets10", "toptag"]
+__all__ = ["JetDataset", "Split", "jets10", "toptag", "ttbar"]
 
 
 class JetDataset(EventData):
@@ -205,12 +205,33 @@ def jets10(
     return _open("jets10", split, num_jets, max_constituents, path)
 
 
+def ttbar(
+    split: Split | None = None, num_events: int | None = None, path: str | os.PathLike[str] | None = None
+) -> JetDataset:
+    """Fully hadronic tt̄ events of six jets, each matched to one quark, with the cuts of arXiv:2411.00446.
+
+    Six particles an event in a fixed order, b and the W quarks of the top, then of the antitop; the scalars are the
+    one-hot of which is which. Parton shower without a detector: not the data set of the paper.
+
+    Parameters
+    ----------
+    split
+        As for `toptag`.
+    num_events
+        Only the first events.
+    path
+        A sample made by ``lorentzoo data make ttbar``; the shipped one by default.
+    """
+    return _open("ttbar", split, num_events, None, path, counted="num_events")
+
+
 def _open(
     name: str,
     split: Split | None,
     num_jets: int | None,
     max_constituents: int | None,
     path: str | os.PathLike[str] | None,
+    counted: str = "num_jets",
 ) -> JetDataset:
     dataset = JetDataset.from_sample(Sample.load(sample_path(path or name)), max_constituents)
     if split is not None:
@@ -220,7 +241,7 @@ def _open(
     if not 1 <= num_jets <= len(dataset):
         where = f"the {split} split of " if split else ""
         raise ValueError(
-            f"num_jets must be 1 to {len(dataset)}, what {where}this sample holds, not {num_jets}; "
+            f"{counted} must be 1 to {len(dataset)}, what {where}this sample holds, not {num_jets}; "
             f"`lorentzoo data make {name}` generates more"
         )
     return dataset.subset(torch.arange(num_jets))

@@ -9,11 +9,11 @@ import pytest
 
 import lorentzoo as lz
 from lorentzoo import data
-from lorentzoo.data.dataset import jets10, toptag
+from lorentzoo.data.dataset import jets10, toptag, ttbar
 from lorentzoo.data.shipped import shipped_samples
 
 
-@pytest.mark.parametrize(("name", "target"), [("toptag", toptag), ("jets10", jets10)])
+@pytest.mark.parametrize(("name", "target"), [("toptag", toptag), ("jets10", jets10), ("ttbar", ttbar)])
 def test_data_sets_have_names(name: str, target: object) -> None:
     components = {component.name: component for component in data.lorentzoo_components()}
     assert components[name].kind == "dataset"

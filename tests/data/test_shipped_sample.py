@@ -8,12 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from lorentzoo.data.dataset import ttbar
 from lorentzoo.data.make import describe_sample, jet_observables
 from lorentzoo.data.ragged import event_index
 from lorentzoo.data.sample import Sample
 from lorentzoo.data.shipped import sample_path, shipped_samples
 from lorentzoo.data.simulate.chunks import Plan, generate_chunk
-from lorentzoo.data.simulate.engine import versions
+from lorentzoo.data.simulate.engine import angular_distance, versions
 from lorentzoo.data.simulate.recipe import make_recipe
 from lorentzoo.data.splits import stratified_splits
 
@@ -82,7 +83,7 @@ def test_the_command_reproduces_the_sample(name: str) -> None:
     again = generate_chunk(recipe, replace(plan.chunks()[0], jets=5))
     order = np.argsort(sample.event_ids, kind="stable")[:5]
     np.testing.assert_array_equal(sample.event_ids[order], again.event_ids)
-    for column in ("momenta", "mass_codes", "scalars", "labels"):
+    for column in ("momenta", "mass_codes", "free_masses", "scalars", "labels"):
         np.testing.assert_array_equal(getattr(sample.take(order), column), getattr(again, column))
 
 
@@ -113,6 +114,34 @@ def test_ten_classes() -> None:
     assert leptons[name["h_4q"]] < 0.05
     charges = columns["charge"][hard & (label == name["h_qql"])]
     assert abs(charges.mean()) < 0.3  # the sign must not give the class away
+
+
+def test_top_pairs() -> None:
+    """Six jets an event, all within the cuts, whose masses in pairs and threes are those of W and top."""
+    events = ttbar()
+    assert len(events) == 25_000
+    assert sample_path("ttbar").stat().st_size < 3e6
+    p = events.momenta.numpy().reshape(-1, 6, 4)
+    pt, eta = np.hypot(p[..., 1], p[..., 2]), np.arcsinh(p[..., 3] / np.hypot(p[..., 1], p[..., 2]))
+    assert pt.min() > 22
+    assert np.abs(eta).max() < 5
+    assert mass_of(p).min() > 1 - 1e-9
+    for first in range(6):
+        for second in range(first):
+            assert angular_distance(p[:, first], p[:, second]).min() > 0.5
+    for first in (0, 3):
+        w, top = mass_of(p[:, first + 1 : first + 3].sum(1)), mass_of(p[:, first : first + 3].sum(1))
+        # Radiation out of the cones of R = 0.4 lowers both.
+        assert 74 < np.median(w) < 81
+        assert 155 < np.median(top) < 173
+    assert (events.scalars.numpy().reshape(-1, 6, 6) == np.eye(6)).all()
+    assert len(ttbar("train", num_events=100)) == 100
+    with pytest.raises(ValueError, match=r"num_events must be 1 to 25000"):
+        ttbar(num_events=30_000)
+
+
+def mass_of(p: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.maximum(p[..., 0] ** 2 - np.square(p[..., 1:]).sum(-1), 0))
 
 
 def test_describe(shipped: Sample) -> None:
