@@ -36,7 +36,7 @@ def import_weights(
     source
         A state dict, or a file of one (safetensors, or torch's format, of which only tensors are read).
     package
-        Package and version of the source, e.g. ``"lgatr-2.0"``, ``"lloca-1.3"``, ``"weaver"``.
+        Package and version of the source, e.g. ``"lgatr-2.0"``, ``"lloca-1.3"``, ``"weaver-0.5"``.
     part
         ``"network"``: backbone and last layers; ``"frames"``: the network that predicts frames.
     prefix

@@ -230,7 +230,7 @@ def test_weaver_networks():
     )
     shake(published)
     made = model("part", num_blocks=2)
-    lz.import_weights(made, published.state_dict(), "weaver")
+    lz.import_weights(made, published.state_dict(), "weaver-0.5")
     p = cloud.momenta
     theirs = published(
         features.scalars.transpose(1, 2), v=p[..., [1, 2, 3, 0]].transpose(1, 2), mask=torch.ones(B, 1, N)
@@ -251,7 +251,7 @@ def test_weaver_networks():
     )
     shake(published)
     made = model("particlenet")
-    lz.import_weights(made, published.state_dict(), "weaver")
+    lz.import_weights(made, published.state_dict(), "weaver-0.5")
     x = features.scalars
     theirs = published(x[..., [5, 4]].transpose(1, 2), x.transpose(1, 2))
     assert relative(run(made, cloud, features, identity), theirs) < 1e-10

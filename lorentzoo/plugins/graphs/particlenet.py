@@ -80,7 +80,7 @@ class ParticleNet(Backbone):
 
     def read_published(self, reader: WeightReader, package: str) -> list[str]:
         """Weights of ParticleNet in ``lloca`` (1.3, 2.0) and ``weaver-core``."""
-        require_package(package, "lloca-1.3", "lloca-2.0", "weaver")
+        require_package(package, "lloca-1.3", "lloca-2.0", "weaver-0.4", "weaver-0.5")
         reader.copy_module(self.norm, "bn_fts")
         for number, convolution in enumerate(self.convolutions):
             assert isinstance(convolution, _EdgeConv)

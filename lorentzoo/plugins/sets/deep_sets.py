@@ -53,7 +53,7 @@ class DeepSets(Backbone):
 
     def read_published(self, reader: WeightReader, package: str) -> list[str]:
         """Weights of the particle-flow network, without batch norms, that the authors of ``weaver`` trained."""
-        require_package(package, "weaver")
+        require_package(package, "weaver-0.4", "weaver-0.5")
         maps = [layer for layer in self.layers if isinstance(layer, nn.Linear)]
         for number, layer in enumerate(maps):
             reader.copy_pointwise(layer, f"phi.{number}.0", kernel=1)

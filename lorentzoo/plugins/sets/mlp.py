@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final, Literal
 
 import torch
 from torch import Tensor, nn
 
 from lorentzoo import Backbone, Features, Frames, Layout
+from lorentzoo.core.foreign import WeightReader, require_package
 
 __all__ = ["MLP"]
+
+_ACTIVATIONS: Final[dict[str, type[nn.Module]]] = {"gelu": nn.GELU, "relu": nn.ReLU}
 
 
 class MLP(Backbone):
@@ -20,9 +24,11 @@ class MLP(Backbone):
     num_particles
         Particles taken, in the order of the event; missing ones are zero, further ones are left out.
     hidden
-        Widths of the layers, each followed by a ReLU.
+        Widths of the layers, each followed by the activation.
     dropout
         After each activation.
+    activation
+        ``"gelu"``, as the published perceptrons have it (arXiv:2508.14898), or ``"relu"``.
     """
 
     pools = True
@@ -33,6 +39,7 @@ class MLP(Backbone):
         num_particles: int = 40,
         hidden: Sequence[int] = (128, 128, 128),
         dropout: float = 0.0,
+        activation: Literal["gelu", "relu"] = "gelu",
         *,
         in_scalars: int,
         in_vectors: int = 0,
@@ -46,7 +53,7 @@ class MLP(Backbone):
         layers: list[nn.Module] = []
         width = num_particles * (in_scalars + 4 * in_vectors)
         for size in hidden:
-            layers += [nn.Linear(width, size), nn.ReLU(), nn.Dropout(dropout)]
+            layers += [nn.Linear(width, size), _ACTIVATIONS[activation](), nn.Dropout(dropout)]
             width = size
         self.layers = nn.Sequential(*layers)
         self.width = width
@@ -55,3 +62,12 @@ class MLP(Backbone):
         """Scalars of each event, (B, width)."""
         x = torch.cat([features.scalars, features.vectors.flatten(-2)], dim=-1)
         return Features.of_scalars(self.layers(layout.take(x, self.num_particles).flatten(1)))
+
+    def read_published(self, reader: WeightReader, package: str) -> list[str]:
+        """Weights of the perceptron of ``lloca`` (1.3, 2.0), without or with dropout."""
+        require_package(package, "lloca-1.3", "lloca-2.0")
+        linear = [layer for layer in self.layers if isinstance(layer, nn.Linear)]
+        *hidden, last = reader.layers("mlp.", len(linear) + 1, 0, 2)
+        for layer, prefix in zip(linear, hidden, strict=True):
+            reader.copy_module(layer, prefix)
+        return [last]

@@ -70,7 +70,7 @@ class PCNN(Backbone):
 
     def read_published(self, reader: WeightReader, package: str) -> list[str]:
         """Weights of the P-CNN that the authors of ``weaver`` trained on JetClass."""
-        require_package(package, "weaver")
+        require_package(package, "weaver-0.4", "weaver-0.5")
         reader.copy_module(self.in_norm, "fts_conv.0")
         reader.copy_module(self.stem, "fts_conv.1")
         reader.copy_module(self.stem_norm, "fts_conv.2")

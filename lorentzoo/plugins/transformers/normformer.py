@@ -113,16 +113,31 @@ class AttentionBlock(_Block):
         attended = single.to_events(attended.flatten(-2))
         return self._after(self.out(attended), token)
 
-    def read_published(self, reader: WeightReader, prefix: str) -> None:
-        """Weights of one published block; older versions name the fused projection without a dot."""
+    def read_published(self, reader: WeightReader, prefix: str, *, head_fastest: bool) -> None:
+        """Weights of one published block; older versions name the fused projection without a dot.
+
+        Parameters
+        ----------
+        reader, prefix
+            The published state dict and the block's place in it.
+        head_fastest
+            Whether the block puts the scaled heads together with the head as the fastest index, as lloca 1.3 does.
+            Its scales then go into the output map, whose rows are put in that order.
+        """
         dotted = f"{prefix}.attn.in_proj.weight" in reader.state
         join = "." if dotted else "_"
         reader.copy(self.qkv.weight, f"{prefix}.attn.in_proj{join}weight")
         reader.copy(self.qkv.bias, f"{prefix}.attn.in_proj{join}bias")
-        reader.copy(self.head_scale, f"{prefix}.c_attn")
+        scale = reader.take(f"{prefix}.c_attn", self.num_heads)
         reader.copy(self.residual_scale, f"{prefix}.w_resid")
+        for name, target in self.out.state_dict(keep_vars=True).items():
+            value = reader.take(f"{prefix}.attn.out_proj.{name}", *target.shape)
+            if head_fastest:
+                rows = value.unflatten(0, (self.num_heads, self.head_width))
+                value = (rows * scale.reshape(-1, *[1] * value.ndim)).transpose(0, 1).flatten(0, 1)
+            reader.assign(target, value)
+        reader.assign(self.head_scale, torch.ones_like(scale) if head_fastest else scale)
         for module, name in (
-            (self.out, "attn.out_proj"),
             (self.norm, "pre_attn_norm"),
             (self.attention_norm, "post_attn_norm"),
             (self.mlp_norm, "pre_fc_norm"),

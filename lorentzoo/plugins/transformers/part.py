@@ -140,8 +140,8 @@ class ParT(Backbone):
         return Features.of_scalars(self.last_norm(token.squeeze(1)))
 
     def read_published(self, reader: WeightReader, package: str) -> list[str]:
-        """Weights of ParticleTransformer in ``lloca`` (1.3, 2.0) and ``weaver-core``."""
-        require_package(package, "lloca-1.3", "lloca-2.0", "weaver")
+        """Weights of ParticleTransformer in ``lloca`` (1.3, 2.0) and ``weaver-core`` (0.4, 0.5)."""
+        require_package(package, "lloca-1.3", "lloca-2.0", "weaver-0.4", "weaver-0.5")
         if self.interaction_blocks:
             raise CheckpointError(
                 f"{package!r} has no interaction blocks: weights of MIParT are in no package that is known here"
@@ -152,12 +152,14 @@ class ParT(Backbone):
             if not isinstance(layer, nn.GELU):
                 reader.copy_module(layer, f"embed.embed.{place}")
         # lloca puts the pair's mass first, weaver and the zoo last.
-        order = [0, 1, 2, 3] if package == "weaver" else [1, 2, 3, 0]
+        order = [0, 1, 2, 3] if package.startswith("weaver") else [1, 2, 3, 0]
         self.pairs.read_published(reader, "pair_embed.embed", order)
+        # The newer versions put the heads back together in another order than those before, under the same names.
+        older = package in ("lloca-1.3", "weaver-0.4")
         for name, blocks in (("blocks", self.blocks), ("cls_blocks", self.class_blocks)):
             for number, block in enumerate(blocks):
                 assert isinstance(block, AttentionBlock)
-                block.read_published(reader, f"{name}.{number}")
+                block.read_published(reader, f"{name}.{number}", head_fastest=older)
         reader.copy_module(self.last_norm, "norm")
         return ["fc.0"]
 

@@ -87,7 +87,7 @@ def test_published_particle_flow_network() -> None:
     published = shaken(published_flow(17))
     model = lz.create_model("pfn").double().eval()
     assert model.num_parameters == 86_154 == sum(p.numel() for p in published.parameters())
-    lz.import_weights(model, published.state_dict(), "weaver")
+    lz.import_weights(model, published.state_dict(), "weaver-0.5")
     cloud = cloud_of([9, 1, 30, 5])
     x = weaver_order(cloud)
     mask = cloud.to_padded().layout.mask.unsqueeze(1)
@@ -99,7 +99,7 @@ def test_published_convolutions_along_128_places() -> None:
     published = shaken(published_convolutions(17))
     model = lz.create_model("pcnn").double().eval()
     assert model.num_parameters == 354_540 == sum(p.numel() for p in published.parameters())
-    lz.import_weights(model, published.state_dict(), "weaver")
+    lz.import_weights(model, published.state_dict(), "weaver-0.5")
     cloud = cloud_of([9, 1, 130, 128, 5])
     dense = weaver_order(cloud)[:, :, :128]
     x = published["fts_conv"](dense)
@@ -111,7 +111,7 @@ def test_published_convolutions_along_128_places() -> None:
 def test_batch_norms_as_an_option_of_the_published_network_are_no_keys_of_ours() -> None:
     state = published_flow(17).state_dict() | {"input_bn.weight": torch.ones(17)}
     with pytest.raises(StateDictError, match=r"extra: input_bn\.weight"):
-        lz.import_weights(lz.create_model("pfn"), state, "weaver")
+        lz.import_weights(lz.create_model("pfn"), state, "weaver-0.5")
 
 
 @pytest.mark.parametrize(

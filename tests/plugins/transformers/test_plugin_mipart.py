@@ -74,4 +74,4 @@ def test_heads_are_pair_channels() -> None:
 
 def test_no_package_has_its_weights() -> None:
     with pytest.raises(CheckpointError, match="no interaction blocks"):
-        lz.import_weights(lz.create_model("mipart"), {"cls_token": torch.zeros(1, 1, 64)}, "weaver")
+        lz.import_weights(lz.create_model("mipart"), {"cls_token": torch.zeros(1, 1, 64)}, "weaver-0.5")
