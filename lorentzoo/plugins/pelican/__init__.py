@@ -1,0 +1,88 @@
+"""PELICAN: permutation-equivariant networks on the invariant masses of pairs."""
+
+from typing import Any
+
+from lorentzoo import Component, hookimpl
+
+_PAPER = "arXiv:2307.16506"
+_TABLE = "arXiv:2508.14898"
+_NETWORK = "lorentzoo.plugins.pelican.network:PELICAN"
+_TAGGER: dict[str, Any] = {
+    "spurions": ["beam-lightlike", "time"],
+    "embedding": {"name": "momenta", "scale": 20.0},
+}
+_FORMS: dict[str, tuple[str, dict[str, Any]]] = {
+    "pelican": ("PELICAN", {}),
+    "pelican-fair": ("PELICAN with unfactorised coefficients", {"hidden_channels": 72, "factorised": False}),
+    "pelican-mini": ("A small PELICAN", {"hidden_channels": 60}),
+}
+_ORIGINAL: dict[str, tuple[str, dict[str, Any]]] = {
+    "pelican-official": ("The first PELICAN tagger", {}),
+    "pelican-official-mini": (
+        "The first PELICAN tagger, small",
+        {"hidden_channels": 60, "message_channels": 35},
+    ),
+}
+
+
+def _tagger(
+    name: str, summary: str, backbone: dict[str, Any], num_classes: int, in_scalars: int
+) -> Component:
+    return Component(
+        "model",
+        name,
+        summary=summary,
+        reference=_TABLE,
+        spec={
+            **_TAGGER,
+            "backbone": backbone,
+            "head": {"name": "classify", "num_classes": num_classes},
+            "in_scalars": in_scalars,
+        },
+    )
+
+
+@hookimpl
+def lorentzoo_components() -> list[Component]:
+    """Backbones and their published compositions."""
+    models = []
+    for name, (summary, parameters) in _FORMS.items():
+        backbone = {"name": "pelican", **parameters}
+        models.append(_tagger(name, f"{summary}, top-tagging form", backbone, 1, 0))
+        models.append(_tagger(f"{name}-jetclass", f"{summary}, ten classes", backbone, 10, 10))
+    for name, (summary, parameters) in _ORIGINAL.items():
+        models.append(_tagger(name, summary, {"name": "pelican-official", **parameters}, 1, 0))
+    return [
+        Component(
+            "backbone",
+            "pelican",
+            _NETWORK,
+            "Permutation-equivariant maps of the invariant masses of all pairs",
+            _PAPER,
+        ),
+        Component(
+            "backbone",
+            "pelican-official",
+            "lorentzoo.plugins.pelican.original:OriginalPELICAN",
+            "The first PELICAN: products of momenta through learned powers, sums instead of means",
+            "arXiv:2211.00454",
+        ),
+        *models,
+        Component(
+            "model",
+            "pelican-amplitudes",
+            summary="PELICAN for amplitudes: momenta and particle types, one target",
+            reference="arXiv:2505.20280",
+            spec={
+                "backbone": {
+                    "name": "pelican",
+                    "num_blocks": 4,
+                    "hidden_channels": 32,
+                    "message_ratio": 1.0,
+                },
+                "embedding": "momenta",
+                "head": {"name": "regress", "num_targets": 1},
+                "in_scalars": 3,
+            },
+        ),
+    ]
