@@ -39,7 +39,7 @@ def pair_statistics(
     Parameters
     ----------
     values
-        ``values(*dense) -> (b, n, n, K)`` from blocks (b, n, ...) of the inputs.
+        ``values(mask, *dense) -> (b, n, n, K)`` from blocks (b, n, ...) of the inputs, as in `Layout.map_blocks`.
     batches
         A layout and the inputs (*lead, ...) of each batch.
     self_pairs
@@ -53,7 +53,7 @@ def pair_statistics(
     """
 
     def moments(mask: Tensor | None, *dense: Tensor) -> Tensor:
-        number = values(*dense)
+        number = values(mask, *dense)
         allowed = allowed_pairs(mask, dense[0], self_pairs).unsqueeze(-1)
         number = torch.where(allowed, number, 0.0).to(torch.float64)
         count = allowed.sum(2).to(number.dtype)

@@ -99,7 +99,7 @@ class GraphNet(Backbone):
             for features, frames, layout in inputs
         )
         found = pair_statistics(
-            lambda p: _log_masses(p).unsqueeze(-1), momenta, self_pairs=False, smallest=1e-5
+            lambda mask, p: _log_masses(p).unsqueeze(-1), momenta, self_pairs=False, smallest=1e-5
         )
         if found is not None:
             (mean,), (std,) = found

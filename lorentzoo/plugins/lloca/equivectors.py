@@ -52,7 +52,7 @@ class EdgeInvariant(nn.Module):
     def fit(self, events: Iterable[tuple[Tensor, Tensor, Layout]]) -> None:
         """Mean and standard deviation of the edge invariant over all pairs, from (momenta, mass², layout)."""
         found = pair_statistics(
-            lambda p, mass2: self._logarithm(pair_masses(p), mass2).unsqueeze(-1),
+            lambda mask, p, mass2: self._logarithm(pair_masses(p), mass2).unsqueeze(-1),
             ((layout, [p, mass2]) for p, mass2, layout in events),
             self_pairs=False,
             smallest=1e-5,

@@ -147,7 +147,7 @@ class PELICAN(PairBackbone):
     def fit_inputs(self, inputs: Iterable[tuple[Features, Frames, Layout]]) -> None:
         """Mean and width of the logarithmic masses, over all pairs and particles with themselves."""
         found = pair_statistics(
-            lambda vectors: self._log_masses(None, vectors),
+            self._log_masses,
             ((layout, [features.vectors]) for features, _, layout in inputs),
             self_pairs=True,
             smallest=1e-5,
