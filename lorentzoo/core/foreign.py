@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -60,9 +61,11 @@ class WeightReader:
         self.missing: list[str] = []
         self.misshapen: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
         self._updates: list[tuple[Tensor, Tensor]] = []
+        self._prefix = ""
 
     def take(self, key: str, *shape: int) -> Tensor:
         """The tensor of a key; zeros of the shape needed where it is missing or misshapen."""
+        key = self._prefix + key
         self.left.discard(key)
         if key not in self.state:
             self.missing.append(key)
@@ -71,6 +74,15 @@ class WeightReader:
         else:
             return self.state[key].detach()
         return torch.zeros(shape)
+
+    @contextmanager
+    def under(self, prefix: str) -> Iterator[None]:
+        """Read keys below a prefix, for a network inside another one."""
+        before, self._prefix = self._prefix, self._prefix + prefix
+        try:
+            yield
+        finally:
+            self._prefix = before
 
     def copy(self, target: Tensor, key: str) -> None:
         """Read a key of the target's own shape into the target."""
@@ -94,7 +106,8 @@ class WeightReader:
 
     def layers(self, prefix: str, count: int, first: int, stride: int) -> list[str]:
         """Prefixes of the layers of a list that have weights; dropout layers shift the others."""
-        places = {int(key[len(prefix) :].split(".")[0]) for key in self.state if key.startswith(prefix)}
+        whole = self._prefix + prefix
+        places = {int(key[len(whole) :].split(".")[0]) for key in self.state if key.startswith(whole)}
         found = sorted(places)
         if len(found) != count:
             found = [first + stride * place for place in range(count)]

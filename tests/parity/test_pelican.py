@@ -158,3 +158,72 @@ def test_an_unknown_version_and_a_network_of_another_size_are_refused() -> None:
     state["blocks.2.mlp.0.bias"] = state.pop("blocks.1.mlp.0.bias")
     with pytest.raises(CheckpointError, match=r"missing: blocks\.1\.mlp\.0\.bias\n  extra: blocks\.2"):
         lz.import_weights(made, state, "pelican-lite-1.1")
+
+
+def published_vectors(num_vectors: int, scalars: int):
+    lloca = pytest.importorskip("lloca.equivectors.pelican")
+
+    def network(in_channels_rank1: int, out_channels: int) -> PELICAN:
+        return PELICAN(
+            in_channels_rank2=1,
+            in_channels_rank1=in_channels_rank1,
+            in_channels_rank0=0,
+            out_rank=2,
+            out_channels=out_channels,
+            num_blocks=1,
+            hidden_channels=32,
+            increase_hidden_channels=0.5,
+        )
+
+    made = lloca.PELICANVectors(num_vectors, scalars, network, fm_norm=True, layer_norm=True)
+    shake(made)
+    return made
+
+
+@pytest.mark.parametrize(("scalars", "lengths"), [(0, [5, 12, 7]), (3, [14])])
+def test_vectors_of_the_frames_net(scalars: int, lengths: list[int]) -> None:
+    """With scalars one event only: the published network gives all others the scalars of the first."""
+    published = published_vectors(3, scalars)
+    cloud = heavy(random_cloud(lengths, in_scalars=scalars, seed=2))
+    layout, values = cloud.layout, cloud.scalars.double()
+    momenta = cloud.momenta.clone().requires_grad_()
+    published.init_standardization(cloud.momenta, ptr=layout.ptr)
+    expected = published(momenta, scalars=values, ptr=layout.ptr, num_graphs=len(lengths))
+    made = lz.compose(
+        frames={"name": "lloca-polar", "equivectors": "pelican"},
+        backbone="transformer:num_blocks=1",
+        in_scalars=scalars,
+    )
+    lz.import_weights(made, published.state_dict(), "lloca-2.0", part="frames")
+    vectors = made.frames_net.equivectors
+    ones = torch.ones(layout.num_rows)
+    found = vectors(momenta, values, ones, ones, layout)
+    assert (found - expected).abs().max() <= 1e-10 * expected.abs().max()
+    mixed = torch.randn_like(expected)
+    gradients = [torch.autograd.grad((v * mixed).sum(), momenta)[0] for v in (found, expected)]
+    assert (gradients[0] - gradients[1]).abs().max() <= 1e-9 * gradients[1].abs().max()
+
+
+def test_frames_end_to_end() -> None:
+    equi_frames = pytest.importorskip("lloca.framesnet.equi_frames")
+    published = equi_frames.LearnedPDFrames(lambda n_vectors: published_vectors(n_vectors, 0))
+    cloud = heavy(random_cloud([9, 6], seed=5))
+    published.equivectors.init_standardization(cloud.momenta, ptr=cloud.layout.ptr)
+    expected = published(cloud.momenta, ptr=cloud.layout.ptr, num_graphs=2).matrices
+    made = lz.compose(
+        frames={"name": "lloca-polar", "equivectors": "pelican", "gamma_max": 1e5},
+        backbone="transformer:num_blocks=1",
+    )
+    lz.import_weights(made, published.state_dict(), "lloca-2.0", part="frames")
+    found = made.frames_net(cloud).per_particle()
+    assert (found - expected).abs().max() <= 1e-8 * expected.abs().max()
+
+
+def test_weights_of_another_frames_net_are_refused() -> None:
+    made = lz.compose(frames="lloca-polar:equivectors=pelican", backbone="transformer:num_blocks=1")
+    state = published_vectors(3, 0).state_dict()
+    state["net.blocks.0.mlp.0.weights"] = state.pop("net.blocks.0.mlp.0.weight")
+    with pytest.raises(
+        CheckpointError, match=r"missing: net\.blocks\.0\.mlp\.0\.weight\n  extra: net\.blocks"
+    ):
+        lz.import_weights(made, state, "lloca-2.0", part="frames")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +17,21 @@ from lorentzoo.core.minkowski import boost_to_rest, cap_gamma, inner, mass_squar
 from lorentzoo.plugins.lloca.attentive import AttentiveVectors
 from lorentzoo.plugins.lloca.equivectors import EdgeVectors
 from lorentzoo.plugins.lloca.orthonormal import gram_schmidt_frames, polar_frames, rotation_frames
+from lorentzoo.plugins.lloca.pairs import PairVectors, is_pair_network
 from lorentzoo.registry.composition import make_part
 
 __all__ = ["Beam", "BeamRotations", "GramSchmidt", "Learned", "Polar", "Rest", "Rotations"]
+
+
+_PELICAN: Final[Mapping[str, Any]] = {
+    "name": "pelican",
+    "num_blocks": 1,
+    "hidden_channels": 32,
+    "message_ratio": 0.5,
+    "factorised": False,
+    "activation": "leaky-relu",
+}
+"""The network on pairs in arXiv:2508.14898."""
 
 
 class Learned(FramesNet):
@@ -28,8 +40,9 @@ class Learned(FramesNet):
     Parameters
     ----------
     equivectors
-        Network that predicts the vectors: ``"mlp"``, the published network on pairs, or an equivariant backbone by
-        name, e.g. ``"lgatr:num_blocks=1,hidden_channels=8"``.
+        Network that predicts the vectors: ``"mlp"``, the published network on each pair; ``"pelican"``, the published
+        permutation-equivariant network on all pairs; or an equivariant backbone by name with parameters of its own,
+        e.g. ``"lgatr:num_blocks=1,hidden_channels=8"`` or ``"pelican:num_blocks=2,hidden_channels=24"``.
     lab_scalars
         Embeddings whose scalars, computed in the laboratory frame, also enter the network that predicts the
         vectors: ``"kinematics"`` in the published taggers. They cost the symmetry that they do not keep.
@@ -49,7 +62,7 @@ class Learned(FramesNet):
 
     num_vectors: ClassVar[int]
     residual: ClassVar[Symmetry]
-    published_ignored = ("equivectors.block.edge_inited", "block.edge_inited")
+    published_ignored = ("edge_inited",)
 
     def __init__(
         self,
@@ -71,9 +84,13 @@ class Learned(FramesNet):
         self.lab = _lab_embedding(lab_scalars)
         lab_width = len(self.lab.scalar_names) if self.lab is not None else 0
         width = in_scalars + in_context + lab_width
-        self.equivectors: EdgeVectors | AttentiveVectors
+        self.equivectors: EdgeVectors | PairVectors | AttentiveVectors
+        if equivectors == "pelican":
+            equivectors = _PELICAN
         if equivectors == "mlp":
             self.equivectors = EdgeVectors(self.num_vectors, width, hidden, num_layers)
+        elif is_pair_network(equivectors):
+            self.equivectors = PairVectors(self.num_vectors, width, equivectors)
         else:
             self.equivectors = AttentiveVectors(self.num_vectors, width, equivectors)
         self.is_global = is_global
@@ -118,8 +135,8 @@ class Learned(FramesNet):
     def read_published(self, reader: WeightReader, package: str) -> None:
         """Weights of the ``equivectors`` of ``lloca`` (1.3, 2.0), with their edge statistics and absolute floors."""
         require_package(package, "lloca-1.3", "lloca-2.0")
-        if not isinstance(self.equivectors, EdgeVectors):
-            raise CheckpointError("published frames-nets are read with equivectors='mlp' only")
+        if isinstance(self.equivectors, AttentiveVectors):
+            raise CheckpointError("published frames-nets are read with equivectors='mlp' or 'pelican' only")
         self.equivectors.read_published(reader)
 
     @abstractmethod
@@ -305,5 +322,6 @@ def _scale2(total: Tensor) -> Tensor:
 
 
 def _reset(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear | nn.LayerNorm):
-        module.reset_parameters()
+    reset = getattr(module, "reset_parameters", None)
+    if callable(reset):
+        reset()

@@ -88,12 +88,20 @@ class Coefficients(nn.Module):
             self.out_maps = nn.Parameter(torch.empty(out_channels, num_maps))
             self.mix_in = nn.Parameter(torch.empty(in_channels, out_channels))
             self.mix_out = nn.Parameter(torch.empty(in_channels, out_channels))
+        else:
+            self.direct = nn.Parameter(torch.empty(self.shape))
+        self.factorised = factorised
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw anew, as the published network does."""
+        if self.multipliers is not None:
+            nn.init.ones_(self.multipliers)
+        if self.factorised:
             for factor in (self.in_maps, self.out_maps, self.mix_in, self.mix_out):
                 nn.init.kaiming_uniform_(factor, nonlinearity="linear")
         else:
-            self.direct = nn.Parameter(torch.empty(self.shape))
             nn.init.kaiming_uniform_(self.direct, nonlinearity="relu")
-        self.factorised = factorised
 
     def forward(self) -> Tensor:
         """Shape (maps, in, out)."""

@@ -16,6 +16,11 @@ from lorentzoo.plugins.lloca.orthonormal import gram_schmidt_frames, polar_frame
 
 FULL = ["lloca-polar", "lloca-gramschmidt", "lloca-rest"]
 SUBGROUPS = ["lloca-so3", "lloca-so2", "lloca-beam", "lloca-so2:axes=published", "lloca-beam:axes=published"]
+PELICAN = [
+    f"lloca-{name}:equivectors=pelican" for name in ("polar", "gramschmidt", "rest", "so3", "so2", "beam")
+]
+FULL += PELICAN[:3]
+SUBGROUPS += PELICAN[3:]
 DEGENERATE = ["collinear", "light-like", "equal", "one", "two", "back-to-back", "on the beam", "at rest"]
 
 
@@ -187,6 +192,21 @@ def test_frozen_and_redrawn_networks():
     assert torch.equal(redrawn.eval()(cloud).matrices, redrawn(cloud).matrices)
 
 
+def test_redrawing_reaches_every_layer_of_a_network_on_pairs():
+    net = frames_net("lloca-polar", redraw=True, equivectors="pelican").train()
+    before = {name: p.clone() for name, p in net.equivectors.named_parameters()}
+    net(events([6], 8))
+    kept = [name for name, p in net.equivectors.named_parameters() if torch.equal(p, before[name])]
+    assert all(name.endswith(("multipliers", "norm.weight")) for name in kept), kept
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"), [("lloca-transformer", 1_992_552), ("lloca-transformer-jetclass", 2_000_993)]
+)
+def test_the_published_network_on_pairs_has_the_reference_count(name, parameters):
+    assert lz.create_model(name, frames={"equivectors": "pelican"}).num_parameters == parameters
+
+
 def test_statistics_are_of_all_pairs_and_saved(tmp_path):
     model = lz.compose(frames="lloca-polar", backbone="deep-sets").double()
     cloud = events([5, 3, 1], 9)
@@ -243,7 +263,13 @@ def test_measured_symmetry_of_the_other_backbones(frames, backbone):
 
 
 @pytest.mark.parametrize(
-    "name", ["lgatr:num_blocks=1,hidden_channels=4,hidden_scalars=4,num_heads=2", "lgatr-slim:num_blocks=1"]
+    "name",
+    [
+        "lgatr:num_blocks=1,hidden_channels=4,hidden_scalars=4,num_heads=2",
+        "lgatr-slim:num_blocks=1",
+        "lorentznet:num_blocks=2,hidden_channels=8",
+        "pelican:num_blocks=2,hidden_channels=8",
+    ],
 )
 def test_frames_from_an_equivariant_backbone(name):
     model = lz.compose(
