@@ -30,4 +30,35 @@ def lorentzoo_components() -> list[Component]:
             summary="Fully hadronic tt̄ events, six jets matched to six quarks, Pythia 8; 25,000 events shipped",
             reference="cuts of arXiv:2411.00446",
         ),
+        *(
+            Component(
+                "dataset",
+                name,
+                target=f"lorentzoo.data.readers.named:{target}",
+                summary=summary,
+                reference=paper,
+            )
+            for name, target, summary, paper in (
+                (
+                    "toptag-hdf5",
+                    "toptag_hdf5",
+                    "Top-tagging reference data set, HDF5 as distributed",
+                    "arXiv:1902.09914",
+                ),
+                ("jetclass-root", "jetclass_root", "JetClass, ROOT files as distributed", "arXiv:2202.03772"),
+                (
+                    "jetclass-parquet",
+                    "jetclass_parquet",
+                    "Parquet files with JetClass's columns",
+                    "arXiv:2202.03772",
+                ),
+                (
+                    "jetnet-hdf5",
+                    "jetnet_hdf5",
+                    "JetNet, HDF5 of relative coordinates, one file a class",
+                    "arXiv:2106.11535",
+                ),
+                ("padded-npz", "padded_npz", "Padded momenta and labels in .npz files", ""),
+            )
+        ),
     ]

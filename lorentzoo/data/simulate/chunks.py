@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from lorentzoo.data.progress import Progress
 from lorentzoo.data.ragged import gather, hardest
 from lorentzoo.data.sample import Sample, SampleFileError, concatenate, round_mantissa
 from lorentzoo.data.simulate.engine import CITATIONS, Events, Generator, Jets, versions
 from lorentzoo.data.simulate.particles import MASSES, SPECIES, mass_codes
-from lorentzoo.data.simulate.progress import Progress
 from lorentzoo.data.simulate.recipe import Recipe, make_recipe
 from lorentzoo.data.splits import FRACTIONS, scramble, stratified_splits
 

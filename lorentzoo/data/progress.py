@@ -1,4 +1,4 @@
-"""How far along is a generation, on a terminal and in a log file?"""
+"""How far along is work on many jets, on a terminal and in a log file?"""
 
 from __future__ import annotations
 
