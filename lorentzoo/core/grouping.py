@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-__all__ = ["LONE_LENGTH", "MAX_BLOCK_PAIRS", "Groups", "group_by_length", "pair_places"]
+__all__ = ["LONE_LENGTH", "MAX_BLOCK_PAIRS", "Groups", "group_by_length", "group_together", "pair_places"]
 
 Groups = tuple[tuple[int, ...], ...]
 
@@ -47,6 +47,17 @@ def group_by_length(lengths: Sequence[int], max_pairs: int) -> Groups:
         real += lengths[event]
     groups.append(tuple(current))
     return tuple(groups)
+
+
+def group_together(lengths: Sequence[int], max_pairs: int) -> Groups:
+    """Group events by falling length into as few blocks as fit, however much is padded."""
+    groups: list[tuple[int, ...]] = []
+    order = sorted(range(len(lengths)), key=lambda event: -lengths[event])
+    while order:
+        count = max(1, max_pairs // max(lengths[order[0]] ** 2, 1))
+        groups.append(tuple(order[:count]))
+        order = order[count:]
+    return tuple(groups) or ((),)
 
 
 def pair_places(

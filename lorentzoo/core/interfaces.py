@@ -424,6 +424,8 @@ class Head(Part):
         ``"classification"``, ``"regression"`` or ``"generation"``: which metrics apply.
     reps
         Lorentz representation of the output's last dimension; None where all of it is invariant.
+    passes_gradients
+        Whether what stands before it can be trained through it.
     """
 
     out_scalars: int
@@ -431,6 +433,16 @@ class Head(Part):
     pooling: Pooling | None = "mean"
     task: ClassVar[Literal["classification", "regression", "generation"]]
     reps: Reps | None = None
+    passes_gradients: ClassVar[bool] = True
+
+    def fit_features(self, batches: Iterable[tuple[Features, Batch]]) -> None:
+        """Learn what is learned without gradients, once, before the first step; most learn nothing so.
+
+        Parameters
+        ----------
+        batches
+            What the backbone gives for each batch, and the batch.
+        """
 
     @abstractmethod
     def forward(self, features: Features, cloud: ParticleCloud) -> Tensor:

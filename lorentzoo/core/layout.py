@@ -23,7 +23,13 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from lorentzoo.core.blocks import Extended, PairValues, Triangle
-from lorentzoo.core.grouping import MAX_BLOCK_PAIRS, Groups, group_by_length, pair_places
+from lorentzoo.core.grouping import (
+    MAX_BLOCK_PAIRS,
+    Groups,
+    group_by_length,
+    group_together,
+    pair_places,
+)
 from lorentzoo.core.masks import allowed_pairs, attention_mask, masked_softmax
 from lorentzoo.core.rows import drop_rows, gather_rows, segment_sum, spread_rows
 
@@ -156,8 +162,8 @@ class Layout(ABC):
     # ---- blocks ---------------------------------------------------------------------------
 
     @abstractmethod
-    def groups(self, max_pairs: int = MAX_BLOCK_PAIRS) -> Groups:
-        """Which events share a block."""
+    def groups(self, max_pairs: int = MAX_BLOCK_PAIRS, together: bool = False) -> Groups:
+        """Which events share a block: those of similar length, or as many as fit `together`."""
 
     @abstractmethod
     def split_blocks(self, x: Tensor, groups: Groups) -> list[Tensor]:
@@ -170,6 +176,35 @@ class Layout(ABC):
     @abstractmethod
     def block_masks(self, groups: Groups) -> list[Tensor | None]:
         """Which places of each block hold a particle, [(b, n)]; None where all do."""
+
+    @abstractmethod
+    def merge_events(self, blocks: Sequence[Tensor], groups: Groups) -> Tensor:
+        """One row an event from those of each block. Shape [(b, ...)] -> (B, ...)."""
+
+    def map_events(
+        self, fn: Callable[..., Tensor], *inputs: Tensor, max_pairs: int = MAX_BLOCK_PAIRS
+    ) -> Tensor:
+        """Evaluate a function of whole events on dense blocks of many of them.
+
+        Parameters
+        ----------
+        fn
+            ``fn(mask, *dense) -> (b, ...)`` with a mask (b, n) or None and the inputs as (b, n, ...).
+        inputs
+            Tensors of particles, (*lead, ...).
+        max_pairs
+            Upper bound on b·n² in a block of several events. As many as fit share one, however much is padded:
+            this is for functions that cost by the call.
+
+        Returns
+        -------
+        Shape (B, ...).
+        """
+        groups = self.groups(max_pairs, together=True)
+        columns = [self.split_blocks(x, groups) for x in inputs]
+        masks = self.block_masks(groups)
+        outputs = [fn(mask, *[column[b] for column in columns]) for b, mask in enumerate(masks)]
+        return self.merge_events(outputs, groups)
 
     def map_blocks(
         self,
@@ -498,8 +533,16 @@ class Packed(Layout):
     def append(self, count: int) -> Extended:
         return self._cached(("append", count), lambda: _extend_packed(self, count))
 
-    def groups(self, max_pairs: int = MAX_BLOCK_PAIRS) -> Groups:
-        return self._cached(("groups", max_pairs), lambda: group_by_length(self.lengths, max_pairs))
+    def groups(self, max_pairs: int = MAX_BLOCK_PAIRS, together: bool = False) -> Groups:
+        grouped = group_together if together else group_by_length
+        return self._cached(("groups", max_pairs, together), lambda: grouped(self.lengths, max_pairs))
+
+    def merge_events(self, blocks: Sequence[Tensor], groups: Groups) -> Tensor:
+        joined = torch.cat(list(blocks))
+        order = np.asarray([event for group in groups for event in group], dtype=np.int64)
+        if np.array_equal(order, np.arange(self.num_events)):
+            return joined
+        return joined[self._cached(("events", groups), lambda: self._constant(np.argsort(order)))]
 
     def _index(self, groups: Groups) -> tuple[Tensor | None, Tensor | None, list[tuple[int, int]]]:
         return self._cached(("index", groups), lambda: self._make_index(groups))
@@ -671,8 +714,11 @@ class Padded(Layout):
     def append(self, count: int) -> Extended:
         return self._cached(("append", count), lambda: _extend_padded(self, count))
 
-    def groups(self, max_pairs: int = MAX_BLOCK_PAIRS) -> Groups:
+    def groups(self, max_pairs: int = MAX_BLOCK_PAIRS, together: bool = False) -> Groups:
         return ((),)
+
+    def merge_events(self, blocks: Sequence[Tensor], groups: Groups) -> Tensor:
+        return blocks[0]
 
     def split_blocks(self, x: Tensor, groups: Groups) -> list[Tensor]:
         return [x]

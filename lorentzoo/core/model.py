@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -238,8 +239,9 @@ class Model(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """The floating-point type of the weights, in which the network runs."""
-        for parameter in self.parameters():
-            return parameter.dtype
+        for tensor in chain(self.parameters(), self.buffers()):
+            if tensor.is_floating_point():
+                return tensor.dtype
         return torch.get_default_dtype()
 
     @property
@@ -274,11 +276,16 @@ class Model(nn.Module):
             [replace(batch, cloud=self.spurions(batch.cloud)) for batch in anchored]
         )
         self.backbone.fit_inputs(self._shown(batch.cloud) for batch in anchored)
+        self.head.fit_features((self._given(batch.cloud), batch) for batch in anchored)
 
     @torch.no_grad()
     def _shown(self, cloud: ParticleCloud) -> tuple[Features, Frames, Layout]:
         seen = self._inputs(cloud)
         return seen.features, self._for_messages(seen.frames, cloud), seen.layout
+
+    @torch.no_grad()
+    def _given(self, cloud: ParticleCloud) -> Features:
+        return self.features(cloud)
 
     @torch.no_grad()
     def predict(

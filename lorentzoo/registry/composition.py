@@ -426,6 +426,17 @@ def _refuse_nonsense(
             f"frames {spec.frames.name!r} would have no effect: backbone {name!r} is symmetric by its layers and ignores "
             "them, and no scalar is computed in them; use frames='identity'"
         )
+    if not head.passes_gradients:
+        untrained = [
+            item.name
+            for item, part in ((spec.frames, frames), (spec.backbone, backbone))
+            if any(parameter.requires_grad for parameter in part.parameters())
+        ]
+        if untrained:
+            raise CompositionError(
+                f"head {spec.head.name!r} passes no gradients, so the weights of {untrained} would stay as they were "
+                "drawn; use a backbone without any, e.g. 'substructure'"
+            )
     if head.pooling == "global-token" and not backbone.mixes_particles:
         raise CompositionError(
             f"backbone {name!r} treats every particle on its own, so a global token would see none of them; "

@@ -122,8 +122,7 @@ def time_per_event(model: Model, batch: Batch) -> tuple[float, float]:
             model(batch.cloud)
 
     def training() -> None:
-        model.loss(batch).backward()
-        model.zero_grad(set_to_none=True)
+        _step(model, batch)
 
     model.eval()
     first = _median_cpu_seconds(forward) / len(batch)
@@ -143,17 +142,23 @@ def peak_memory(model: Model, batch: Batch) -> float:
     model.train()
     if model.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(model.device)
-        model.loss(batch.to(model.device)).backward()
-        model.zero_grad(set_to_none=True)
+        _step(model, batch.to(model.device))
         return float(torch.cuda.max_memory_allocated(model.device))
     with _LiveBytes() as live:
         cloud = batch.cloud
         live.follow(
             [*model.parameters(), *model.buffers(), cloud.momenta, cloud.scalars, batch.target, batch.weight]
         )
-        model.loss(batch).backward()
-    model.zero_grad(set_to_none=True)
+        _step(model, batch)
     return float(live.peak)
+
+
+def _step(model: Model, batch: Batch) -> None:
+    """Forward, loss and, where there is anything to descend on, backward."""
+    loss = model.loss(batch)
+    if loss.requires_grad:
+        loss.backward()
+    model.zero_grad(set_to_none=True)
 
 
 class _LiveBytes(TorchDispatchMode):

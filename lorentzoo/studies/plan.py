@@ -13,7 +13,9 @@ from typing import Any
 
 from lorentzoo.core.errors import CompositionError, LorentzooError
 from lorentzoo.data.events import EventData
+from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.composition import build, load_dataset, model_spec
+from lorentzoo.registry.parameters import parameters_of
 from lorentzoo.registry.specs import PartSpec, Spec, parse_part
 from lorentzoo.studies.config import TrainConfig
 from lorentzoo.studies.errors import StudyError
@@ -179,7 +181,8 @@ def fitted_to(spec: Spec, dataset: EventData) -> Spec:
     spec = replace(spec, in_scalars=dataset.num_scalars, in_context=dataset.num_context)
     classes, stated = len(dataset.class_names), spec.head.parameters.get("num_classes", 2)
     fits = stated == classes or (classes == 2 and stated == 1)
-    if spec.model is None or spec.head.name != "classify" or not classes or fits:
+    head = parameters_of(catalogue().target(catalogue().find("head", spec.head.name)))
+    if spec.model is None or "num_classes" not in head or not classes or fits:
         return spec
     return replace(spec, head=spec.head.merged({"num_classes": classes}))
 

@@ -359,7 +359,8 @@ class _Matched:
 
     @classmethod
     def of(cls, result: StudyResult) -> _Matched | None:
-        runs = [run for row in result.finished for run in row.runs]
+        # What learns without gradients has no course along which it could be compared.
+        runs = [run for row in result.finished for run in row.runs if run.training["steps"]]
         if len(runs) < 2 or not all(run.history and "val_auc" in run.history[-1] for run in runs):
             return None
         axis = "step" if result.study.budget.cpu_seconds is not None else "cpu_seconds"
@@ -383,7 +384,7 @@ class _Matched:
         for run in row.runs:
             validated = [point for point in run.history if "val_auc" in point]
             axis = [point[self.axis] for point in validated]
-            if axis[0] <= self.at:
+            if axis and axis[0] <= self.at:
                 values.append(float(np.interp(self.at, axis, [point["val_auc"] for point in validated])))
         if len(values) < len(row.runs):
             return Cell("–")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -105,13 +106,18 @@ def train(
         checkpoint = _checkpoint(path, fingerprint, line) if path is not None and resume else None
         if checkpoint is None:
             seed_everything(recipe.seed)
+            started = time.process_time()
             model.fit_statistics(make_loader(train_set, recipe.batch_size))
+            if not model.num_parameters:
+                # All that such a model learns, it has learned now: what that took is its training.
+                task.course.cpu_seconds = time.process_time() - started
+                task.course.events = len(train_set)
             _try_out(model, train_set)
         else:
             task.restore(checkpoint)
         resumed_at = task.course.epochs
         # Killed between the last epoch and the end, nothing is left to train.
-        if not task.is_over:
+        if model.num_parameters and not task.is_over:
             _fit(
                 task,
                 None if validation_set is None else make_loader(validation_set, max(recipe.batch_size, 256)),

@@ -28,6 +28,7 @@ from lorentzoo.core.errors import SymmetryError
 from lorentzoo.core.minkowski import GENERATOR_NAMES, exp, generators
 from lorentzoo.core.model import Model
 from lorentzoo.core.symmetry import DISCRETE, Symmetry
+from lorentzoo.testing.events import random_cloud
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -414,7 +415,19 @@ def fit_if_needed(model: Model, cloud: ParticleCloud) -> None:
         target = torch.rand(b, width, generator=rng, dtype=torch.float64) + 0.5
         target = target if width > 1 else target.squeeze(1)
         one = torch.ones(b, dtype=torch.float64)
-        model.fit_statistics([Batch(cloud, target.to(cloud.device), one.to(cloud.device), torch.arange(b))])
+        batches = [Batch(cloud, target.to(cloud.device), one.to(cloud.device), torch.arange(b))]
+        if not model.head.passes_gradients:
+            batches = _labelled(model)
+        model.fit_statistics(batches)
+
+
+def _labelled(model: Model, events_a_class: int = 40) -> list[Batch]:
+    """Drawn events of every class: what learns without gradients needs more than a few to learn anything."""
+    classes = max(getattr(model.head, "num_classes", 2), 2)
+    target = torch.arange(classes * events_a_class) % classes
+    lengths = (3 + target + torch.arange(len(target)) % 5).tolist()
+    cloud = random_cloud(lengths, in_scalars=model.in_scalars, in_context=model.in_context, seed=4)
+    return [Batch(cloud, target, torch.ones(len(target), dtype=torch.float64), torch.arange(len(target)))]
 
 
 def _shipped_jets(model: Model, count: int = 8) -> ParticleCloud:

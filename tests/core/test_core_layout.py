@@ -459,3 +459,22 @@ def test_average_weighs_partners_by_the_softmax_of_pair_values(layout: Layout) -
     torch.testing.assert_close(mean[real], wanted[real])
     torch.testing.assert_close(logits.average(2 * x)[real], 2 * mean[real])
     assert torch.isfinite(torch.autograd.grad(mean[real].sum(), x)[0]).all()
+
+
+@pytest.mark.parametrize("max_pairs", [1, 100, 10**6])
+def test_events_are_mapped_in_their_order(max_pairs: int) -> None:
+    layout = Packed.from_lengths([4, 0, 20, 1, 17, 20])
+    x = torch.randn(62, 3, dtype=torch.float64)
+    seen = []
+
+    def total(mask: Tensor | None, dense: Tensor) -> Tensor:
+        seen.append(dense.shape[:2])
+        return (dense if mask is None else torch.where(mask.unsqueeze(-1), dense, 0.0)).sum(1)
+
+    torch.testing.assert_close(layout.map_events(total, x, max_pairs=max_pairs), layout.pool(x))
+    assert sum(count for count, _ in seen) == 6
+    assert max_pairs < 10**6 or seen == [(6, 20)]
+    padded = layout.pad(x)
+    mask = layout.pad(torch.ones(62, 1))[..., 0].bool()
+    torch.testing.assert_close(Padded(mask).map_events(total, padded), layout.pool(x))
+    assert Packed.from_lengths([]).map_events(total, x[:0]).shape == (0, 3)

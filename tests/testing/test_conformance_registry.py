@@ -12,18 +12,27 @@ from lorentzoo.testing import Case, check_plugin, conformance_cases
 PARAMETERS = {
     "backbone/lgatr-axial": {"grid": [8, 4]},
     "spurions/vectors": {"values": [[1.0, 0.0, 0.0, 0.5], [0.0, 1.0, 0.0, 0.0]]},
+    "head/boosted-trees": {"num_trees": 20},
     "spurions/matrices": {"values": [[[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]]},
 }
 COMPOSITIONS = {
     "backbone/lgatr-event-generation": {"in_context": 3},
     "backbone/graphnet": {"embedding": "kinematics"},
+    "head/boosted-trees": {"backbone": "substructure", "embedding": "momenta"},
 }
 SECOND_CLOUD = "takes a second cloud as its condition, which the kit does not draw"
 ALONE = {
     "backbone/lgatr-conditional": SECOND_CLOUD,
     "backbone/lgatr-slim-conditional": SECOND_CLOUD,
 }
+FOREST = dict.fromkeys(
+    ("padding does not leak", "symmetry as declared", "gradients finite", "dtypes"),
+    "a forest is constant between its thresholds: it has no derivative that could be taken",
+)
 EXPECTED = {
+    "head/boosted-trees": FOREST,
+    "model/substructure-bdt": FOREST,
+    "model/substructure-bdt-jetclass": FOREST,
     "backbone/pyg": {
         "devices": "convolutions of torch-geometric look at values, which the meta device does not have"
     },

@@ -1,0 +1,58 @@
+"""Jet observables and the forest of boosted trees that any physicist asks for first."""
+
+from typing import Any
+
+from lorentzoo import Component, hookimpl
+
+_EXTRA = "lorentzoo[substructure]"
+_BDT: dict[str, Any] = {
+    "backbone": {"name": "substructure", "standardise": False},
+    "embedding": "momenta",
+    "head": {"name": "boosted-trees", "num_classes": 1},
+}
+
+
+@hookimpl
+def lorentzoo_components() -> list[Component]:
+    """Observables as a backbone, trees as a head, and both together as the baseline of tagging studies."""
+    return [
+        Component(
+            "backbone",
+            "substructure",
+            "lorentzoo.plugins.substructure.network:Substructure",
+            "Jet observables: mass, multiplicity, N-subjettiness, energy correlators, angular moments",
+            "arXiv:1709.04464",
+        ),
+        Component(
+            "head",
+            "boosted-trees",
+            "lorentzoo.plugins.substructure.trees:BoostedTrees",
+            "Gradient-boosted trees (scikit-learn) on features that need no training of their own",
+            extra=_EXTRA,
+        ),
+        Component(
+            "model",
+            "substructure-bdt",
+            summary="Boosted trees on eleven jet observables",
+            reference="arXiv:1709.04464",
+            spec=_BDT,
+        ),
+        Component(
+            "model",
+            "substructure-bdt-jetclass",
+            summary="Boosted trees on eleven jet observables and pT-weighted scalars, ten classes",
+            reference="arXiv:1709.04464",
+            spec={**_BDT, "head": {"name": "boosted-trees", "num_classes": 10}, "in_scalars": 10},
+        ),
+        Component(
+            "model",
+            "substructure-mlp",
+            summary="Perceptron on eleven jet observables",
+            reference="arXiv:1709.04464",
+            spec={
+                "backbone": "substructure",
+                "embedding": "momenta",
+                "head": {"name": "classify", "num_classes": 1, "hidden": [64, 64, 64]},
+            },
+        ),
+    ]

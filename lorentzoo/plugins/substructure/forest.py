@@ -1,0 +1,120 @@
+"""What is a gradient-boosted forest, once it is grown?
+
+Plain arrays of nodes, read out of scikit-learn: saved, loaded and evaluated like any weights, without pickle and
+without scikit-learn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lorentzoo.core.errors import LorentzooError
+
+__all__ = ["ARRAYS", "Forest", "ForestError"]
+
+_AGREEMENT: Final = 1e-9
+"""Difference between our evaluation of a forest and scikit-learn's own that rounding explains."""
+ARRAYS: Final = ("base", "feature", "threshold", "left", "right", "value")
+
+
+class ForestError(LorentzooError, ValueError):
+    """Trees cannot be grown from these events, or not be read."""
+
+
+@dataclass(frozen=True)
+class Forest:
+    """R trees of at most M nodes each, whose leaves add up to K outputs.
+
+    Attributes
+    ----------
+    base
+        What the outputs start from, shape (K,).
+    feature, threshold
+        An event with at most the threshold of that feature goes left, shape (R, M).
+    left, right
+        Next nodes; a leaf is its own child, shape (R, M).
+    value
+        Contribution of each leaf, shape (R, M). Tree r belongs to output r modulo K.
+    """
+
+    base: Tensor
+    feature: Tensor
+    threshold: Tensor
+    left: Tensor
+    right: Tensor
+    value: Tensor
+
+    @classmethod
+    def empty(cls, outputs: int, trees: int, nodes: int) -> Forest:
+        """A forest that answers zero."""
+        index, number = torch.zeros((trees, nodes), dtype=torch.int64), torch.zeros((trees, nodes))
+        return cls(torch.zeros(outputs), index, number, index.clone(), index.clone(), number.clone())
+
+    @classmethod
+    def read(cls, grown: Any, x: NDArray[np.float64], nodes: int) -> Forest:
+        """The trees of a fitted `HistGradientBoostingClassifier`, in float64.
+
+        Parameters
+        ----------
+        grown
+            The classifier.
+        x
+            Events on which our evaluation must be scikit-learn's.
+        nodes
+            Most nodes of a tree.
+
+        Raises
+        ------
+        ForestError
+            If it is not, since scikit-learn keeps its trees to itself and may lay them out in another way.
+        """
+        trees = [tree.nodes for iteration in grown._predictors for tree in iteration]
+        own = np.arange(nodes)
+        arrays: dict[str, NDArray[Any]] = {
+            name: np.zeros((len(trees), nodes)) for name in ("threshold", "value")
+        }
+        arrays |= {
+            name: np.zeros((len(trees), nodes), dtype=np.int64) for name in ("feature", "left", "right")
+        }
+        for number, tree in enumerate(trees):
+            size, leaf = len(tree), tree["is_leaf"].astype(bool)
+            arrays["value"][number, :size] = np.where(leaf, tree["value"], 0.0)
+            arrays["threshold"][number, :size] = tree["num_threshold"]
+            arrays["feature"][number, :size] = tree["feature_idx"]
+            for side in ("left", "right"):
+                arrays[side][number, :size] = np.where(leaf, own[:size], tree[side].astype(np.int64))
+        arrays["base"] = np.asarray(grown._baseline_prediction, dtype=np.float64).reshape(-1)
+        forest = cls(**{name: torch.from_numpy(array) for name, array in arrays.items()})
+        theirs = np.asarray(grown.decision_function(x)).reshape(len(x), -1)
+        ours = forest.evaluate(torch.from_numpy(x), nodes).numpy()
+        if not np.allclose(ours, theirs, rtol=_AGREEMENT, atol=_AGREEMENT):
+            raise ForestError(
+                "this version of scikit-learn lays out its trees in another way than is known here: outputs differ "
+                f"by {np.abs(ours - theirs).max():.1e}. Install the version of constraints.txt."
+            )
+        return forest
+
+    def evaluate(self, x: Tensor, depth: int) -> Tensor:
+        """Sum of the leaves in which each event ends. Shape (B, features) -> (B, K).
+
+        Parameters
+        ----------
+        x
+            The events.
+        depth
+            Steps from the root that are enough to reach every leaf.
+        """
+        x = x.to(self.threshold.dtype)
+        trees = torch.arange(self.left.shape[0], device=x.device)
+        node = torch.zeros((x.shape[0], len(trees)), dtype=torch.int64, device=x.device)
+        for _ in range(depth):
+            goes_left = x.gather(1, self.feature[trees, node]) <= self.threshold[trees, node]
+            node = torch.where(goes_left, self.left[trees, node], self.right[trees, node])
+        leaves = self.value[trees, node]
+        return self.base + leaves.unflatten(1, (-1, len(self.base))).sum(1)
