@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lorentzoo.plugins.lgatr.algebra import SPACETIME
+from lorentzoo.core.clifford import SPACETIME
 
 __all__ = ["Paired", "paired_table", "slots"]
 

@@ -62,7 +62,7 @@ def test_unknown_activation_is_refused() -> None:
 
 
 def test_heads_hold_what_the_stream_held_and_the_inner_product() -> None:
-    from lorentzoo.plugins.lgatr.algebra import SPACETIME
+    from lorentzoo.core.clifford import SPACETIME
 
     widths, x, y = HeadWidths(2, 3), stream(4, 2, 3), stream(5, 2, 3)
     assert all(torch.equal(a, b) for a, b in zip(from_heads(to_heads(x, widths), widths), x, strict=True))
@@ -76,7 +76,7 @@ def test_heads_hold_what_the_stream_held_and_the_inner_product() -> None:
 
 
 def test_norm_makes_the_mean_square_one() -> None:
-    from lorentzoo.plugins.lgatr.algebra import SPACETIME
+    from lorentzoo.core.clifford import SPACETIME
 
     y = normalize(stream(6, 3, 4)).to_components()
     squares = [

@@ -1,4 +1,4 @@
-"""The spacetime algebra Cl(1,3), derived from its metric.
+"""What is the product of two multivectors? The spacetime algebra Cl(1,3), derived from its metric.
 
 Everything that the layers know about multivectors (product table, signs of the reverse, of the inner product
 and of the dual) comes from the four numbers of the metric, so no table is shipped. Arrays are NumPy, float64:
