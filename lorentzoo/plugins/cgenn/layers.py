@@ -97,11 +97,10 @@ class _PairProduct(_Product):
         left_i_right_j = weights(own, to_j[0]) + weights(both, to_j[2])
         left_j_right_i = weights(other, to_i[1]) - weights(both, to_i[2])
         operators = pair_operators(x, mine_left=left_j_right_i.transpose(1, 2), mine_right=left_i_right_j)
-        b, n, channels, _ = x.shape
+        b, n = x.shape[:2]
         outputs = self.left.shape[0]
         # Rows are components of all channels of i.
-        crossed = x.reshape(b, n, channels * 16) @ operators.reshape(b, channels * 16, n * outputs * 16)
-        crossed = crossed.reshape(b, n, n, outputs, 16)
+        crossed = (x.flatten(2) @ operators).reshape(b, n, n, outputs, 16)
 
         linear = self.left.chunk(3, dim=1)
         twice = torch.cat([x, x], dim=2)
