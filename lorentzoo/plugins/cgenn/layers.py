@@ -97,10 +97,8 @@ class _PairProduct(_Product):
         left_i_right_j = weights(own, to_j[0]) + weights(both, to_j[2])
         left_j_right_i = weights(other, to_i[1]) - weights(both, to_i[2])
         operators = pair_operators(x, mine_left=left_j_right_i.transpose(1, 2), mine_right=left_i_right_j)
-        b, n = x.shape[:2]
-        outputs = self.left.shape[0]
-        # Rows are components of all channels of i.
-        crossed = (x.flatten(2) @ operators).reshape(b, n, n, outputs, 16)
+        # Rows are components of all channels of i, one matrix for each j.
+        crossed = (x.flatten(2).unsqueeze(1) @ operators).transpose(1, 2).unflatten(-1, (-1, 16))
 
         linear = self.left.chunk(3, dim=1)
         twice = torch.cat([x, x], dim=2)

@@ -121,7 +121,7 @@ def pair_operators(x: Tensor, mine_left: Tensor, mine_right: Tensor) -> Tensor:
 
     Returns
     -------
-    Shape (b, 16 C', 16 n O): rows of partners i times this give their products with all j, (b, i, j O 16).
+    Shape (b, n, 16 C', 16 O): rows of partners (16 C') times the matrix of j give their products with j.
     """
     device = x.device
     other = _OTHER.to(device)
@@ -133,4 +133,4 @@ def pair_operators(x: Tensor, mine_left: Tensor, mine_right: Tensor) -> Tensor:
     gathered = x[..., other].flatten(0, 1).permute(2, 0, 1).contiguous()
     weights = signed.permute(3, 2, 1, 0).flatten(2).contiguous()
     operators = (gathered @ weights).reshape(16, 16, b, n, partners, outputs)
-    return operators.permute(2, 4, 0, 3, 5, 1).reshape(b, 16 * partners, n * 16 * outputs)
+    return operators.permute(2, 3, 4, 0, 5, 1).reshape(b, n, 16 * partners, 16 * outputs)

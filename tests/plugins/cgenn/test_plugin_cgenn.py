@@ -72,7 +72,7 @@ def test_products(seed: int, lead: list[int]) -> None:
     first, second = torch.randn(2, 2, 5, 3, 35, dtype=torch.float64)
     y = torch.randn(2, 4, 5, 16, dtype=torch.float64)
     operators = pair_operators(x, first, second)
-    found = (y.flatten(2) @ operators).reshape(2, 4, 4, 2, 16)
+    found = (y.flatten(2).unsqueeze(1) @ operators).transpose(1, 2).unflatten(-1, (2, 16))
     expected = torch.einsum("bjci,bpdk,odct,tikm->bpjom", x, y, first, PATHS)
     expected = expected + torch.einsum("bpdi,bjck,odct,tikm->bpjom", y, x, second, PATHS)
     torch.testing.assert_close(found, expected)
