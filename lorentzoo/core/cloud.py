@@ -431,6 +431,31 @@ class ParticleCloud:
         vectors = self.vectors @ matrices.transpose(-1, -2)
         return replace(self, momenta=momenta, vectors=vectors)
 
+    def select(self, events: Tensor) -> ParticleCloud:
+        """Some events of a packed cloud, in their order (on the host; not for use inside a network).
+
+        Parameters
+        ----------
+        events
+            Which: a mask (B,), or numbers (b,) of events.
+        """
+        if not isinstance(self.layout, Packed) or self.roles is not None:
+            raise ValueError("events are selected from packed clouds without tokens; call to_packed() first")
+        mask = events
+        if events.dtype != torch.bool:
+            mask = torch.zeros(self.num_events, dtype=torch.bool, device=self.device)
+            mask[events] = True
+        rows = self.layout.spread(mask)
+        kept = [length for length, chosen in zip(self.layout.lengths, mask.tolist(), strict=True) if chosen]
+        return replace(
+            self,
+            momenta=self.momenta[rows],
+            layout=Packed.from_lengths(kept, device=self.device),
+            scalars=self.scalars[rows],
+            context=self.context[mask],
+            vectors=self.vectors[rows],
+        )
+
     def to_packed(self) -> ParticleCloud:
         """The same events without padding (on the host; not for use inside a network)."""
         if isinstance(self.layout, Packed):

@@ -40,6 +40,8 @@ class Generator(Part, ABC):
         Whether it makes no sense without a backbone.
     network
         The composed network; None without one.
+    num_particles
+        The fixed number of particles of its events; 0 where any number will do.
     spec
         The plain data from which `lorentzoo.compose` made this generator.
     """
@@ -49,6 +51,7 @@ class Generator(Part, ABC):
     spec: Any = None
     in_scalars: int = 0
     in_context: int = 0
+    num_particles: int = 0
 
     def __init__(self) -> None:
         super().__init__()

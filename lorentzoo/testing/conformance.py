@@ -398,6 +398,8 @@ class _Subject:
 
     def loss(self, model: Model, cloud: ParticleCloud) -> Tensor:
         output = model(cloud)
+        if self.per_particle(output, cloud) and isinstance(cloud.layout, Padded):
+            output = output[cloud.layout.mask]
         b = output.shape[0]
         weight = torch.ones(b, dtype=output.dtype)
         task = getattr(model.head, "task", None)

@@ -25,6 +25,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lorentzoo.core.cloud import Batch, ParticleCloud
 from lorentzoo.core.errors import SymmetryError
+from lorentzoo.core.generator import Generator
 from lorentzoo.core.minkowski import GENERATOR_NAMES, exp, generators
 from lorentzoo.core.model import Model
 from lorentzoo.core.symmetry import DISCRETE, Symmetry
@@ -33,7 +34,15 @@ from lorentzoo.testing.events import random_cloud
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["BoostCurve", "Verification", "fit_if_needed", "measure", "redraw_weights", "verify"]
+__all__ = [
+    "BoostCurve",
+    "Verification",
+    "fit_if_needed",
+    "measure",
+    "redraw_weights",
+    "singular_directions",
+    "verify",
+]
 
 Array = NDArray[np.float64]
 
@@ -195,7 +204,7 @@ class Verification:
 
 
 def verify(
-    model: Model,
+    model: Model | Generator,
     cloud: ParticleCloud | None = None,
     *,
     redraw: bool = True,
@@ -207,9 +216,10 @@ def verify(
     Parameters
     ----------
     model
-        Any composition; it is copied, not changed.
+        Any composition; it is copied, not changed. Of a generator, the symmetry of its density is measured, see
+        `lorentzoo.testing.densities`.
     cloud
-        Events to measure on; by default a few of the jets that ship with the package.
+        Events to measure on; by default a few of the jets that ship with the package, or samples of the generator.
     redraw
         Draw the weights anew at unit scale, so that small or zero initial weights cannot hide a violation.
     rapidities
@@ -226,6 +236,10 @@ def verify(
     ValueError
         If the events give fewer outputs than there are generators.
     """
+    if isinstance(model, Generator):
+        from lorentzoo.testing.densities import verify_density
+
+        return verify_density(model, cloud, redraw=redraw, seed=seed)
     if cloud is None:
         cloud = _shipped_jets(model)
     reference = copy.deepcopy(model).double().eval().requires_grad_(False)
@@ -247,7 +261,7 @@ def verify(
         rows.append(along / sensitivity if sensitivity > 0 else np.full_like(along, np.nan))
         sensitivities.append(sensitivity)
     relative, sensitivity = np.concatenate(rows), min(sensitivities)
-    singular, directions = _singular(relative)
+    singular, directions = singular_directions(relative)
     measured = Symmetry(directions[singular < BROKEN_ABOVE])
     changes = [_discrete_changes(network, cloud) for network in networks]
     discrete = {name: max(change[name] for change in changes) for name in DISCRETE}
@@ -274,14 +288,18 @@ def measure(model: Model, cloud: ParticleCloud) -> tuple[Array, float]:
     Returns
     -------
     along
-        Shape (outputs, 6): the derivative of every output of every event along each generator.
+        Shape (outputs, 6): the derivative of every output of every event along each generator, less that by which
+        an output of the head's representation should turn.
     sensitivity
         Norm of the derivative when every particle is transformed by a generator of its own, which no network
         ignores; zero for a model that does not read the momenta.
     """
     momenta, vectors = cloud.momenta, cloud.vectors
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+        output = model(cloud)
     columns = [
         _derivative(model, cloud, momenta @ generator.T, vectors @ generator.T)
+        - _turning(model, output, generator)
         for generator in generators(device=cloud.device)
     ]
     scattered = []
@@ -338,6 +356,21 @@ def _derivative(model: Model, cloud: ParticleCloud, momenta_change: Tensor, vect
     return change
 
 
+def _transformed(model: Model, output: Tensor, matrix: Tensor) -> Tensor:
+    """The output as it should be of transformed events: unchanged, but for what carries a Lorentz index."""
+    reps = model.head.reps
+    return output if reps is None else reps.transform(output, matrix.to(output))
+
+
+def _turning(model: Model, output: Tensor, generator: Tensor) -> Array:
+    """How fast the output should change along a generator X. Shape (outputs,)."""
+    identity = torch.eye(4, dtype=generator.dtype, device=generator.device)
+    # Scalars and vectors are at most linear in the matrix 1 + X.
+    change = _transformed(model, output, identity + generator) - output
+    result: Array = change.reshape(-1).cpu().numpy()
+    return result
+
+
 @cache
 def _prepare_forward_mode() -> None:
     """Torch's own first use of forward mode warns of torch.jit, which is an error in many test suites."""
@@ -346,7 +379,7 @@ def _prepare_forward_mode() -> None:
         forward_ad.make_dual(torch.zeros(1), torch.zeros(1))
 
 
-def _singular(matrix: Array) -> tuple[Array, Array]:
+def singular_directions(matrix: Array) -> tuple[Array, Array]:
     """Singular values (6,), ascending, and their directions (6, 6)."""
     if not np.isfinite(matrix).all():
         return np.full(6, np.nan), np.eye(6)
@@ -361,8 +394,10 @@ def _discrete_changes(model: Model, cloud: ParticleCloud) -> dict[str, float]:
         before = model(cloud)
         changes = {}
         for name, matrix in DISCRETE.items():
-            after = model(cloud.transform(torch.from_numpy(matrix).to(cloud.device)))
-            changes[name] = float(((after - before).abs().max() / _scale(before)).nan_to_num(nan=math.inf))
+            transformation = torch.from_numpy(matrix).to(cloud.device)
+            after = model(cloud.transform(transformation))
+            expected = _transformed(model, before, transformation)
+            changes[name] = float(((after - expected).abs().max() / _scale(before)).nan_to_num(nan=math.inf))
     return changes
 
 
@@ -387,9 +422,8 @@ def _boost_curve(
                 element = _finite(direction / np.linalg.norm(direction), rapidity)
                 with torch.no_grad():
                     after = network(cloud.transform(element.to(cloud.device))).double()
-                change = (
-                    ((after - before).reshape(len(before), -1).abs().amax(1) / _scale(before)).cpu().numpy()
-                )
+                difference = after - _transformed(network, before, element.to(cloud.device))
+                change = (difference.reshape(len(before), -1).abs().amax(1) / _scale(before)).cpu().numpy()
                 rows[:, r] = np.median(change), np.quantile(change, 0.99)
             median[label][name] = rows[0]
             if label == "kept":

@@ -281,3 +281,16 @@ def test_batches_move_and_count() -> None:
     batch = lz.Batch(random_cloud([1, 2]), torch.zeros(2), torch.ones(2), torch.arange(2))
     assert len(batch) == 2
     assert len(batch.to("cpu").pin_memory()) == 2
+
+
+def test_events_are_selected_by_mask_and_by_number() -> None:
+    cloud = random_cloud([2, 0, 3, 1], in_scalars=2, in_context=1, in_vectors=1)
+    for chosen in (torch.tensor([True, False, True, False]), torch.tensor([0, 2])):
+        part = cloud.select(chosen)
+        assert part.multiplicity().tolist() == [2, 3]
+        assert torch.equal(part.momenta, cloud.momenta[[0, 1, 2, 3, 4]])
+        assert torch.equal(part.scalars, cloud.scalars[:5])
+        assert torch.equal(part.vectors, cloud.vectors[:5])
+        assert torch.equal(part.context, cloud.context[[0, 2]])
+    with pytest.raises(ValueError, match="call to_packed"):
+        cloud.to_padded().select(torch.tensor([0]))
