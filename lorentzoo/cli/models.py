@@ -52,7 +52,9 @@ def verify_command(
 
 
 def train_command(
-    model: str = typer.Argument(..., help="Model name, or a YAML or JSON specification."),
+    model: str | None = typer.Argument(
+        None, help="Model name, or a YAML or JSON specification; that of --init-from by default."
+    ),
     out: Path = typer.Option(
         Path("runs/model"), "--out", "-o", help="Directory of the run; resumed if it exists."
     ),
@@ -61,16 +63,31 @@ def train_command(
     set_: list[str] = typer.Option(
         [], "--set", "-s", help="One training option, e.g. -s epochs=5 -s learning_rate=1e-3."
     ),
+    init_from: Path | None = typer.Option(
+        None, "--init-from", help="Directory of a run whose weights to start from."
+    ),
+    head: str | None = typer.Option(None, "--head", help="Another head, e.g. classify:num_classes=2."),
+    train_size: int | None = typer.Option(None, "--train-size", min=1, help="Number of training events."),
     as_json: bool = typer.Option(False, "--json", help="Print the metrics as JSON."),
 ) -> None:
     """Train a model and evaluate it on the test split.
 
     Example: lorentzoo train transformer:num_blocks=4 --dataset toptag -s epochs=3 --out runs/a
+
+    Example: lorentzoo train --init-from runs/a --head classify:num_classes=2 -s 'rates={backbone: 0.1}' --out runs/b
     """
     from lorentzoo.studies import train_model
 
     options = _options(config, set_)
-    result = train_model(_spec(model), dataset=dataset, config=options, out=out)
+    result = train_model(
+        None if model is None else _spec(model),
+        dataset=dataset,
+        config=options,
+        out=out,
+        train_size=train_size,
+        init_from=init_from,
+        head=head,
+    )
     _report(result, as_json)
 
 
@@ -95,7 +112,7 @@ def import_command(
     ),
     weights: Path = typer.Argument(..., help="State dict: .safetensors, or torch's format (tensors only)."),
     package: str = typer.Option(
-        ..., "--package", help="lgatr-1.4, lgatr-2.0, lloca-1.3, lloca-2.0 or weaver."
+        ..., "--package", help="Package and version, e.g. lgatr-2.0, lloca-1.3 or weaver-0.5."
     ),
     out: Path = typer.Option(..., "--out", "-o", help="Where to save the model."),
     frames: Path | None = typer.Option(None, help="State dict of the network that predicts frames."),
@@ -103,7 +120,7 @@ def import_command(
 ) -> None:
     """Read the weights of a published network into a model of the zoo and save it.
 
-    Example: lorentzoo import part part_kin.pt --package weaver --prefix mod. --out runs/part
+    Example: lorentzoo import part part_kin.pt --package weaver-0.5 --prefix mod. --out runs/part
     """
     from lorentzoo.registry.checkpoints import save
     from lorentzoo.registry.imports import import_weights

@@ -6,6 +6,7 @@ and a batch is one vectorised gather, without a Python loop over events.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
@@ -147,6 +148,24 @@ class JetDataset(EventData):
         )
         return Batch(cloud, self.target[chosen], self.weight[chosen], self.event_id[chosen])
 
+    def with_scalars(self, names: Sequence[str]) -> JetDataset:
+        """The same events with only these scalars of each particle.
+
+        Raises
+        ------
+        ValueError
+            If there is no scalar of a name.
+        """
+        unknown = [name for name in names if name not in self.scalar_names]
+        if unknown:
+            raise ValueError(
+                f"there are no scalars {unknown}; there are {', '.join(self.scalar_names) or 'none'}"
+            )
+        part = copy.copy(self)
+        part.scalars = self.scalars[:, [self.scalar_names.index(name) for name in names]]
+        part.scalar_names, part.num_scalars = tuple(names), len(names)
+        return part
+
     def _update_fingerprint(self, digest: hashlib._Hash) -> None:
         digest.update(self.momenta.contiguous().numpy().tobytes())
 
@@ -189,6 +208,7 @@ def jets10(
     num_jets: int | None = None,
     max_constituents: int | None = None,
     path: str | os.PathLike[str] | None = None,
+    scalars: Sequence[str] | None = None,
 ) -> JetDataset:
     """Ten classes of jets (QCD; H, Z, W and top decays), with charge, particle kind and impact parameters.
 
@@ -201,8 +221,11 @@ def jets10(
         As for `toptag`.
     path
         A sample made by ``lorentzoo data make jets10``; the shipped one by default, which is small.
+    scalars
+        Names of the scalars of each particle to keep; all by default, none with an empty list.
     """
-    return _open("jets10", split, num_jets, max_constituents, path)
+    dataset = _open("jets10", split, num_jets, max_constituents, path)
+    return dataset if scalars is None else dataset.with_scalars(scalars)
 
 
 def ttbar(

@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from lorentzoo.studies.errors import TrainingError
-from lorentzoo.studies.optimisers import OptimiserName
+from lorentzoo.studies.optimisers import OptimiserName, PartName
 from lorentzoo.studies.schedules import ScheduleName
 
 __all__ = ["BUDGETS", "TrainConfig", "describe_problems"]
@@ -49,6 +49,10 @@ class TrainConfig(BaseModel):
     ema
         Decay per step of the exponential average of the weights that is validated and kept; None keeps the
         weights themselves.
+    rates
+        Factors of the learning rate for parts of the model, e.g. ``{"backbone": 0.1}``.
+    freeze
+        Parts of the model that are not trained, e.g. ``["frames", "backbone"]``; they also stop taking statistics.
     precision
         ``"float32"``, or ``"bf16"`` for bfloat16 autocast.
     patience
@@ -82,6 +86,8 @@ class TrainConfig(BaseModel):
     final: Fraction = 0.01
     gradient_clip: PositiveFloat | None = 1.0
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    rates: dict[PartName, PositiveFloat] = {}
+    freeze: tuple[PartName, ...] = ()
     precision: Literal["float32", "bf16"] = "float32"
     patience: PositiveInt | None = None
     keep: Literal["last", "best"] = "last"

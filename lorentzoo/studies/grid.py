@@ -25,9 +25,11 @@ from lorentzoo.registry.specs import SLOTS, PartSpec, parse_part
 from lorentzoo.studies.config import BUDGETS, TrainConfig, describe_problems
 from lorentzoo.studies.errors import StudyError
 
-__all__ = ["AXES", "Budget", "Choice", "Combination", "Study", "load_study"]
+__all__ = ["AXES", "Budget", "Choice", "Combination", "Pretraining", "Study", "load_study"]
 
-AXES: Final = ("model", *SLOTS, "spurion_mode", "anchor")
+RECIPE_AXES: Final = ("training", "pretraining")
+"""What may vary in how a network is trained."""
+AXES: Final = ("model", *SLOTS, "spurion_mode", "anchor", *RECIPE_AXES)
 """What may vary in a study."""
 _PLAIN: Final = ("spurion_mode", "anchor")
 _LISTS: Final = ("spurions", "embedding")
@@ -66,6 +68,46 @@ class Budget(BaseModel):
         return {"max_steps": self.steps} if self.steps else {"cpu_seconds": self.cpu_seconds}
 
 
+class Pretraining(BaseModel):
+    """What a network is trained on before the study's own training.
+
+    Parameters
+    ----------
+    dataset
+        A data set by name, ``"name:key=value"`` or mapping, with splits train, validation and test.
+    budget
+        CPU-seconds or steps of pre-training.
+    train_size
+        Number of its training events; None takes all.
+    training
+        What differs in its recipe from the study's.
+    finetuning
+        What differs in the recipe of the training that follows, e.g. ``{rates: {backbone: 0.3}}``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset: Any
+    budget: Budget
+    train_size: PositiveInt | None = None
+    training: dict[str, Any] = {}
+    finetuning: dict[str, Any] = {}
+
+    @field_validator("dataset")
+    @classmethod
+    def _dataset(cls, value: Any) -> dict[str, Any]:
+        return _readable(value, "dataset").to_data()
+
+    @field_validator("training", "finetuning")
+    @classmethod
+    def _recipe(cls, recipe: dict[str, Any]) -> dict[str, Any]:
+        return _checked_recipe(recipe)
+
+    def config(self, training: Mapping[str, Any], seed: int) -> TrainConfig:
+        """The recipe of a pre-training run."""
+        return TrainConfig.of({**training, **self.training, **self.budget.recipe, "seed": seed})
+
+
 class Study(BaseModel):
     """A grid of names × training-set sizes × seeds on one data set.
 
@@ -76,7 +118,8 @@ class Study(BaseModel):
     dataset
         A data set by name, ``"name:key=value"`` or mapping, with splits train, validation and test.
     axes
-        What varies: lists of names, inline parts or mappings (with a ``label``, if wanted) for `AXES`.
+        What varies: lists of names, inline parts or mappings (with a ``label``, if wanted) for `AXES`. On the axis
+        ``training`` stand mappings of what differs in the recipe, on ``pretraining`` null and `Pretraining`.
     fixed
         What does not vary, in the same way.
     exclude
@@ -149,14 +192,7 @@ class Study(BaseModel):
     @field_validator("training")
     @classmethod
     def _training(cls, training: dict[str, Any]) -> dict[str, Any]:
-        own = [name for name in (*BUDGETS, "seed") if training.get(name) is not None]
-        if own:
-            raise ValueError(f"{', '.join(own)} cannot be set here: use `budget` and `seeds` of the study")
-        try:
-            TrainConfig.of(training)
-        except LorentzooError as error:
-            raise ValueError(str(error).removeprefix("training recipe: ")) from None
-        return training
+        return _checked_recipe(training)
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:
@@ -179,9 +215,10 @@ class Study(BaseModel):
             raise ValueError("exclude leaves no combination")
         return self
 
-    def config(self, seed: int) -> TrainConfig:
-        """The recipe of a run."""
-        return TrainConfig.of({**self.training, **self.budget.recipe, "seed": seed})
+    def config(self, seed: int, combination: Combination | None = None) -> TrainConfig:
+        """The recipe of a run of a combination; without one, what is common to all."""
+        own = {} if combination is None else combination.recipe
+        return TrainConfig.of({**self.training, **own, **self.budget.recipe, "seed": seed})
 
     def combinations(self) -> Iterator[Combination]:
         """Every combination that is not excluded, in the order of the axes."""
@@ -196,6 +233,17 @@ class Study(BaseModel):
             for size in self.train_sizes:
                 sized = [f"{size or 'all'} events"] if len(self.train_sizes) > 1 else []
                 yield Combination(" · ".join(names + sized), choices, fixed, size)
+
+    @property
+    def pretrainings(self) -> dict[str, Pretraining]:
+        """What comes before the budget of some rows, by label."""
+        fixed = [self.fixed["pretraining"]] if "pretraining" in self.fixed else []
+        choices = read_choices("pretraining", self.axes.get("pretraining", fixed))
+        return {
+            choice.label: Pretraining.model_validate(choice.value)
+            for choice in choices
+            if choice.value is not None
+        }
 
     @property
     def varying(self) -> tuple[str, ...]:
@@ -232,8 +280,25 @@ class Combination:
 
     @property
     def values(self) -> dict[str, Any]:
-        """What each axis holds, varying or not."""
-        return {axis: choice.value for axis, choice in {**self.fixed, **self.choices}.items()}
+        """What each axis of the network holds, varying or not."""
+        return {
+            axis: choice.value
+            for axis, choice in {**self.fixed, **self.choices}.items()
+            if axis not in RECIPE_AXES
+        }
+
+    @property
+    def pretraining(self) -> Pretraining | None:
+        """What comes before the training; None where weights start anew."""
+        chosen = {**self.fixed, **self.choices}.get("pretraining")
+        return None if chosen is None or chosen.value is None else Pretraining.model_validate(chosen.value)
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What differs in its recipe from the study's."""
+        chosen = {**self.fixed, **self.choices}.get("training")
+        finetuning = {} if self.pretraining is None else self.pretraining.finetuning
+        return {**({} if chosen is None else chosen.value), **finetuning}
 
 
 def load_study(source: Study | Mapping[str, Any] | str | Path) -> Study:
@@ -287,6 +352,8 @@ class _Reading:
             if value is not None and not isinstance(value, str):
                 raise ValueError(f"{axis}: expected text, not {value!r}")
             return cls(value or "default", value or "default", value)
+        if axis in RECIPE_AXES:
+            return cls._of_recipe(axis, value)
         if isinstance(value, Mapping) and "label" in value:
             rest = {key: item for key, item in value.items() if key != "label"}
             return cls(str(value["label"]), str(value["label"]), _readable(rest, axis).to_data(), stated=True)
@@ -298,6 +365,32 @@ class _Reading:
         short = "+".join(part.name for part in parts) or "none"
         long = "+".join(_long(part) for part in parts) or "none"
         return cls(short, long, data if axis in _LISTS else data[0])
+
+    @classmethod
+    def _of_recipe(cls, axis: str, value: Any) -> _Reading:
+        if axis == "pretraining" and value is None:
+            return cls("none", "none", None)
+        if not isinstance(value, Mapping):
+            raise ValueError(f"{axis}: expected a mapping, not {value!r}")
+        rest = {key: item for key, item in value.items() if key != "label"}
+        if axis == "training":
+            text = ", ".join(f"{key}={item}" for key, item in _checked_recipe(rest).items()) or "as it is"
+        else:
+            rest = Pretraining.model_validate(rest).model_dump(mode="json")
+            text = str(rest["dataset"]["name"])
+        label = str(value.get("label", text))
+        return cls(label, label, rest, stated="label" in value)
+
+
+def _checked_recipe(training: dict[str, Any]) -> dict[str, Any]:
+    own = [name for name in (*BUDGETS, "seed") if training.get(name) is not None]
+    if own:
+        raise ValueError(f"{', '.join(own)} cannot be set here: use `budget` and `seeds` of the study")
+    try:
+        TrainConfig.of(training)
+    except LorentzooError as error:
+        raise ValueError(str(error).removeprefix("training recipe: ")) from None
+    return training
 
 
 def _long(part: PartSpec) -> str:

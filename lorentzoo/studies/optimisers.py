@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +11,12 @@ from torch.optim import AdamW, Optimizer, RAdam
 
 from lorentzoo.core.errors import MissingExtraError
 
-__all__ = ["OptimiserName", "Ranger", "make_optimiser", "parameter_groups"]
+__all__ = ["PARTS", "OptimiserName", "PartName", "Ranger", "make_optimiser", "parameter_groups", "part_of"]
 
 OptimiserName = Literal["adamw", "lion", "ranger"]
+PartName = Literal["frames", "embedding", "backbone", "head"]
+PARTS: Final[tuple[PartName, ...]] = get_args(PartName)
+"""Parts of a model that can have a learning rate of their own."""
 
 
 def make_optimiser(
@@ -23,15 +26,18 @@ def make_optimiser(
     *,
     weight_decay: float = 0.0,
     betas: tuple[float, float] | None = None,
+    rates: Mapping[PartName, float] | None = None,
 ) -> Optimizer:
     """An optimiser by its name, with `parameter_groups` of the model.
+
+    The learning rate of a group is to be multiplied with its ``factor``.
 
     Raises
     ------
     MissingExtraError
         If ``"lion"`` is asked for and lion-pytorch is not installed.
     """
-    groups = parameter_groups(model, weight_decay)
+    groups = parameter_groups(model, weight_decay, rates)
     if name == "adamw":
         return AdamW(groups, lr=learning_rate, betas=betas or (0.9, 0.999))
     if name == "ranger":
@@ -45,10 +51,23 @@ def make_optimiser(
     return Lion(groups, lr=learning_rate, betas=betas or (0.9, 0.99))
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two groups: matrices decay; norms, biases and parameters of fewer than two dimensions do not."""
-    decaying: list[nn.Parameter] = []
-    others: list[nn.Parameter] = []
+def parameter_groups(
+    model: nn.Module, weight_decay: float, rates: Mapping[PartName, float] | None = None
+) -> list[dict[str, Any]]:
+    """Two groups for each learning rate: matrices decay; norms, biases and parameters of fewer dimensions do not.
+
+    Parameters
+    ----------
+    model
+        Frozen parameters are in no group.
+    weight_decay
+        Of the groups that decay.
+    rates
+        Factors of the learning rate by part of the model; groups carry theirs as ``factor``.
+    """
+    own = rates or {}
+    special = {module: own[part] for part in own for module in part_of(model, part).modules()}
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     seen: set[int] = set()
     for module in model.modules():
         is_norm = "norm" in type(module).__name__.lower()
@@ -57,12 +76,17 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
                 continue
             seen.add(id(parameter))
             stays = is_norm or parameter.ndim < 2 or name.endswith("bias")
-            (others if stays else decaying).append(parameter)
-    groups = [
-        {"params": decaying, "weight_decay": weight_decay},
-        {"params": others, "weight_decay": 0.0},
+            groups.setdefault((special.get(module, 1.0), stays), []).append(parameter)
+    return [
+        {"params": parameters, "weight_decay": 0.0 if stays else weight_decay, "factor": factor}
+        for (factor, stays), parameters in sorted(groups.items(), key=lambda item: item[0])
     ]
-    return [group for group in groups if group["params"]]
+
+
+def part_of(model: nn.Module, part: PartName) -> nn.Module:
+    """A part of a model by the name of its slot."""
+    found: nn.Module = getattr(model, "frames_net" if part == "frames" else part)
+    return found
 
 
 class Ranger(RAdam):

@@ -20,7 +20,7 @@ from lorentzoo.registry.specs import PartSpec, Spec, parse_part
 from lorentzoo.studies.config import TrainConfig
 from lorentzoo.studies.errors import StudyError
 from lorentzoo.studies.files import canonical_json, digest_of
-from lorentzoo.studies.grid import Combination, Study
+from lorentzoo.studies.grid import Combination, Pretraining, Study
 
 __all__ = ["Plan", "Row", "RunSpec", "fitted_to", "make_plan", "open_dataset", "spec_for"]
 
@@ -41,6 +41,8 @@ class RunSpec:
         Number of training events, None for all.
     config
         Recipe, with the seed.
+    start_from
+        Hash of what its weights start from: the full specification of another run, or the weights themselves.
     """
 
     spec: Spec
@@ -48,6 +50,7 @@ class RunSpec:
     data_hash: str
     train_size: int | None
     config: TrainConfig
+    start_from: str | None = None
 
     def to_data(self) -> dict[str, Any]:
         """Plain data that `from_data` reads back."""
@@ -57,6 +60,7 @@ class RunSpec:
             "data_hash": self.data_hash,
             "train_size": self.train_size,
             "config": self.config.to_data(),
+            "start_from": self.start_from,
         }
 
     @classmethod
@@ -68,6 +72,7 @@ class RunSpec:
             data["data_hash"],
             data["train_size"],
             TrainConfig.of(data["config"]),
+            data.get("start_from"),
         )
 
     @property
@@ -95,12 +100,18 @@ class Row:
         Name of the computed symmetry; empty where refused.
     refusal
         Why the parts make no sense together; empty where they do.
+    pretrained
+        Composition that its weights come from, the same but for what the data decide; None where they start anew.
+    pretraining_hash
+        Hash of the events of pre-training.
     """
 
     combination: Combination
     spec: Spec | None
     symmetry: str = ""
     refusal: str = ""
+    pretrained: Spec | None = None
+    pretraining_hash: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,8 +127,32 @@ class Plan:
         if row.spec is None:
             return []
         dataset = parse_part(self.study.dataset, "dataset")
+        before: list[RunSpec | None] = [*self.pretraining_runs(row)] or [None] * len(self.study.seeds)
         return [
-            RunSpec(row.spec, dataset, self.data_hash, row.combination.train_size, self.study.config(seed))
+            RunSpec(
+                row.spec,
+                dataset,
+                self.data_hash,
+                row.combination.train_size,
+                self.study.config(seed, row.combination),
+                None if first is None else first.key,
+            )
+            for seed, first in zip(self.study.seeds, before, strict=True)
+        ]
+
+    def pretraining_runs(self, row: Row) -> list[RunSpec]:
+        """The runs that those of a row start from, one a seed; none for a row that starts anew."""
+        pretraining = row.combination.pretraining
+        if pretraining is None or row.pretrained is None:
+            return []
+        return [
+            RunSpec(
+                row.pretrained,
+                parse_part(pretraining.dataset, "dataset"),
+                row.pretraining_hash,
+                pretraining.train_size,
+                pretraining.config(self.study.training, seed),
+            )
             for seed in self.study.seeds
         ]
 
@@ -158,7 +193,35 @@ def _try_row(combination: Combination, dataset: EventData) -> Row | str:
         return Row(combination, None, refusal=str(error))
     except LorentzooError as error:
         return f"{combination.label}: {error}"
-    return Row(combination, model.spec, symmetry=model.symmetry.name)
+    row = Row(combination, model.spec, symmetry=model.symmetry.name)
+    return row if combination.pretraining is None else _with_pretraining(row, combination.pretraining)
+
+
+def _with_pretraining(row: Row, pretraining: Pretraining) -> Row | str:
+    """The same row with the composition that is trained before it."""
+    combination = row.combination
+    assert row.spec is not None
+    try:
+        dataset = open_dataset(parse_part(pretraining.dataset, "dataset"))
+        for split in ("train", "validation", "test"):
+            if len(dataset.split(split)) == 0:
+                return f"{combination.label}: the pre-training data has no events in its {split} split"
+        available = len(dataset.split("train"))
+        if pretraining.train_size is not None and pretraining.train_size > available:
+            return f"{combination.label}: pre-training has {available} events, not {pretraining.train_size}"
+        model = build(spec_for(combination.values, dataset))
+    except (LorentzooError, ValueError, OSError) as error:
+        return f"{combination.label}: pre-training: {error}"
+    assert model.spec is not None
+    ours, theirs = row.spec, model.spec
+    if ours.in_scalars != theirs.in_scalars or ours.in_context != theirs.in_context:
+        return replace(
+            row,
+            spec=None,
+            refusal=f"pre-training data bring {theirs.in_scalars} scalars a particle and {theirs.in_context} numbers "
+            f"an event, the study's {ours.in_scalars} and {ours.in_context}: weights cannot go from one to the other",
+        )
+    return replace(row, pretrained=model.spec, pretraining_hash=dataset.fingerprint())
 
 
 def spec_for(values: Mapping[str, Any], dataset: EventData) -> Spec:

@@ -65,10 +65,18 @@ def run_study(
             if row.refusal:
                 line.line(f"{row.combination.label} refused: {row.refusal}")
         _claim(directory, plan)
+        first = {
+            run.key: (f"pre-training of {row.combination.label}", run)
+            for row in plan.rows
+            for run in plan.pretraining_runs(row)
+        }
         runs = {run.key: (row.combination.label, run) for row in plan.rows for run in plan.runs(row)}
-        pending = _pending(directory, runs, resume, line)
-        line.line(f"{len(runs)} runs, {len(runs) - len(pending)} of them finished before")
-        _execute(directory, pending, _number_of_workers(workers, study, pending), line)
+        # Rows that differ in what follows share their pre-training; all of it comes before they start.
+        for kind, stage in (("pre-training runs", first), ("runs", runs)):
+            if stage or kind == "runs":
+                pending = _pending(directory, stage, resume, line)
+                line.line(f"{len(stage)} {kind}, {len(stage) - len(pending)} of them finished before")
+                _execute(directory, pending, _number_of_workers(workers, study, pending), line)
     result = show_study(directory)
     result.write()
     return result

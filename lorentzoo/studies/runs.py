@@ -35,6 +35,7 @@ from lorentzoo.studies.evaluation import Predictions, evaluate
 from lorentzoo.studies.files import checksum, write_json, write_text
 from lorentzoo.studies.plan import RunSpec, open_dataset
 from lorentzoo.studies.progress import ProgressLine
+from lorentzoo.studies.transfer import initial_weights
 
 __all__ = ["RunRecord", "execute_run", "read_run", "read_run_spec", "record_failure", "state_of"]
 
@@ -97,7 +98,11 @@ class RunRecord:
 
 
 def execute_run(
-    run: RunSpec, directory: Path, line: ProgressLine, dataset: EventData | None = None
+    run: RunSpec,
+    directory: Path,
+    line: ProgressLine,
+    dataset: EventData | None = None,
+    source: Path | None = None,
 ) -> RunRecord:
     """Train, evaluate and measure; a run that was killed continues from its last epoch.
 
@@ -111,6 +116,13 @@ def execute_run(
         Shows how it goes.
     dataset
         Events, if not to be opened by name.
+    source
+        Where the weights are that it starts from; for a run that does, by default the run of that hash beside it.
+
+    Raises
+    ------
+    RunError
+        If what it starts from is not finished, or of another network.
     """
     # Lightning takes seconds to import, which those who only look at results need not wait for.
     from lorentzoo.studies.training import seed_everything, threads, train
@@ -127,7 +139,14 @@ def execute_run(
     test = data.split("test")
     seed_everything(run.config.seed)
     model = build_model(run.spec)
-    result = train(model, training, data.split("validation"), run.config, directory, progress=line)
+    initial = None
+    if run.start_from is not None:
+        source = directory.parent / run.start_from if source is None else source
+        if not (source / "spec.json").is_file():
+            raise RunError(f"it starts from run {run.start_from}, which is not finished")
+        initial = initial_weights(model, source)
+    validation = data.split("validation")
+    result = train(model, training, validation, run.config, directory, initial=initial, progress=line)
     with threads(run.config.num_threads):
         predictions = evaluate(model, test)
         costs = measure_costs(model, test, batch_size=run.config.batch_size)

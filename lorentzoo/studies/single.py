@@ -9,7 +9,7 @@ from typing import Any
 from lorentzoo.data.events import EventData, Split
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.checkpoints import load
-from lorentzoo.registry.composition import build
+from lorentzoo.registry.composition import build, model_spec
 from lorentzoo.registry.specs import Spec, parse_part
 from lorentzoo.studies.config import TrainConfig
 from lorentzoo.studies.errors import RunError
@@ -17,17 +17,20 @@ from lorentzoo.studies.evaluation import Predictions, evaluate
 from lorentzoo.studies.plan import RunSpec, fitted_to, open_dataset, spec_for
 from lorentzoo.studies.progress import ProgressLine
 from lorentzoo.studies.runs import RunRecord, execute_run, read_run, read_run_spec, state_of
+from lorentzoo.studies.transfer import saved_spec, weights_hash
 
 __all__ = ["evaluate_run", "train_model"]
 
 
 def train_model(
-    spec: Spec | Mapping[str, Any] | str,
+    spec: Spec | Mapping[str, Any] | str | None = None,
     *,
     dataset: str | Mapping[str, Any] = "toptag",
     config: TrainConfig | Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     train_size: int | None = None,
+    init_from: str | Path | None = None,
+    head: str | Mapping[str, Any] | None = None,
     resume: bool = True,
     progress: bool = True,
 ) -> RunRecord:
@@ -36,7 +39,8 @@ def train_model(
     Parameters
     ----------
     spec
-        A model's name (inline parameters allowed), a mapping of slots to names, or a `Spec`.
+        A model's name (inline parameters allowed), a mapping of slots to names, or a `Spec`; by default the
+        composition of `init_from`.
     dataset
         Name, ``"name:key=value"`` or mapping; widths and number of classes follow from it.
     config
@@ -45,6 +49,12 @@ def train_model(
         Directory; ``runs/<hash of the full specification>`` by default.
     train_size
         Number of training events; all by default.
+    init_from
+        Directory of a run, or of a saved model, whose weights and statistics to start from. All parts but the head
+        must be the same; the head starts anew where it is another. The recipe can give parts their own learning
+        rate (``rates``) or leave them as they are (``freeze``).
+    head
+        Another head than that of `spec` or `init_from`.
     resume
         Whether a finished run is returned as it is, and a half-trained one continued.
     progress
@@ -53,12 +63,14 @@ def train_model(
     Raises
     ------
     RunError
-        If `out` holds a run of something else.
+        If `out` holds a run of something else, or the weights to start from are of another network.
     """
     part = parse_part(dataset, "dataset")
     data = open_dataset(part)
-    model = build(_with_widths(spec, data))
-    run = RunSpec(model.spec, part, data.fingerprint(), train_size, _config(config, model.spec))
+    model = build(_with_widths(_with_head(spec, init_from, head), data))
+    source = None if init_from is None else Path(init_from)
+    start = None if source is None else weights_hash(source)
+    run = RunSpec(model.spec, part, data.fingerprint(), train_size, _config(config, model.spec), start)
     directory = Path("runs") / run.key if out is None else Path(out)
     state = state_of(directory)
     if state not in ("missing", "unfinished") or (directory / "run.json").is_file():
@@ -68,7 +80,7 @@ def train_model(
     if not resume:
         (directory / "checkpoint.ckpt").unlink(missing_ok=True)
     with ProgressLine(model.spec.model or model.spec.backbone.name, show=progress) as line:
-        return execute_run(run, directory, line)
+        return execute_run(run, directory, line, source=source)
 
 
 def evaluate_run(
@@ -103,6 +115,25 @@ def evaluate_run(
     else:
         data = open_dataset(record.run.dataset if dataset is None else parse_part(dataset, "dataset"))
     return evaluate(load(directory), data if split is None else data.split(split))
+
+
+def _with_head(
+    spec: Spec | Mapping[str, Any] | str | None,
+    init_from: str | Path | None,
+    head: str | Mapping[str, Any] | None,
+) -> Spec | Mapping[str, Any] | str:
+    """What is to be built, with another head where one is given."""
+    if spec is None:
+        if init_from is None:
+            raise RunError("name a model, or what its weights start from (init_from)")
+        spec = saved_spec(init_from)
+    if head is None:
+        return spec
+    if isinstance(spec, str):
+        spec = model_spec(spec)
+    data = spec.to_data() if isinstance(spec, Spec) else dict(spec)
+    data["head"] = parse_part(head, "head").to_data()
+    return Spec.from_data(data) if isinstance(spec, Spec) else data
 
 
 def _with_widths(spec: Spec | Mapping[str, Any] | str, data: EventData) -> Spec:

@@ -16,7 +16,7 @@ from lorentzoo.studies.render import to_latex, to_markdown, to_text
 from lorentzoo.studies.results import RowResult, StudyResult
 from lorentzoo.studies.uncertainty import Difference, paired_difference, summarise
 
-__all__ = ["Cell", "Table", "format_uncertain", "study_csv", "study_numbers", "study_tables"]
+__all__ = ["Cell", "Table", "format_uncertain", "study_csv", "study_numbers", "study_tables", "with_prefix"]
 
 _REJECTIONS: Final = tuple(f"rejection_{efficiency}" for efficiency in reversed(SIGNAL_EFFICIENCIES))
 _NAMES: Final = {
@@ -113,6 +113,10 @@ def results_table(result: StudyResult) -> Table:
         f"Numbers are of the test split: {spread}.",
         f"Every run had the same budget: {result.study.budget.text}; rows share splits, seeds and order of batches.",
     ]
+    notes += [
+        f"Pre-training {label!r} comes before this budget: {pretraining.budget.text} on {pretraining.dataset['name']}."
+        for label, pretraining in result.study.pretrainings.items()
+    ]
     if any(name in metrics for name in _REJECTIONS):
         notes.append(
             f"Background rejections: {'± spread over seeds ' if several else ''}± binomial error of the finite number of "
@@ -144,7 +148,7 @@ def costs_table(result: StudyResult) -> Table:
             (
                 Cell(row.label, row.label),
                 Cell(f"{costs[0].parameters:,}", costs[0].parameters),
-                Cell(_with_prefix(costs[0].flops), costs[0].flops),
+                Cell(with_prefix(costs[0].flops), costs[0].flops),
                 _spread_cell([cost.forward_ms for cost in costs]),
                 _spread_cell([cost.training_ms for cost in costs]),
                 Cell(f"{costs[0].memory_mb:.1f}", costs[0].memory_mb),
@@ -400,7 +404,8 @@ def _whole(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def _with_prefix(value: float) -> str:
+def with_prefix(value: float) -> str:
+    """Three digits and a prefix of a thousand: 301 M."""
     for size, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= size:
             return f"{value / size:.3g} {prefix}"

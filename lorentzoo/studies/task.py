@@ -29,7 +29,7 @@ from lorentzoo.studies.config import TrainConfig
 from lorentzoo.studies.course import Course
 from lorentzoo.studies.errors import TrainingError
 from lorentzoo.studies.evaluation import Predictions
-from lorentzoo.studies.optimisers import make_optimiser
+from lorentzoo.studies.optimisers import make_optimiser, part_of
 from lorentzoo.studies.progress import ProgressLine
 from lorentzoo.studies.schedules import learning_rate_factor
 
@@ -92,6 +92,8 @@ class TrainingTask(pl.LightningModule):
         self._loss_sum = torch.zeros((), dtype=torch.float64)
         self._weight_sum = torch.zeros((), dtype=torch.float64)
         self._validated: list[tuple[Tensor, Batch]] = []
+        for part in config.freeze:
+            part_of(model, part).requires_grad_(False)
 
     @property
     def is_over(self) -> bool:
@@ -106,6 +108,7 @@ class TrainingTask(pl.LightningModule):
             self.config.learning_rate,
             weight_decay=self.config.weight_decay,
             betas=self.config.betas,
+            rates=self.config.rates,
         )
         if self._optimiser_state is not None:
             optimiser.load_state_dict(self._optimiser_state)
@@ -125,6 +128,8 @@ class TrainingTask(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Fresh sums and the epoch's own randomness."""
         seed_everything(self.config.seed, self.course.epochs)
+        for part in self.config.freeze:
+            part_of(self.model, part).eval()
         self._loss_sum.zero_()
         self._weight_sum.zero_()
 
@@ -138,7 +143,7 @@ class TrainingTask(pl.LightningModule):
             final=self.config.final,
         )
         for group in self._optimiser.param_groups:
-            group["lr"] = self.config.learning_rate * factor
+            group["lr"] = self.config.learning_rate * factor * group["factor"]
         self._step_started = time.process_time()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -219,7 +224,8 @@ class TrainingTask(pl.LightningModule):
             self._save(self._directory / CHECKPOINT)
 
     def _row(self) -> dict[str, float]:
-        rate = self._optimiser.param_groups[0]["lr"]
+        group = self._optimiser.param_groups[0]
+        rate = group["lr"] / group["factor"]
         mean = float(self._loss_sum / self._weight_sum) if self._weight_sum > 0 else float("nan")
         course = self.course
         return {

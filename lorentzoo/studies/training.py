@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytorch_lightning as pl
 import torch
+from torch import Tensor
 
 from lorentzoo.core.model import Model
 from lorentzoo.data.batching import make_loader
@@ -26,6 +27,9 @@ from lorentzoo.studies.progress import ProgressLine
 from lorentzoo.studies.task import CHECKPOINT, TrainingTask, seed_everything
 
 __all__ = ["TrainResult", "seed_everything", "threads", "train"]
+
+_STATISTICS_EVENTS: Final = 20_000
+"""Events of files from which statistics are taken."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ def train(
     directory: Path | str | None = None,
     *,
     resume: bool = True,
+    initial: Mapping[str, Tensor] | None = None,
     progress: ProgressLine | bool = True,
 ) -> TrainResult:
     """Train a model in place.
@@ -74,6 +79,9 @@ def train(
         Keeps a checkpoint of every epoch; a training that was killed continues from there.
     resume
         Whether to continue from the directory's checkpoint, if there is one of the same training.
+    initial
+        Weights and statistics to start from, of any of the model's parameters and buffers; see
+        `lorentzoo.studies.transfer.initial_weights`.
     progress
         Whether to show how it goes, or a line to show it on.
 
@@ -107,7 +115,9 @@ def train(
         if checkpoint is None:
             seed_everything(recipe.seed)
             started = time.process_time()
-            model.fit_statistics(make_loader(train_set, recipe.batch_size))
+            model.fit_statistics(make_loader(_for_statistics(train_set), recipe.batch_size))
+            if initial is not None:
+                model.load_state_dict(initial, strict=False)
             if not model.num_parameters:
                 # All that such a model learns, it has learned now: what that took is its training.
                 task.course.cpu_seconds = time.process_time() - started
@@ -148,6 +158,12 @@ def _fit(task: TrainingTask, validation: Any) -> None:
     if trainer.interrupted:
         raise KeyboardInterrupt
     task.cpu()
+
+
+def _for_statistics(train_set: EventData) -> EventData:
+    """Events whose statistics stand for all: those in files are too many to be held at once."""
+    streamed = train_set.block is not None and len(train_set) > _STATISTICS_EVENTS
+    return train_set.subset(torch.arange(_STATISTICS_EVENTS)) if streamed else train_set
 
 
 def _try_out(model: Model, dataset: EventData) -> None:
