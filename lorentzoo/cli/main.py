@@ -11,6 +11,7 @@ from lorentzoo.cli.data import data_app
 from lorentzoo.cli.models import evaluate_command, import_command, train_command, verify_command
 from lorentzoo.cli.output import error_console
 from lorentzoo.cli.studies import study_app
+from lorentzoo.cli.tables import table_app
 
 __all__ = ["app", "main"]
 
@@ -31,6 +32,7 @@ app.command("import")(import_command)
 app.command("evaluate")(evaluate_command)
 app.add_typer(study_app, name="study")
 app.add_typer(data_app, name="data")
+app.add_typer(table_app, name="table")
 
 
 @app.callback()

@@ -9,12 +9,17 @@ from typing import Any
 
 import typer
 
-__all__ = ["error_console", "print_json", "print_table"]
+__all__ = ["as_json", "error_console", "print_json", "print_table"]
+
+
+def as_json(value: Any) -> str:
+    """Plain data as JSON, with NaN and infinity as null."""
+    return json.dumps(_finite(value), indent=2, ensure_ascii=False)
 
 
 def print_json(value: Any) -> None:
     """Plain data as JSON on standard output, with NaN and infinity as null."""
-    typer.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False))
+    typer.echo(as_json(value))
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

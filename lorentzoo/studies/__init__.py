@@ -21,8 +21,10 @@ _HOMES = {
     "evaluate_run": "lorentzoo.studies.single",
     "load_study": "lorentzoo.studies.grid",
     "measure_costs": "lorentzoo.studies.costs",
+    "published_flops": "lorentzoo.studies.closed_forms",
     "run_study": "lorentzoo.studies.runner",
     "show_study": "lorentzoo.studies.runner",
+    "tagger_table": "lorentzoo.studies.taggers",
     "train": "lorentzoo.studies.training",
     "train_model": "lorentzoo.studies.single",
 }
@@ -30,6 +32,7 @@ _HOMES = {
 __all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:
+    from lorentzoo.studies.closed_forms import published_flops as published_flops
     from lorentzoo.studies.config import TrainConfig as TrainConfig
     from lorentzoo.studies.costs import measure_costs as measure_costs
     from lorentzoo.studies.evaluation import Predictions as Predictions
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from lorentzoo.studies.runs import RunRecord as RunRecord
     from lorentzoo.studies.single import evaluate_run as evaluate_run
     from lorentzoo.studies.single import train_model as train_model
+    from lorentzoo.studies.taggers import tagger_table as tagger_table
     from lorentzoo.studies.training import TrainResult as TrainResult
     from lorentzoo.studies.training import train as train
 

@@ -24,6 +24,8 @@ from lorentzoo.data.events import EventData
 __all__ = ["Costs", "count_flops", "measure_costs", "peak_memory", "time_per_event"]
 
 _REPEATS: Final = 5
+_LONG_ENOUGH: Final = 10.0
+"""CPU-seconds after which a time is not measured again."""
 _FLOP_EVENTS: Final = 4
 
 
@@ -60,14 +62,17 @@ class Costs:
         return asdict(self)
 
 
-def measure_costs(model: Model, dataset: EventData, *, batch_size: int = 128) -> Costs:
+def measure_costs(
+    model: Model, dataset: EventData, *, batch_size: int = 128, multiplicity: int | None = None
+) -> Costs:
     """Costs of a model whose statistics are fitted, on events of a data set.
 
     The model is left as it was. Times and memory are of a batch of the data set's first `batch_size`
-    events, arithmetic of an event with the median number of particles.
+    events, arithmetic of an event with `multiplicity` particles, by default the median of the data set.
     """
     first = torch.arange(min(batch_size, len(dataset)))
-    multiplicity = max(int(dataset.lengths.double().median()), 1)
+    if multiplicity is None:
+        multiplicity = max(int(dataset.lengths.double().median()), 1)
     twin = copy.deepcopy(model)
     forward, training = time_per_event(twin, dataset.batch(first))
     return Costs(
@@ -112,7 +117,7 @@ def count_flops(model: Model, dataset: EventData, multiplicity: int) -> float:
 
 
 def time_per_event(model: Model, batch: Batch) -> tuple[float, float]:
-    """CPU-seconds an event, forward and training (forward, loss and backward): medians of five repetitions.
+    """CPU-seconds an event, forward and training (forward, loss and backward): medians of up to five repetitions.
 
     Processor time of all threads, so that other programs on the machine count little.
     """
@@ -198,13 +203,13 @@ class _LiveBytes(TorchDispatchMode):
 
 
 def _median_cpu_seconds(run: Callable[[], None]) -> float:
-    run()  # caches, allocator
-    seconds = []
-    for _ in range(_REPEATS):
+    seconds: list[float] = []
+    while len(seconds) <= _REPEATS and sum(seconds) < _LONG_ENOUGH:
         start = time.process_time()
         run()
         seconds.append(time.process_time() - start)
-    return statistics.median(seconds)
+    # The first run fills caches and the allocator; where it is the only one, that does not matter.
+    return statistics.median(seconds[1:] or seconds)
 
 
 def _attention_flops(

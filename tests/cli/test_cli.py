@@ -195,6 +195,7 @@ COMMANDS = [
     ("data", "list"),
     ("data", "make"),
     ("data", "info"),
+    ("table", "taggers"),
 ]
 
 
@@ -221,6 +222,28 @@ def test_data(call: Callable[..., Answer]) -> None:
     info = call("data", "info", "toptag")
     assert info.code == 0
     assert call("data", "info", "toptag", "--json").data
+
+
+# ---- tables -----------------------------------------------------------------------------------
+
+
+def test_table_of_taggers(call: Callable[..., Answer], tmp_path: Path) -> None:
+    pytest.importorskip("pytorch_lightning")
+    small = ("pfn", "--particles", "6", "--batch-size", "4")
+    answer = call("table", "taggers", *small)
+    assert answer.code == 0
+    assert "86,154" in answer.out
+    assert "0.9714" in answer.out
+    assert call("table", "taggers", *small, "--format", "json").data["rows"][0]["quoted"]["accuracy"] == 0.772
+    written = tmp_path / "taggers.md"
+    answer = call("table", "taggers", *small, "-f", "md", "-o", str(written))
+    assert answer.out.strip() == str(written)
+    assert written.read_text().startswith("### Taggers")
+    answer = call("table", "taggers", "no-such-tagger")
+    assert answer.code == 1
+    assert (
+        answer.err.strip() == "error: no model is called 'no-such-tagger'; `lorentzoo list model` names them"
+    )
 
 
 # ---- train and evaluate -----------------------------------------------------------------------

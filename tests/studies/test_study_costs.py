@@ -10,12 +10,19 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 import lorentzoo as lz
+import lorentzoo.studies.costs as costs_module
 from lorentzoo.data.dataset import JetDataset
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.composition import build, model_spec
 from lorentzoo.registry.parameters import parameters_of
-from lorentzoo.studies.costs import _CPU_ATTENTION, count_flops, measure_costs, peak_memory
-from lorentzoo.studies.published_flops import published_flops
+from lorentzoo.studies.closed_forms import published_flops
+from lorentzoo.studies.costs import (
+    _CPU_ATTENTION,
+    count_flops,
+    measure_costs,
+    peak_memory,
+    time_per_event,
+)
 from lorentzoo.testing import random_cloud
 from lorentzoo.testing.verification import fit_if_needed
 
@@ -74,6 +81,18 @@ def test_costs_leave_the_model_alone(sets, jets) -> None:
     assert costs.memory_mb > 0
     assert not sets.training
     assert all(torch.equal(before[name], value) for name, value in sets.state_dict().items())
+
+
+@pytest.mark.parametrize(("long_enough", "runs"), [(0.5, 2), (1e9, 12)])
+def test_what_takes_long_is_not_repeated(sets, jets, monkeypatch, long_enough, runs) -> None:
+    calls = []
+    handle = sets.register_forward_hook(lambda *_: calls.append(1))
+    monkeypatch.setattr(costs_module, "_LONG_ENOUGH", long_enough)
+    monkeypatch.setattr(costs_module.time, "process_time", iter(range(100)).__next__)
+    forward, training = time_per_event(sets, jets.batch(range(4)))
+    handle.remove()
+    assert len(calls) == runs
+    assert forward == training == 0.25
 
 
 PRODUCTS = {

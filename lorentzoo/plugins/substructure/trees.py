@@ -105,7 +105,7 @@ class BoostedTrees(Head):
         Raises
         ------
         ForestError
-            If a class has no event with a positive weight.
+            If the events with a positive weight are not of the head's classes, every one of them.
         MissingExtraError
             If scikit-learn is not installed.
         """
@@ -115,11 +115,10 @@ class BoostedTrees(Head):
             targets.append(batch.target.long().cpu())
             weights.append(batch.weight.double().cpu())
         x, y, weight = (torch.cat(part).numpy() for part in (columns, targets, weights))
-        classes = max(self.num_classes, 2)
-        missing = sorted(set(range(classes)) - set(y[weight > 0].tolist()))
-        if missing:
+        wanted, given = set(range(max(self.num_classes, 2))), set(y[weight > 0].tolist())
+        if wanted != given:
             raise ForestError(
-                f"the training events have none of the classes {missing}, of which the head has {classes}; "
+                f"the training events are of the classes {sorted(given)}, but the head has {sorted(wanted)}; "
                 "set num_classes, or give events of every class"
             )
         forest = Forest.read(self._grow(x, y, weight), x, self._nodes)

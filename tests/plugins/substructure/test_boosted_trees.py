@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import numpy as np
@@ -12,7 +13,7 @@ import lorentzoo as lz
 from lorentzoo.core.cloud import Batch
 from lorentzoo.core.errors import CompositionError, MissingExtraError, NotFittedError
 from lorentzoo.plugins.substructure.forest import ForestError
-from lorentzoo.studies import train_model
+from lorentzoo.studies import StudyResult, run_study, train_model
 from lorentzoo.studies.costs import measure_costs
 from lorentzoo.testing import random_cloud
 
@@ -167,9 +168,13 @@ def test_what_makes_no_sense_is_refused(slots: dict, reason: str) -> None:
         lz.compose(**slots)
 
 
-def test_a_class_without_events_is_named() -> None:
-    with pytest.raises(ForestError, match=r"none of the classes \[2\], of which the head has 3"):
-        lz.create_model("substructure-bdt:num_classes=3").fit_statistics([events(60, 2)])
+@pytest.mark.parametrize(("head", "data"), [(3, 2), (2, 3)])
+def test_classes_must_be_those_of_the_events(head: int, data: int) -> None:
+    given, wanted = list(range(data)), list(range(head))
+    with pytest.raises(
+        ForestError, match=re.escape(f"are of the classes {given}, but the head has {wanted}")
+    ):
+        lz.create_model(f"substructure-bdt:num_classes={head}").fit_statistics([events(60, data)])
 
 
 def test_without_scikit_learn_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,3 +196,37 @@ def test_another_layout_of_trees_is_noticed(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(ensemble.HistGradientBoostingClassifier, "fit", changed)
     with pytest.raises(ForestError, match="lays out its trees in another way"):
         lz.create_model("substructure-bdt").fit_statistics([batch])
+
+
+def test_it_is_a_row_beside_networks(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Drawing figures takes seconds, and has tests of its own.
+    monkeypatch.setattr(StudyResult, "write", lambda self: self.directory)
+    result = run_study(
+        {
+            "name": "baseline",
+            "dataset": {"name": "toptag", "num_jets": 200, "max_constituents": 8},
+            "axes": {
+                "model": [
+                    {"label": "forest", "name": "substructure-bdt", "num_trees": 20},
+                    {"label": "sets", "name": "deep-sets", "backbone": {"hidden": [16]}},
+                ]
+            },
+            "seeds": 2,
+            "budget": {"steps": 6},
+            "training": {"batch_size": 50},
+        },
+        tmp_path / "study",
+        workers=1,
+        progress=False,
+    )
+    assert result.is_complete
+    forest, sets = result.rows
+    assert forest.symmetry == "SO⁺(1,1)_beam × SO(2)_beam"
+    assert [run.training["steps"] for run in forest.runs] == [0, 0]
+    assert [run.training["steps"] for run in sets.runs] == [6, 6]
+    # The seed reaches the forest, so that its spread over seeds means something.
+    assert len(set(forest.values("auc").values())) == 2
+    # A forest has no course: where runs are compared at equal CPU time, its place is empty.
+    matched = [row[-1].text for row in result.tables()["results"].rows]
+    assert matched[0] == "–"
+    assert matched[1] != "–"
