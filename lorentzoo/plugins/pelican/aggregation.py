@@ -94,10 +94,18 @@ class Coefficients(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw anew, as the published network does."""
+        """Draw anew, as the published networks do; without a norm between blocks the scale must survive them all."""
         if self.multipliers is not None:
             nn.init.ones_(self.multipliers)
-        if self.factorised:
+        inputs, _, maps = self.shape
+        if self.factorised and not self.reshaped:
+            for factor, inner in zip(
+                (self.in_maps, self.out_maps, self.mix_in, self.mix_out),
+                (maps, maps, inputs, inputs),
+                strict=True,
+            ):
+                nn.init.normal_(factor, std=inner**-0.5)
+        elif self.factorised:
             for factor in (self.in_maps, self.out_maps, self.mix_in, self.mix_out):
                 nn.init.kaiming_uniform_(factor, nonlinearity="linear")
         else:

@@ -75,6 +75,10 @@ class OriginalPELICAN(Backbone):
         self.messages = nn.ModuleList(
             nn.Linear(hidden_channels, message_channels) for _ in range(num_blocks + 1)
         )
+        for message in self.messages:
+            assert isinstance(message, nn.Linear)
+            nn.init.kaiming_normal_(message.weight, a=0.01)
+            nn.init.zeros_(message.bias)
         self.mixers = nn.ModuleList(
             PairsToPairs(coefficients(message_channels, hidden_channels, 15), bias=True)
             for _ in range(num_blocks)
