@@ -164,7 +164,8 @@ class JetClassROOT(_JetClass):
         if self._opened is None:
             uproot = need("uproot", "ROOT files")
             try:
-                file = uproot.open(self.path)
+                # Blocks are kept by the data set; what uproot would keep beside them, file by file, is unbounded.
+                file = uproot.open(self.path, array_cache=None, object_cache=None)
                 trees = [key.split(";")[0] for key in file.keys(filter_classname="TTree")]
                 if self._tree_name not in trees:
                     raise EventFileError(
