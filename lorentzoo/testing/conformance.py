@@ -44,16 +44,18 @@ from torch import Tensor
 
 from lorentzoo.core.cloud import ParticleCloud
 from lorentzoo.core.errors import LorentzooError
+from lorentzoo.core.generator import Generator
 from lorentzoo.core.interfaces import Backbone
 from lorentzoo.core.layout import Packed, Padded
 from lorentzoo.core.model import Model
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.checkpoints import load, save
 from lorentzoo.registry.components import KINDS, Component
-from lorentzoo.registry.composition import build_model, model_spec
+from lorentzoo.registry.composition import build, build_model, model_spec
 from lorentzoo.registry.parameters import FILLED, parameters_of
-from lorentzoo.registry.specs import Spec
+from lorentzoo.registry.specs import NO_BACKBONE, Spec
 from lorentzoo.testing.events import random_cloud
+from lorentzoo.testing.generators import GENERATOR_CHECKS, GeneratorSubject
 from lorentzoo.testing.verification import fit_if_needed, redraw_weights, verify
 
 __all__ = [
@@ -145,7 +147,7 @@ class Report:
 
 
 def check_model(
-    model: str | Mapping[str, Any] | Spec | Model,
+    model: str | Mapping[str, Any] | Spec | Model | Generator,
     *,
     expected_failures: Mapping[str, str] | None = None,
     checks: Sequence[str] | None = None,
@@ -156,7 +158,8 @@ def check_model(
     Parameters
     ----------
     model
-        A model's name (with inline parameters if need be), a composition as a mapping, a specification, or a model.
+        A model's name (with inline parameters if need be), a composition as a mapping, a specification, or a model; of
+        a generator, `lorentzoo.testing.generators` has the checks.
     expected_failures
         ``{check name: reason}`` of the checks that are known to fail; a reason must be stated.
     checks
@@ -171,16 +174,34 @@ def check_model(
     """
     expected = dict(expected_failures or {})
     chosen = list(CHECKS) if checks is None else list(checks)
-    unknown = [name for name in (*chosen, *expected) if name not in CHECKS]
+    unknown = [name for name in (*chosen, *expected) if name not in {**CHECKS, **GENERATOR_CHECKS}]
     if unknown:
         raise ValueError(f"no checks are called {unknown}; there are {list(CHECKS)}")
     unexplained = [name for name, reason in expected.items() if not reason.strip()]
     if unexplained:
         raise ValueError(f"expected failures need a reason: {unexplained}")
     made = _made(model)
+    if isinstance(made, Generator):
+        return Report(subject or _title(made), _generator_outcomes(made, expected, checks))
     under_test = _Subject(made)
     outcomes = tuple(_run(name, CHECKS[name], under_test, expected.get(name)) for name in chosen)
     return Report(subject or _title(made), outcomes)
+
+
+def _generator_outcomes(
+    made: Generator, expected: Mapping[str, str], checks: Sequence[str] | None
+) -> tuple[Outcome, ...]:
+    """Of the generator's own checks, and, where all are run, of those of its network."""
+    under_test = GeneratorSubject(made)
+    outcomes = [
+        _run(name, check, under_test, expected.get(name))
+        for name, check in GENERATOR_CHECKS.items()
+        if checks is None or name in checks
+    ]
+    if checks is None and made.network is not None:
+        network = check_model(made.network)
+        outcomes += [replace(outcome, check=f"network: {outcome.check}") for outcome in network.outcomes]
+    return tuple(outcomes)
 
 
 def check_component(
@@ -217,10 +238,10 @@ def check_component(
     outcomes = [_run("description complete", _described, component, None)]
     if alone:
         outcomes.append(Outcome("composition", "failed as expected", alone))
-    elif kind in _SLOT_KINDS or kind == "model":
+    elif kind in _SLOT_KINDS or kind in ("model", "generator"):
         try:
             spec = _composition(component, dict(parameters or {}), dict(composition or {}), small)
-            model = build_model(spec)
+            model = build(spec)
         except LorentzooError as error:
             outcomes.append(Outcome("composition", "failed", str(error)))
             return Report(f"{kind} {component.full_name}", tuple(outcomes))
@@ -758,17 +779,20 @@ def _awkward_events(s: _Subject) -> ParticleCloud:
     return ParticleCloud.from_packed(flat, torch.from_numpy(ptr.astype(np.int64)), scalars, context)
 
 
-def _made(model: str | Mapping[str, Any] | Spec | Model) -> Model:
-    if isinstance(model, Model):
+def _made(model: str | Mapping[str, Any] | Spec | Model | Generator) -> Model | Generator:
+    if isinstance(model, Model | Generator):
         return model
     if isinstance(model, str):
-        return build_model(model_spec(model))
+        return build(model_spec(model))
     if isinstance(model, Mapping):
-        return build_model(Spec.from_data(model))
-    return build_model(model)
+        return build(Spec.from_data(model))
+    return build(model)
 
 
-def _title(model: Model) -> str:
+def _title(model: Model | Generator) -> str:
+    if isinstance(model, Generator):
+        named = isinstance(model.spec, Spec) and model.spec.model
+        return f"model {model.spec.model}" if named else f"generator {type(model).__name__}"
     if not isinstance(model.spec, Spec):
         return type(model.backbone).__name__
     return f"model {model.spec.model}" if model.spec.model else f"backbone {model.spec.backbone.name}"
@@ -780,8 +804,7 @@ def _composition(
     """A composition in which the component has a part to play."""
     if component.kind == "model":
         spec = model_spec(component.full_name if component.plugin else component.name)
-        shrunk = _shrink(spec.backbone.name, small)
-        return replace(spec, backbone=spec.backbone.merged(shrunk))
+        return _small_spec(spec, small)
     name = component.full_name if component.plugin else component.name
     slots: dict[str, Any] = {"backbone": "deep-sets", "embedding": ["kinematics", "momenta"]}
     if component.kind == "spurions":
@@ -795,12 +818,25 @@ def _composition(
         target = catalogue().target(component)
         if isinstance(target, type) and issubclass(target, Backbone) and target.equivariant:
             slots["embedding"] = ["momenta", "invariants"]
+    elif component.kind == "generator" and not catalogue().target(component).needs_network:
+        slots["backbone"] = None
     if component.kind not in ("embedding",):
         slots[component.kind] = {"name": name, **parameters}
     slots |= around
-    spec = Spec.from_data(slots)
-    shrunk = _shrink(spec.backbone.name, small)
-    return replace(spec, backbone=spec.backbone.merged({**shrunk, **spec.backbone.parameters}))
+    return _small_spec(Spec.from_data(slots), small, keep=True)
+
+
+def _small_spec(spec: Spec, small: Mapping[str, Any], keep: bool = False) -> Spec:
+    """The specification with a small backbone, and of a generator few steps; `keep` leaves what it states itself."""
+    if spec.backbone.name != NO_BACKBONE:
+        shrunk = _shrink("backbone", spec.backbone.name, small)
+        spec = replace(
+            spec, backbone=spec.backbone.merged({**shrunk, **(spec.backbone.parameters if keep else {})})
+        )
+    if spec.generator is not None:
+        fewer = _shrink("generator", spec.generator.name, {"steps": 2})
+        spec = replace(spec, generator=spec.generator.merged(fewer))
+    return spec
 
 
 def _documentation(target: Any) -> str:
@@ -811,8 +847,8 @@ def _documentation(target: Any) -> str:
     return "\n".join(c.__dict__.get("__doc__") or "" for c in family)
 
 
-def _shrink(backbone: str, small: Mapping[str, Any]) -> dict[str, Any]:
-    known = parameters_of(catalogue().target(catalogue().find("backbone", backbone)))
+def _shrink(kind: str, name: str, small: Mapping[str, Any]) -> dict[str, Any]:
+    known = parameters_of(catalogue().target(catalogue().find(kind, name)))
     return {name: value for name, value in small.items() if name in known}
 
 

@@ -245,6 +245,7 @@ def test_cases_for_parametrised_tests() -> None:
     assert {case.id for case in cases} == {
         "backbone-sets/deep-sets",
         "backbone-sets/mlp",
+        "backbone-sets/mlp-particles",
         "model-sets/deep-sets",
         "model-sets/mlp",
     }

@@ -49,21 +49,6 @@ def lorentzoo_components() -> list[Component]:
             defaults={"grid": (16, 8), "num_blocks": 6},
         ),
         Component(
-            "backbone",
-            "lgatr-event-generation",
-            _LGATR,
-            "L-GATr as the velocity of a flow on events",
-            "arXiv:2411.00446",
-            defaults={
-                "num_blocks": 6,
-                "attention_ratio": 1,
-                "mlp_ratio": 4,
-                "head_scale": False,
-                "time_features": 8,
-                "read_out": "scalars",
-            },
-        ),
-        Component(
             "backbone", "lgatr-slim", _SLIM, "Transformer on scalars and four-vectors", "arXiv:2512.17011"
         ),
         Component(

@@ -241,6 +241,7 @@ class _AboutBeam(Learned):
         axes: Literal["beam-last", "published"] = "beam-last",
         *,
         in_scalars: int = 0,
+        in_context: int = 0,
     ) -> None:
         super().__init__(
             equivectors,
@@ -252,6 +253,7 @@ class _AboutBeam(Learned):
             redraw,
             gamma_max,
             in_scalars=in_scalars,
+            in_context=in_context,
         )
         self.axes = axes
 

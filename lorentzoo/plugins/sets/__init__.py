@@ -18,6 +18,13 @@ def lorentzoo_components() -> list[Component]:
             "backbone", "mlp", "lorentzoo.plugins.sets.mlp:MLP", "Perceptron on a fixed number of particles"
         ),
         Component(
+            "backbone",
+            "mlp-particles",
+            "lorentzoo.plugins.sets.particle_mlp:ParticleMLP",
+            "Perceptron from all particles of an event of fixed length to each of them",
+            "arXiv:2508.14898",
+        ),
+        Component(
             "model",
             "deep-sets",
             summary="Deep sets on seven kinematic features, summed over particles",

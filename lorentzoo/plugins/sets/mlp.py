@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from lorentzoo import Backbone, Features, Frames, Layout
 from lorentzoo.core.foreign import WeightReader, require_package
 
-__all__ = ["MLP"]
+__all__ = ["ACTIVATIONS", "MLP"]
 
-_ACTIVATIONS: Final[dict[str, type[nn.Module]]] = {"gelu": nn.GELU, "relu": nn.ReLU}
+ACTIVATIONS: Final[dict[str, type[nn.Module]]] = {"gelu": nn.GELU, "relu": nn.ReLU}
+"""Activations by name."""
 
 
 class MLP(Backbone):
@@ -53,7 +54,7 @@ class MLP(Backbone):
         layers: list[nn.Module] = []
         width = num_particles * (in_scalars + 4 * in_vectors)
         for size in hidden:
-            layers += [nn.Linear(width, size), _ACTIVATIONS[activation](), nn.Dropout(dropout)]
+            layers += [nn.Linear(width, size), ACTIVATIONS[activation](), nn.Dropout(dropout)]
             width = size
         self.layers = nn.Sequential(*layers)
         self.width = width

@@ -1,0 +1,212 @@
+"""Does a generator keep what the package promises of a density?"""
+
+from __future__ import annotations
+
+import copy
+import math
+import pickle
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from lorentzoo.core.cloud import ParticleCloud
+from lorentzoo.core.errors import LorentzooError
+from lorentzoo.core.generator import Generator
+from lorentzoo.core.layout import Packed
+from lorentzoo.registry.checkpoints import load, save
+from lorentzoo.registry.composition import build_generator
+from lorentzoo.registry.specs import Spec
+from lorentzoo.testing.densities import fit_if_new, training_events
+from lorentzoo.testing.verification import verify
+
+__all__ = ["GENERATOR_CHECKS", "GeneratorSubject"]
+
+_TOLERANCE: Final = 1e-8
+"""Relative difference of densities that rounding may make on the way through a solver and learned frames."""
+
+
+class GeneratorSubject:
+    """A generator under test: fitted to events of top pairs, in float64 and evaluation mode, tame enough to solve."""
+
+    def __init__(self, generator: Generator) -> None:
+        self.original = generator
+        self.generator = copy.deepcopy(generator).double().eval()
+        fit_if_new(self.generator)
+        with torch.no_grad():
+            for parameter in self.generator.parameters():
+                parameter.mul_(0.7)
+
+    @cached_property
+    def events(self) -> ParticleCloud:
+        """Eight events of the generator itself."""
+        condition = training_events(self.generator, 8).cloud
+        return self.generator.sample(8, condition, generator=torch.Generator().manual_seed(0))
+
+    @cached_property
+    def density(self) -> Tensor:
+        """Logarithms of their densities."""
+        return self.log_prob(self.events)
+
+    def log_prob(self, cloud: ParticleCloud, generator: Generator | None = None) -> Tensor:
+        """Logarithms of densities, of this generator by default."""
+        return (generator or self.generator).log_prob(cloud)
+
+
+def _declarations(s: GeneratorSubject) -> None:
+    made = s.original
+    _require(made.symmetry.is_closed, f"the declared symmetry {made.symmetry.describe()} is no Lie algebra")
+    _require(bool(made.symmetry_paths), "it does not say which ingredient keeps what")
+    _require(isinstance(made.exact, bool), "exact is no bool")
+    _require(made.permutation_symmetric in (True, False), "permutation_symmetric is no bool")
+    connected = made.network is not None or not made.needs_network
+    _require(connected, "it needs a network, but has none")
+
+
+def _loss(s: GeneratorSubject) -> None:
+    made = copy.deepcopy(s.generator).train()
+    batch = training_events(made, 16)
+    loss = made.loss(batch.cloud, batch.weight, generator=torch.Generator().manual_seed(0))
+    _require(loss.ndim == 0 and bool(torch.isfinite(loss)), "the loss is no finite number")
+    again = made.loss(batch.cloud, batch.weight, generator=torch.Generator().manual_seed(0))
+    _require(
+        float((again - loss).detach().abs()) == 0, "the loss is not given by its generator of random numbers"
+    )
+    loss.backward()
+    wanted = [(n, p) for n, p in made.named_parameters() if p.requires_grad]
+    bad = [n for n, p in wanted if p.grad is not None and not bool(torch.isfinite(p.grad).all())]
+    _require(not bad, f"gradients are not finite: {bad}")
+    reached = [n for n, p in wanted if p.grad is not None and bool(p.grad.any())]
+    _require(bool(reached) or not wanted, "no parameter has a gradient")
+
+
+def _samples(s: GeneratorSubject) -> None:
+    condition = training_events(s.generator, 8).cloud
+    cloud = s.events
+    _require(cloud.units == "GeV", f"samples are in {cloud.units}")
+    _require(isinstance(cloud.layout, Packed), "samples are not packed")
+    _require(
+        torch.equal(cloud.multiplicity(), condition.multiplicity()), "multiplicities are not the condition's"
+    )
+    _require(torch.equal(cloud.scalars, condition.scalars), "scalars are not the condition's")
+    _require(torch.equal(cloud.context, condition.context), "the context is not the condition's")
+    cloud.validate()
+    again = s.generator.sample(8, condition, generator=torch.Generator().manual_seed(0))
+    _require(torch.equal(again.momenta, cloud.momenta), "samples are not given by their generator")
+    other = s.generator.sample(8, condition, generator=torch.Generator().manual_seed(1))
+    _require(not torch.equal(other.momenta, cloud.momenta), "another seed gives the same samples")
+
+
+def _densities(s: GeneratorSubject) -> None:
+    _require(s.density.dtype == torch.float64, f"densities are {s.density.dtype}")
+    _require(s.density.shape == (8,), f"densities of 8 events have shape {tuple(s.density.shape)}")
+    _require(bool(torch.isfinite(s.density).any()), "no sample has a finite density")
+    condition = training_events(s.generator, 8).cloud
+    cloud, density = s.generator.sample_with_log_prob(
+        8, condition, generator=torch.Generator().manual_seed(0)
+    )
+    change = _relative(cloud.momenta, s.events.momenta)
+    _require(change <= _TOLERANCE, f"samples with and without densities differ by {change:.1e}")
+    difference = float((density - s.density)[torch.isfinite(s.density)].abs().median())
+    _require(
+        difference < 1.0,
+        f"densities of samples and of the same events differ by {difference:.2g} in the median",
+    )
+
+
+def _permutation(s: GeneratorSubject) -> None:
+    cloud = s.events
+    assert isinstance(cloud.layout, Packed)
+    rng = torch.Generator().manual_seed(1)
+    starts = cloud.layout.ptr.tolist()
+    order = torch.cat(
+        [
+            start + torch.randperm(n, generator=rng)
+            for start, n in zip(starts, cloud.layout.lengths, strict=False)
+        ]
+    )
+    turned = replace(cloud, momenta=cloud.momenta[order], scalars=cloud.scalars[order])
+    change = _relative(s.log_prob(turned), s.density)
+    if s.generator.permutation_symmetric:
+        _require(change <= _TOLERANCE, f"the order of the particles changes the density by {change:.1e}")
+    else:
+        _require(change > _TOLERANCE, "permutation_symmetric is False, but the order has no effect")
+
+
+def _padded(s: GeneratorSubject) -> None:
+    change = _relative(s.log_prob(s.events.to_padded(8)), s.density)
+    _require(change <= _TOLERANCE, f"packed and padded events have densities that differ by {change:.1e}")
+
+
+def _events_apart(s: GeneratorSubject) -> None:
+    some = torch.tensor([1, 4, 6])
+    change = _relative(s.log_prob(s.events.select(some)), s.density[some])
+    _require(change <= _TOLERANCE, f"an event's density depends on its batch ({change:.1e})")
+
+
+def _symmetry(s: GeneratorSubject) -> None:
+    result = verify(s.original)
+    _require(result.passed, result.verdict)
+
+
+def _save_load(s: GeneratorSubject) -> None:
+    if not isinstance(s.original.spec, Spec):
+        raise LorentzooError("the generator has no specification, so it cannot be saved")
+    again = build_generator(Spec.from_json(s.original.spec.to_json()))
+    shapes = [{n: tuple(t.shape) for n, t in g.state_dict().items()} for g in (again, s.generator)]
+    _require(shapes[0] == shapes[1], "the specification does not rebuild the same generator")
+    with tempfile.TemporaryDirectory() as directory:
+        loaded = load(save(s.generator, directory))
+    _require(_same(s.log_prob(s.events, loaded), s.density), "a loaded generator gives other densities")
+
+
+def _copies(s: GeneratorSubject) -> None:
+    for what, other in (
+        ("deep", copy.deepcopy(s.generator)),
+        ("pickled", pickle.loads(pickle.dumps(s.generator))),
+    ):
+        _require(_same(s.log_prob(s.events, other), s.density), f"a {what} copy gives other densities")
+
+
+def _units(s: GeneratorSubject) -> None:
+    change = _relative(s.log_prob(s.events.to_units("MeV")), s.density)
+    _require(change < 1e-6, f"events in MeV have densities that differ by {change:.1e}")
+
+
+GENERATOR_CHECKS: Final[dict[str, Callable[[Any], None]]] = {
+    "declarations": _declarations,
+    "outputs finite": _loss,
+    "samples": _samples,
+    "densities": _densities,
+    "permutation symmetry": _permutation,
+    "packed equals padded": _padded,
+    "events do not mix": _events_apart,
+    "symmetry as declared": _symmetry,
+    "save and load": _save_load,
+    "copy and pickle": _copies,
+    "units": _units,
+}
+"""The checks of a generator by name, in the order in which they run."""
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise LorentzooError(message)
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return torch.equal(a.nan_to_num(), b.nan_to_num())
+
+
+def _relative(a: Tensor, b: Tensor) -> float:
+    """Largest difference relative to the largest value; events without density must have none in both."""
+    if a.shape != b.shape or not torch.equal(torch.isfinite(a), torch.isfinite(b)):
+        return math.inf
+    good = torch.isfinite(b)
+    if not bool(good.any()):
+        return 0.0
+    return float((a - b)[good].abs().max() / b[good].abs().max().clamp(min=1e-300))
