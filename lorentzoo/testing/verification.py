@@ -234,12 +234,17 @@ def verify(
     Raises
     ------
     ValueError
-        If the events give fewer outputs than there are generators.
+        If the events give fewer outputs than there are generators, or the outputs are piecewise constant.
     """
     if isinstance(model, Generator):
         from lorentzoo.testing.densities import verify_density
 
         return verify_density(model, cloud, redraw=redraw, seed=seed)
+    if not model.head.passes_gradients:
+        raise ValueError(
+            f"the outputs of {type(model.head).__name__} are piecewise constant, so that they have no derivative along a "
+            "generator; verify the same composition with another head, e.g. 'classify'"
+        )
     if cloud is None:
         cloud = _shipped_jets(model)
     reference = copy.deepcopy(model).double().eval().requires_grad_(False)

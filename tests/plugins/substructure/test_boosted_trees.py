@@ -177,6 +177,13 @@ def test_classes_must_be_those_of_the_events(head: int, data: int) -> None:
         lz.create_model(f"substructure-bdt:num_classes={head}").fit_statistics([events(60, data)])
 
 
+def test_its_symmetry_is_measured_before_the_head() -> None:
+    with pytest.raises(
+        ValueError, match=r"BoostedTrees are piecewise constant.* verify the same composition"
+    ):
+        lz.verify(lz.create_model("substructure-bdt"))
+
+
 def test_without_scikit_learn_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)
     with pytest.raises(MissingExtraError, match=r"pip install .lorentzoo\[substructure\]"):
