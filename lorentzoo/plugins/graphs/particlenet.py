@@ -155,7 +155,7 @@ class _EdgeConv(nn.Module):
         scalars = self.width - 4 * self.vectors
         vectors = x[:, scalars:].unflatten(-1, (self.vectors, 4)) @ inverse(matrices).transpose(-1, -2)
         neighbours = F.embedding(index, vectors.flatten(-2))
-        moved = neighbours.reshape(len(x), -1, 4) @ matrices.transpose(-1, -2)
+        moved = neighbours.reshape(len(x), index.shape[1] * self.vectors, 4) @ matrices.transpose(-1, -2)
         moved = moved.reshape(*index.shape, 4 * self.vectors)
         sent = F.embedding(index, F.linear(x[:, :scalars], other[:, :scalars]))
         return receive + sent + F.linear(moved, other[:, scalars:])
