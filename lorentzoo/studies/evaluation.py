@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from lorentzoo.core import minkowski
+from lorentzoo.core.cloud import Batch
 from lorentzoo.core.model import Model
 from lorentzoo.data.events import EventData
 from lorentzoo.registry.checkpoints import write_atomically
@@ -19,6 +22,8 @@ from lorentzoo.studies.metrics import classification_metrics, regression_metrics
 __all__ = ["Predictions", "evaluate"]
 
 _ARRAYS: Final = ("values", "target", "weight", "event_id")
+_OBSERVABLES: Final = ("pt", "mass")
+"""Arrays that files of earlier versions do not have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +40,9 @@ class Predictions:
         ``"classification"`` or ``"regression"``.
     class_names
         Names of the classes, where the data has them.
+    pt, mass
+        Transverse momentum and mass of the sum of all particles of each event in GeV, (B,), float64; None where they
+        were not kept.
     """
 
     values: NDArray[np.float64]
@@ -43,6 +51,8 @@ class Predictions:
     event_id: NDArray[np.int64]
     task: str = "classification"
     class_names: tuple[str, ...] = field(default=())
+    pt: NDArray[np.float64] | None = None
+    mass: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.weight)
@@ -61,7 +71,8 @@ class Predictions:
 
     def save(self, path: Path) -> None:
         """Write an npz file without any pickled object."""
-        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        arrays = {name: getattr(self, name) for name in (*_ARRAYS, *_OBSERVABLES)}
+        arrays = {name: array for name, array in arrays.items() if array is not None}
         names = np.array([self.task, *self.class_names])
         stream = io.BytesIO()
         np.savez_compressed(stream, allow_pickle=False, names=names, **arrays)
@@ -80,6 +91,7 @@ class Predictions:
             with np.load(path, allow_pickle=False) as archive:
                 task, *class_names = archive["names"].tolist()
                 arrays = {name: archive[name] for name in _ARRAYS}
+                arrays |= {name: archive[name] for name in _OBSERVABLES if name in archive}
         except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds on damaged bytes
             raise RunError(f"cannot read the predictions {path.name}: {error}") from error
         return cls(**arrays, task=task, class_names=tuple(class_names))
@@ -93,7 +105,18 @@ def evaluate(model: Model, dataset: EventData, *, batch_size: int = 256) -> Pred
     TrainingError
         If a prediction is not finite, or the model has another number of classes than the data.
     """
-    values = model.predict(dataset, batch_size=batch_size)
+    pt, mass = np.empty(len(dataset)), np.empty(len(dataset))
+
+    def batches() -> Iterator[Batch]:
+        # Reading events can take longer than the network, so they are read once.
+        for start in range(0, len(dataset), batch_size):
+            chosen = np.arange(start, min(start + batch_size, len(dataset)))
+            batch = dataset.batch(chosen)
+            total = batch.cloud.to_units("GeV").total()
+            pt[chosen], mass[chosen] = minkowski.pt(total).numpy(), minkowski.mass(total).numpy()
+            yield batch
+
+    values = model.predict(batches())
     if not np.isfinite(values).all():
         bad = int((~np.isfinite(values.reshape(len(values), -1)).all(1)).sum())
         raise TrainingError(f"{bad} of {len(values)} predictions are not finite")
@@ -105,6 +128,8 @@ def evaluate(model: Model, dataset: EventData, *, batch_size: int = 256) -> Pred
         dataset.event_id.numpy(),
         task=model.head.task,
         class_names=dataset.class_names,
+        pt=pt,
+        mass=mass,
     )
 
 

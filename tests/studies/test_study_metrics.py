@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lorentzoo.studies.evaluation import Predictions
+from lorentzoo.registry.composition import build
+from lorentzoo.studies.evaluation import Predictions, evaluate
 from lorentzoo.studies.metrics import (
     auc,
     background_rejection,
@@ -106,3 +107,17 @@ def test_predictions_go_to_a_file_and_back(tmp_path) -> None:
     assert again.class_names == ("qcd", "top")
     assert again.values.tolist() == predictions.values.tolist()
     assert again.event_id.tolist() == [7]
+    # Files of earlier versions have no momenta beside the predictions.
+    assert again.pt is None
+    assert again.mass is None
+
+
+def test_momenta_stand_beside_predictions(tmp_path, jets, small_spec) -> None:
+    predictions = evaluate(build(small_spec), jets.split("test"), batch_size=7)
+    total = jets.split("test").batch(list(range(len(predictions)))).cloud.total().numpy()
+    assert predictions.pt == pytest.approx(np.hypot(total[:, 1], total[:, 2]))
+    assert predictions.mass == pytest.approx(np.sqrt(total[:, 0] ** 2 - np.square(total[:, 1:]).sum(1)))
+    predictions.save(tmp_path / "p.npz")
+    again = Predictions.load(tmp_path / "p.npz")
+    assert (again.pt == predictions.pt).all()
+    assert (again.mass == predictions.mass).all()
