@@ -110,10 +110,10 @@ def evaluate(model: Model, dataset: EventData, *, batch_size: int = 256) -> Pred
     def batches() -> Iterator[Batch]:
         # Reading events can take longer than the network, so they are read once.
         for start in range(0, len(dataset), batch_size):
-            chosen = np.arange(start, min(start + batch_size, len(dataset)))
-            batch = dataset.batch(chosen)
+            stop = min(start + batch_size, len(dataset))
+            batch = dataset.batch(range(start, stop))
             total = batch.cloud.to_units("GeV").total()
-            pt[chosen], mass[chosen] = minkowski.pt(total).numpy(), minkowski.mass(total).numpy()
+            pt[start:stop], mass[start:stop] = minkowski.pt(total).numpy(), minkowski.mass(total).numpy()
             yield batch
 
     values = model.predict(batches())

@@ -5,43 +5,23 @@ Every function draws on the axes it is given, or on new ones, and returns them.
 
 from __future__ import annotations
 
-import io
-import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Final, Literal
+from collections.abc import Sequence
+from typing import Final, Literal
 
-import matplotlib as mpl
-import mplhep
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
+from lorentzoo.studies.figures import COLOURS, LINES, MARKERS, axes_or_new, legend_beside, style
 from lorentzoo.studies.metrics import roc_points
 from lorentzoo.studies.results import RowResult, StudyResult
 
-__all__ = ["legend_entries", "plot_costs", "plot_history", "plot_roc", "style", "to_svg"]
+__all__ = ["legend_entries", "plot_costs", "plot_history", "plot_roc"]
 
 Array = NDArray[np.float64]
 Cost = Literal["training_cpu_seconds", "flops", "forward_ms", "training_ms", "parameters", "memory_mb"]
 
-_COLOURS: Final = (
-    "#3f90da",
-    "#ffa90e",
-    "#bd1f01",
-    "#94a4a2",
-    "#832db6",
-    "#a96b59",
-    "#e76300",
-    "#b9ac70",
-    "#717581",
-    "#92dadd",
-)
-"""Ten colours that colour-blind readers can tell apart (Petroff, arXiv:2107.02270)."""
-_LINES: Final = ("-", "--", ":", "-.")
-_MARKERS: Final = ("o", "s", "^", "D", "v", "P")
 _GRID: Final = np.linspace(0.05, 1.0, 191)
 _FEWEST: Final = 3
 """Fewer background events than this make no curve."""
@@ -53,40 +33,6 @@ _COST_LABELS: Final = {
     "parameters": "Parameters",
     "memory_mb": "Peak memory of a training step [MB]",
 }
-
-
-@contextmanager
-def style() -> Iterator[None]:
-    """The style of the field, at a size that fits a page."""
-    logger = logging.getLogger("matplotlib.font_manager")
-    level = logger.level
-    # Fonts that are not installed are replaced; that is no news.
-    logger.setLevel(logging.ERROR)
-    smaller: dict[Any, Any] = {
-        "font.size": 12.0,
-        "axes.labelsize": 13.0,
-        "axes.titlesize": 12.0,
-        "legend.fontsize": 9.5,
-        "xtick.labelsize": 11.0,
-        "ytick.labelsize": 11.0,
-        "figure.figsize": (6.4, 4.4),
-        "figure.dpi": 100,
-        "lines.linewidth": 1.6,
-        "axes.linewidth": 1.0,
-        "xtick.major.size": 7.0,
-        "ytick.major.size": 7.0,
-        "xtick.minor.size": 4.0,
-        "ytick.minor.size": 4.0,
-        "font.sans-serif": ["TeX Gyre Heros", "Helvetica", "Arial", "Nimbus Sans", "DejaVu Sans"],
-        "mathtext.fontset": "dejavusans",
-        "svg.fonttype": "path",
-        "svg.hashsalt": "lorentzoo",
-    }
-    try:
-        with mpl.rc_context({**dict[Any, Any](mplhep.style.ROOT), **smaller}):
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def plot_roc(result: StudyResult, *, signal: int = 1, legend: bool = True, ax: Axes | None = None) -> Axes:
@@ -108,7 +54,7 @@ def plot_roc(result: StudyResult, *, signal: int = 1, legend: bool = True, ax: A
     Mean and spread are of log(1/ε_B). A curve begins where at least three background events pass in every seed.
     """
     with style():
-        ax = _axes(ax)
+        ax = axes_or_new(ax)
         for row, look in _looks(result):
             curves = np.array([_log_rejection(row, index, signal) for index in range(len(row.runs))])
             shown = np.isfinite(curves).all(0)
@@ -156,7 +102,7 @@ def plot_history(
         Where to draw.
     """
     with style():
-        ax = _axes(ax)
+        ax = axes_or_new(ax)
         for row, look in _looks(result):
             histories = [[point for point in run.history if quantity in point] for run in row.runs]
             if not histories or not all(histories):
@@ -203,7 +149,7 @@ def plot_costs(
 ) -> Axes:
     """A metric of the test split against a cost; error bars are the spread over seeds."""
     with style():
-        ax = _axes(ax)
+        ax = axes_or_new(ax)
         for row, look in _looks(result):
             values = list(row.values(metric).values())
             if not values:
@@ -237,16 +183,6 @@ def legend_entries(result: StudyResult) -> list[tuple[str, str, str, str, bool]]
     ]
 
 
-def to_svg(ax: Axes) -> str:
-    """The figure of some axes as SVG text, the same for the same figure."""
-    stream = io.BytesIO()
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    with style():
-        figure.savefig(stream, format="svg", metadata={"Date": None}, bbox_inches="tight")
-    return stream.getvalue().decode()
-
-
 # ---- looks --------------------------------------------------------------------------------------
 
 
@@ -254,9 +190,9 @@ class _Look:
     """How a row is drawn: the first axis of the study gives the line, all others together the colour."""
 
     def __init__(self, colour: int, line: int) -> None:
-        self.colour = _COLOURS[colour % len(_COLOURS)]
-        self.line = _LINES[(line + colour // len(_COLOURS)) % len(_LINES)]
-        self.marker = _MARKERS[colour % len(_MARKERS)]
+        self.colour = COLOURS[colour % len(COLOURS)]
+        self.line = LINES[(line + colour // len(COLOURS)) % len(LINES)]
+        self.marker = MARKERS[colour % len(MARKERS)]
 
 
 def _looks(result: StudyResult) -> list[tuple[RowResult, _Look]]:
@@ -274,17 +210,9 @@ def _looks(result: StudyResult) -> list[tuple[RowResult, _Look]]:
     return looks
 
 
-def _axes(ax: Axes | None) -> Axes:
-    return Figure(layout="constrained").subplots() if ax is None else ax
-
-
 def _finish(ax: Axes, result: StudyResult, legend: bool) -> None:
-    handles, labels = ax.get_legend_handles_labels()
-    if legend and handles:
-        # Beside the curves, so that no name hides any of them.
-        ax.legend(
-            handles, labels, loc="upper left", bbox_to_anchor=(1.01, 1.02), frameon=False, handlelength=2.4
-        )
+    if legend:
+        legend_beside(ax)
     if ax.get_xscale() == "linear":
         ax.minorticks_on()
     else:

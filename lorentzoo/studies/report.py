@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-from lorentzoo.studies.plots import legend_entries, plot_costs, plot_history, plot_roc, to_svg
+from lorentzoo.studies.figures import to_svg
+from lorentzoo.studies.plots import legend_entries, plot_costs, plot_history, plot_roc
 from lorentzoo.studies.report_style import SCRIPT, STYLE
 from lorentzoo.studies.results import StudyResult
 from lorentzoo.studies.tables import Table

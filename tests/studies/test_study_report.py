@@ -19,6 +19,7 @@ from lorentzoo.studies import plots
 from lorentzoo.studies.config import TrainConfig
 from lorentzoo.studies.costs import Costs
 from lorentzoo.studies.evaluation import Predictions
+from lorentzoo.studies.figures import to_svg
 from lorentzoo.studies.grid import load_study
 from lorentzoo.studies.plan import RunSpec
 from lorentzoo.studies.report import report_html
@@ -215,7 +216,7 @@ def test_figures_draw_every_row_on_given_axes(result, draw) -> None:
     assert draw(result, ax=ax) is ax
     labels = ax.get_legend_handles_labels()[1]
     assert labels == [row.label for row in result.finished]
-    svg = plots.to_svg(ax)
+    svg = to_svg(ax)
     assert svg.lstrip().startswith("<?xml")
 
 
