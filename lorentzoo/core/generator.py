@@ -22,7 +22,7 @@ from lorentzoo.core.layout import Packed
 from lorentzoo.core.model import Model
 from lorentzoo.core.symmetry import Symmetry, intersection
 
-__all__ = ["Generator", "Template", "weighted_mean"]
+__all__ = ["Generator", "Template"]
 
 
 class Generator(Part, ABC):
@@ -269,14 +269,6 @@ class Template(nn.Module):
             self.context.to(device).expand(n, -1),
             validate=False,
         )
-
-
-def weighted_mean(values: Tensor, weight: Tensor | None) -> Tensor:
-    """Mean of values (B,) over events, with weights (B,) where they are given."""
-    if weight is None:
-        return values.mean()
-    weight = weight.to(values)
-    return (weight * values).sum() / weight.sum().clamp(min=torch.finfo(values.dtype).tiny)
 
 
 def _expanded(condition: ParticleCloud, n: int) -> ParticleCloud:

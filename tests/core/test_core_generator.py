@@ -7,7 +7,8 @@ import torch
 
 import lorentzoo as lz
 from lorentzoo.core.errors import CompositionError, NotFittedError, ParameterError
-from lorentzoo.core.generator import Template, weighted_mean
+from lorentzoo.core.generator import Template
+from lorentzoo.core.means import weighted_mean
 from lorentzoo.testing.events import random_cloud
 
 

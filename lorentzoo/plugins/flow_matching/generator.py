@@ -18,8 +18,9 @@ from torch import Tensor
 from lorentzoo import Batch, Generator, ParticleCloud, Symmetry
 from lorentzoo.core.coordinates import CoordinateName, Cuts, make_coordinates
 from lorentzoo.core.coordinates.named import Standardisation
-from lorentzoo.core.generator import Template, weighted_mean
+from lorentzoo.core.generator import Template
 from lorentzoo.core.layout import Packed
+from lorentzoo.core.means import weighted_mean
 from lorentzoo.core.model import Model
 from lorentzoo.plugins.flow_matching.base import CoordinateBase, EventBase, PhaseSpaceBase
 from lorentzoo.plugins.flow_matching.chart import Chart, CoordinateChart, ShellChart

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from lorentzoo import Features, ParticleCloud
 from lorentzoo.core.interfaces import Pooling
 
-__all__ = ["Activation", "Readout", "weighted_mean"]
+__all__ = ["Activation", "Readout"]
 
 Activation = Literal["relu", "gelu", "silu"]
 _ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU}
@@ -58,11 +57,3 @@ class Readout(nn.Module):
         if pooling in ("mean", "sum", "max"):
             x = cloud.layout.pool(x, pooling)
         return self.layers(x)
-
-
-def weighted_mean(loss: Tensor, weight: Tensor | None) -> Tensor:
-    """Mean over events, weighted where weights are given. Shape (B,) -> ()."""
-    if weight is None:
-        return loss.mean()
-    weight = weight.to(loss.dtype)
-    return (loss * weight).sum() / weight.sum().clamp(min=torch.finfo(loss.dtype).tiny)

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from lorentzoo import Batch, Features, Head, ParticleCloud
 from lorentzoo.core.interfaces import Pooling
-from lorentzoo.plugins.heads.readout import Activation, Readout, weighted_mean
+from lorentzoo.core.means import weighted_mean
+from lorentzoo.plugins.heads.readout import Activation, Readout
 
 __all__ = ["Regress"]
 

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 
 import lorentzoo as lz
+from lorentzoo.core.means import weighted_mean
 from lorentzoo.plugins.heads.classify import Classify
-from lorentzoo.plugins.heads.readout import weighted_mean
 from lorentzoo.plugins.heads.regress import Regress
 from lorentzoo.testing import random_cloud
 

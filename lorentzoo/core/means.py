@@ -1,0 +1,16 @@
+"""What is a mean over weighted events?"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["weighted_mean"]
+
+
+def weighted_mean(values: Tensor, weight: Tensor | None) -> Tensor:
+    """Mean over events, weighted where weights are given; zero where all weights are. Shape (B,) -> ()."""
+    if weight is None:
+        return values.mean()
+    weight = weight.to(values)
+    return (values * weight).sum() / weight.sum().clamp(min=torch.finfo(values.dtype).tiny)
