@@ -135,7 +135,13 @@ def jetclass_parquet(
     on_bad: OnBad = "error",
     in_memory: bool = False,
 ) -> EventData:
-    """Parquet files with the columns of JetClass; parameters as for `jetclass_root`."""
+    """Parquet files with the columns of JetClass.
+
+    Parameters
+    ----------
+    path, validation, test, split, num_jets, max_constituents, features, units, check_units, on_bad, in_memory
+        As for `jetclass_root`.
+    """
     return _open(
         partial(JetClassParquet, features=features),
         JetClassParquet,
@@ -166,7 +172,12 @@ def jetnet_hdf5(
 ) -> EventData:
     """JetNet (arXiv:2106.11535): HDF5 with relative coordinates, one file a class, named after it.
 
-    Parameters as for `toptag_hdf5`; momenta are made massless from relative pT, η and φ.
+    Momenta are made massless from relative pT, η and φ.
+
+    Parameters
+    ----------
+    path, validation, test, split, num_jets, max_constituents, units, check_units, on_bad, in_memory
+        As for `toptag_hdf5`.
     """
     return _open(
         JetNet,
