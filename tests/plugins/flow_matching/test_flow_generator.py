@@ -48,7 +48,7 @@ def rng(seed: int = 0) -> torch.Generator:
 def three() -> FlowMatching:
     """Three particles, in coordinates with boundaries, whose scalars say which is which."""
     return fitted(
-        generator="flow-matching:steps=6,pt_min=22,mass_min=1,eta_max=5,num_particles=3", in_scalars=3
+        generator="flow-matching:steps=3,pt_min=22,mass_min=1,eta_max=5,num_particles=3", in_scalars=3
     )
 
 
@@ -59,7 +59,7 @@ class TestDensity:
         differences = []
         for steps in (4, 8):
             made.solver = Solver("rk4", steps)
-            cloud, density = made.sample_with_log_prob(6, generator=rng())
+            cloud, density = made.sample_with_log_prob(4, generator=rng())
             differences.append(float((made.log_prob(cloud) - density).abs().max()))
         assert differences[1] < 1e-3
         assert differences[1] < differences[0] / 6
@@ -67,10 +67,10 @@ class TestDensity:
     def test_hutchinson_agrees_on_average(self, three: FlowMatching) -> None:
         cloud = three.sample(4, generator=rng())
         made = copy.deepcopy(three)
-        made.solver = Solver("midpoint", 3)
+        made.solver = Solver("midpoint", 2)
         exact = made.log_prob(cloud)
         made.divergence = "hutchinson"
-        draws = torch.stack([made.log_prob(cloud, generator=rng(seed)) for seed in range(40)])
+        draws = torch.stack([made.log_prob(cloud, generator=rng(seed)) for seed in range(30)])
         error = draws.std(0) / math.sqrt(len(draws))
         assert bool(((draws.mean(0) - exact).abs() < 5 * error + 1e-6).all())
         assert torch.equal(made.log_prob(cloud, generator=rng(3)), draws[3])
@@ -123,8 +123,8 @@ class TestSampling:
     def test_evaluations_are_counted(self, three: FlowMatching) -> None:
         with counting_evaluations() as count:
             three.sample(30, generator=rng(), batch_size=10)
-        assert count.calls == 3 * 6 * 2
-        assert count.per_event == 12
+        assert count.calls == 3 * 3 * 2
+        assert count.per_event == 6
 
     def test_a_condition_gives_multiplicities_scalars_and_context(self) -> None:
         made = fitted(in_scalars=2, in_context=1, batch=mixed())
@@ -284,7 +284,7 @@ SYMMETRIES = {
     ),
     "beam": (
         {
-            "generator": "flow-matching:pt_min=22,mass_min=1,eta_max=5,delta_r_min=0.5,steps=2",
+            "generator": "flow-matching:pt_min=22,mass_min=1,eta_max=5,steps=2",
             "backbone": SLIM,
             "spurions": ["beam-lightlike", "time"],
         },
@@ -309,7 +309,12 @@ SYMMETRIES = {
 }
 
 
-@pytest.mark.parametrize("name", SYMMETRIES)
+QUICK = ("rotations", "beam", "learned frames")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in SYMMETRIES]
+)
 def test_the_computed_symmetry_is_measured(name: str) -> None:
     slots, wanted = SYMMETRIES[name]
     made = lz.compose(**{"embedding": "momenta:scale=50", "in_scalars": 1, **slots})
@@ -404,7 +409,7 @@ class TestPhaseSpace:
         # A broader truth covers the tails of the untrained density.
         hot = TestPhaseSpace()
         hot.temperature = 45.0
-        cloud = thermal(3000, self.particles, 0.0, hot.temperature, seed=5)
+        cloud = thermal(2000, self.particles, 0.0, hot.temperature, seed=5)
         ratio = torch.exp(made.log_prob(cloud) - hot.truth(cloud))
         error = float(ratio.std()) / math.sqrt(len(ratio))
         assert error < 0.05
@@ -431,3 +436,59 @@ def test_transverse_momenta_of_samples_follow_the_data_after_fitting() -> None:
     made = fitted()
     drawn = made.sample(300, training_events(made, 300).cloud, generator=rng())
     assert 0.3 < float(pt(drawn.momenta).median() / pt(training_events(made, 300).cloud.momenta).median()) < 3
+
+
+def test_adaptive_solvers_serve_events() -> None:
+    pytest.importorskip("torchdiffeq")
+    made = fitted(generator=f"{BOUNDED},num_particles=2,solver=dopri5,rtol=1.0e-4,atol=1.0e-4")
+    assert made.solver.method == "dopri5"
+    cloud, density = made.sample_with_log_prob(3, generator=rng())
+    made.solver = Solver("rk4", 16)
+    again, fixed = made.sample_with_log_prob(3, generator=rng())
+    torch.testing.assert_close(cloud.momenta, again.momenta, rtol=1e-2, atol=1e-2)
+    torch.testing.assert_close(density, fixed, rtol=0, atol=3e-2)
+
+
+class TestFalseClaims:
+    """What the verification is for: densities that are less symmetric than they say."""
+
+    def claim(self, monkeypatch: pytest.MonkeyPatch, made: Any, *names: str) -> lz.Symmetry:
+        wrong = lz.Symmetry.spanned_by(*names)
+        monkeypatch.setattr(type(made), "symmetry_paths", property(lambda self: {"claim": wrong}))
+        return wrong
+
+    def test_a_broken_direction_is_found(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        slots, _ = SYMMETRIES["beam"]
+        made = lz.compose(**{"embedding": "momenta:scale=50", "in_scalars": 1, **slots})
+        self.claim(monkeypatch, made, "Jx", "Jy", "Jz")
+        result = lz.verify(made)
+        assert not result.passed
+        assert "FAILED: SO(3) is claimed" in result.verdict
+
+    def test_cuts_show_in_finite_transformations(self) -> None:
+        """They have no derivative: under a beam boost events leave the support of a density cut in η."""
+        made = fitted(
+            generator="flow-matching:coordinates=log-pt-phi-rapidity-log-mass,base=coordinates,"
+            "pt_min=22,mass_min=1,eta_max=2.5,steps=1",
+            batch=central(),
+        )
+        with torch.no_grad():
+            for parameter in made.parameters():
+                parameter.zero_()
+        assert made.cuts.symmetry.name == "SO(2)_beam"
+        cloud = central().cloud.select(torch.arange(60))
+        before = made.log_prob(cloud)
+        moved = cloud.transform(exp(torch.tensor([0, 0, 1.5, 0, 0, 0], dtype=torch.float64)))
+        assert bool(torch.isfinite(before).all())
+        assert bool(made.log_prob(moved).isinf().any())
+
+
+def central() -> lz.Batch:
+    """Pairs of particles within |η| < 2.4."""
+    draw = torch.rand(400, 4, generator=rng(3), dtype=torch.float64)
+    momenta = from_ptetaphim(
+        23 + 50 * draw[:, 0], 4.8 * draw[:, 1] - 2.4, 6 * draw[:, 2] - 3, 2 + 9 * draw[:, 3]
+    )
+    cloud = lz.ParticleCloud.from_packed(momenta, 2 * torch.arange(201))
+    one = torch.ones(200)
+    return lz.Batch(cloud, one, one, one.long())

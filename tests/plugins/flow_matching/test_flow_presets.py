@@ -45,11 +45,20 @@ def test_every_name_is_here() -> None:
     assert set(lz.list_models("*-eventgen")) == {*TRAINABLE, "lgatr-slim-eventgen"}
 
 
-@pytest.mark.parametrize("name", [*TRAINABLE, "lgatr-slim-eventgen"])
+QUICK = ("mlp-eventgen", "lloca-transformer-eventgen", "lgatr-eventgen")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+        for name in (*TRAINABLE, "lgatr-slim-eventgen")
+    ],
+)
 def test_they_train_sample_and_evaluate_on_the_shipped_events(name: str) -> None:
     torch.manual_seed(0)
     kind = name.removeprefix("lloca-").partition("-")[0]
-    model = lz.create_model(name, backbone=SMALL[kind], generator={"steps": 2})
+    model = lz.create_model(name, backbone=SMALL[kind], generator={"steps": 2, "delta_r_min": 0.0})
     batch = training_events(model, 100)
     model.fit_statistics([batch])
     with torch.no_grad():
