@@ -71,15 +71,18 @@ class GeometricAlgebra:
 
     def blade(self, name: str) -> Array:
         """One basis blade as a multivector, shape (16,)."""
-        return np.eye(len(self.blades))[self.names.index(name)]
+        found: Array = np.eye(len(self.blades))[self.names.index(name)]
+        return found
 
     def product(self, left: ArrayLike, right: ArrayLike) -> Array:
         """Geometric product, shapes (..., 16) and (..., 16) to (..., 16)."""
-        return np.einsum("...i,...j,ijk->...k", np.asarray(left), np.asarray(right), self.table)
+        found: Array = np.einsum("...i,...j,ijk->...k", np.asarray(left), np.asarray(right), self.table)
+        return found
 
     def grade(self, multivector: ArrayLike, grade: int) -> Array:
         """Projection onto one grade, shape (..., 16)."""
-        return np.asarray(multivector) * (self.grades == grade)
+        found: Array = np.asarray(multivector) * (self.grades == grade)
+        return found
 
     @cached_property
     def reverse_signs(self) -> Array:
@@ -88,7 +91,8 @@ class GeometricAlgebra:
 
     def reverse(self, multivector: ArrayLike) -> Array:
         """Reverse of a multivector, shape (..., 16)."""
-        return np.asarray(multivector) * self.reverse_signs
+        found: Array = np.asarray(multivector) * self.reverse_signs
+        return found
 
     def dual(self, multivector: ArrayLike) -> Array:
         """Hodge dual by the pseudoscalar from the left, ``e_0123 x``, shape (..., 16)."""
@@ -97,11 +101,13 @@ class GeometricAlgebra:
     @cached_property
     def inner_signs(self) -> Array:
         """Diagonal of the inner product ``<x, y> = (reverse(x) y)_0``, shape (16,)."""
-        return self.reverse_signs * np.einsum("iik->ik", self.table)[:, 0]
+        signs: Array = self.reverse_signs * np.einsum("iik->ik", self.table)[:, 0]
+        return signs
 
     def inner(self, left: ArrayLike, right: ArrayLike) -> Array:
         """Inner product ``(reverse(x) y)_0``, shapes (..., 16) to (...)."""
-        return (np.asarray(left) * self.inner_signs * np.asarray(right)).sum(-1)
+        found: Array = (np.asarray(left) * self.inner_signs * np.asarray(right)).sum(-1)
+        return found
 
     def transform(self, matrix: ArrayLike, multivector: ArrayLike) -> Array:
         """Multivector after the linear map of its vectors, extended to products of vectors.
@@ -151,7 +157,8 @@ class GeometricAlgebra:
         null = np.linalg.svd(system)[2][-1]
         square = self.product(self.reverse(null), null)[0]
         null = null / np.sqrt(abs(square))
-        return null * np.sign(null[np.argmax(np.abs(null))])
+        versor: Array = null * np.sign(null[np.argmax(np.abs(null))])
+        return versor
 
     def sandwich(self, versor: ArrayLike, multivector: ArrayLike) -> Array:
         """``R x R^-1`` for a versor R of shape (16,), shape (..., 16)."""

@@ -56,7 +56,9 @@ def jetclass_columns(momenta: np.ndarray, lengths: np.ndarray, labels: np.ndarra
     """The columns of JetClass that are read."""
     rng = np.random.default_rng(1)
     total = len(momenta)
-    flat = dict(zip(("part_energy", "part_px", "part_py", "part_pz"), np.ascontiguousarray(momenta.T), strict=True))
+    flat = dict(
+        zip(("part_energy", "part_px", "part_py", "part_pz"), np.ascontiguousarray(momenta.T), strict=True)
+    )
     flat |= {name: rng.normal(size=total).astype(np.float32) for name in ("part_d0val", "part_dzval")}
     flat |= {name: rng.exponential(size=total).astype(np.float32) for name in ("part_d0err", "part_dzerr")}
     flat["part_charge"] = rng.integers(-1, 2, total).astype(np.float32)

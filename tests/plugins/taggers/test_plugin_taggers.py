@@ -22,10 +22,7 @@ IMPACT = ("d0", "d0err", "dz", "dzerr")
 def published_flow(features: int) -> nn.ModuleDict:
     """Layers and names of the published particle-flow network."""
     widths = [features, 128, 128, 128]
-    phi = [
-        nn.Sequential(nn.Conv1d(a, b, 1), nn.Identity(), nn.ReLU())
-        for a, b in pairwise(widths)
-    ]
+    phi = [nn.Sequential(nn.Conv1d(a, b, 1), nn.Identity(), nn.ReLU()) for a, b in pairwise(widths)]
     fc = [nn.Sequential(nn.Linear(128, 128), nn.ReLU()) for _ in range(3)]
     return nn.ModuleDict({"phi": nn.Sequential(*phi), "fc": nn.Sequential(*fc, nn.Linear(128, 10))})
 
