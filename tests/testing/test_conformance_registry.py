@@ -13,6 +13,7 @@ from lorentzoo.testing import Case, check_plugin, conformance_cases
 PARAMETERS = {
     "backbone/lgatr-axial": {"grid": [8, 4]},
     "spurions/vectors": {"values": [[1.0, 0.0, 0.0, 0.5], [0.0, 1.0, 0.0, 0.0]]},
+    "generator/rqs-flow": {"num_particles": 3},
     "head/boosted-trees": {"num_trees": 20},
     "spurions/matrices": {"values": [[[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]]},
 }
