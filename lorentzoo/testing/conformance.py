@@ -428,7 +428,8 @@ class _Subject:
             classes = max(output.shape[-1], 2)
             return model.head.loss(output, torch.arange(b) % classes, weight)
         if task == "regression" and not self.per_particle(output, cloud):
-            return model.head.loss(output, torch.full_like(output, 1.5).detach(), weight)
+            width = getattr(model.head, "num_targets", output.shape[-1])
+            return model.head.loss(output, output.new_full((b, width), 1.5), weight)
         return output.square().mean()
 
 

@@ -16,4 +16,17 @@ def lorentzoo_components() -> list[Component]:
         Component(
             "head", "regress", "lorentzoo.plugins.heads.regress:Regress", "Standardised targets of each event"
         ),
+        Component(
+            "head",
+            "density",
+            "lorentzoo.plugins.heads.density:Density",
+            "Distribution of the targets of each event: a mixture of normal ones",
+        ),
+        Component(
+            "head",
+            "likelihood-ratio",
+            "lorentzoo.plugins.heads.ratio:LikelihoodRatio",
+            "Likelihood ratio p/q of events labelled 1 (p) and 0 (q)",
+            "arXiv:1806.02350",
+        ),
     ]

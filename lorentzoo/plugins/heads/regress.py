@@ -52,10 +52,15 @@ class Regress(Head):
         self.transform = transform
         self.standardise = standardise
         self.pooling = pooling
-        self.readout = Readout(in_scalars, num_targets, hidden, dropout, activation)
+        self.readout = Readout(in_scalars, self.num_outputs, hidden, dropout, activation)
         self.out_scalars = self.readout.wants
         if standardise:
             self.register_statistics(mean=torch.zeros(num_targets), std=torch.ones(num_targets))
+
+    @property
+    def num_outputs(self) -> int:
+        """Raw outputs of each event."""
+        return self.num_targets
 
     def fit_statistics(self, batches: Iterable[Batch]) -> None:
         """Mean and standard deviation of the transformed targets, weighted by event."""

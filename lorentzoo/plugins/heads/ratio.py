@@ -1,0 +1,63 @@
+"""By how much is an event more likely under one distribution than under another?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lorentzoo.core.interfaces import Pooling
+from lorentzoo.core.means import weighted_mean
+from lorentzoo.plugins.heads.classify import Classify
+from lorentzoo.plugins.heads.readout import Activation
+
+__all__ = ["LikelihoodRatio"]
+
+
+class LikelihoodRatio(Classify):
+    """ln w of each event, with the likelihood ratio w = p/q of events labelled 1 (p) and 0 (q).
+
+    Events of p and of q are averaged on their own, with their weights, so that the ratio does not depend on how many
+    there are of each.
+
+    Parameters
+    ----------
+    criterion
+        ``"mlc"``: the maximum-likelihood classifier loss -⟨ln f⟩_p + ⟨f - 1⟩_q of f = w (arXiv:1806.02350);
+        ``"bce"``: the binary cross-entropy of p and q in equal parts. Both are least at w = p/q.
+    pooling, hidden, dropout, activation
+        As for `classify`.
+    """
+
+    def __init__(
+        self,
+        criterion: Literal["mlc", "bce"] = "bce",
+        pooling: Pooling = "mean",
+        hidden: Sequence[int] = (),
+        dropout: float = 0.0,
+        activation: Activation = "relu",
+        *,
+        in_scalars: int | None = None,
+    ) -> None:
+        if criterion not in ("mlc", "bce"):
+            raise ValueError(f"criterion is one of mlc, bce, not {criterion!r}")
+        super().__init__(1, pooling, hidden, dropout, activation, in_scalars=in_scalars)
+        self.criterion = criterion
+
+    def loss(self, output: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Of ln w (B, 1) and labels (B,), 1 for p and 0 for q."""
+        log_ratio = output.squeeze(-1)
+        of_p = target.to(output.dtype)
+        weight = torch.ones_like(of_p) if weight is None else weight.to(of_p)
+        if self.criterion == "mlc":
+            first, second = -log_ratio, torch.expm1(log_ratio)
+        else:
+            first, second = F.softplus(-log_ratio), F.softplus(log_ratio)
+        return weighted_mean(first, weight * of_p) + weighted_mean(second, weight * (1 - of_p))
+
+    def ratio(self, output: Tensor) -> Tensor:
+        """The likelihood ratio w of each event, (B,), float64."""
+        return output.double().squeeze(-1).exp()
