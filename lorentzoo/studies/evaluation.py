@@ -57,6 +57,14 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.weight)
 
+    @property
+    def predicted_classes(self) -> tuple[str, ...]:
+        """Names of all classes that have a probability; numbered where the data has no names for them."""
+        count = self.values.shape[1]
+        return (*self.class_names, *(f"class {label}" for label in range(len(self.class_names), count)))[
+            :count
+        ]
+
     def metrics(self) -> dict[str, Any]:
         """Weighted metrics of the task, as plain data; see `lorentzoo.studies.metrics`."""
         if self.task == "classification":

@@ -23,6 +23,7 @@ from sklearn.metrics import (
 )
 
 __all__ = [
+    "EFFICIENCY_GRID",
     "SIGNAL_EFFICIENCIES",
     "Rejection",
     "auc",
@@ -30,12 +31,18 @@ __all__ = [
     "classification_metrics",
     "effective_number",
     "regression_metrics",
+    "rejection_curve",
     "roc_points",
+    "signal_threshold",
 ]
 
 SIGNAL_EFFICIENCIES: Final = (0.3, 0.5)
 """Working points ε_S of the table."""
+EFFICIENCY_GRID: Final = np.linspace(0.05, 1.0, 191)
+"""Signal efficiencies at which curves are drawn."""
 _CONFIDENCE: Final = 0.95
+_FEWEST: Final = 3
+"""Fewer background events than this make no curve."""
 
 Array = NDArray[np.float64]
 
@@ -85,6 +92,24 @@ def roc_points(score: Array, is_signal: NDArray[np.bool_], weight: Array) -> tup
     return background, signal
 
 
+def rejection_curve(score: Array, is_signal: NDArray[np.bool_], weight: Array) -> Array:
+    """log(1/ε_B) at each ε_S of `EFFICIENCY_GRID`; NaN where fewer than three background events pass."""
+    if is_signal.all() or not is_signal.any():
+        return np.full(len(EFFICIENCY_GRID), np.nan)
+    background, efficiency = roc_points(score, is_signal, weight)
+    background = np.interp(EFFICIENCY_GRID, efficiency, background)
+    return -np.log(np.where(background >= _FEWEST / (~is_signal).sum(), background, np.nan))
+
+
+def signal_threshold(score: Array, weight: Array, signal_efficiency: float) -> float:
+    """The highest threshold that keeps the fraction ε_S of the signal's weight; scores and weights of the signal."""
+    order = np.argsort(-score, kind="stable")
+    kept = np.cumsum(weight[order]) / weight.sum()
+    # Rounding of the sum must not ask for one event more.
+    index = min(int(np.searchsorted(kept, signal_efficiency - 1e-12)), len(order) - 1)
+    return float(score[order[index]])
+
+
 def background_rejection(
     score: Array, is_signal: NDArray[np.bool_], weight: Array, signal_efficiency: float
 ) -> Rejection:
@@ -102,12 +127,7 @@ def background_rejection(
     The error is σ(ε_B) = sqrt(ε_B (1 - ε_B) / n) with the effective number n of background events; the
     threshold is taken as exact. Where nothing passes, ε_B < 1 - 0.05^(1/n) at 95 % confidence.
     """
-    signal_score, signal_weight = score[is_signal], weight[is_signal]
-    order = np.argsort(-signal_score, kind="stable")
-    kept = np.cumsum(signal_weight[order]) / signal_weight.sum()
-    # Rounding of the sum must not ask for one event more.
-    index = min(int(np.searchsorted(kept, signal_efficiency - 1e-12)), len(order) - 1)
-    threshold = signal_score[order[index]]
+    threshold = signal_threshold(score[is_signal], weight[is_signal], signal_efficiency)
     background = weight[~is_signal]
     passes = score[~is_signal] >= threshold
     number = effective_number(background)

@@ -14,7 +14,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethod
 from numpy.typing import NDArray
 
 from lorentzoo.studies.figures import COLOURS, LINES, MARKERS, axes_or_new, legend_beside, style
-from lorentzoo.studies.metrics import roc_points
+from lorentzoo.studies.metrics import EFFICIENCY_GRID, rejection_curve
 from lorentzoo.studies.results import RowResult, StudyResult
 
 __all__ = ["legend_entries", "plot_costs", "plot_history", "plot_roc"]
@@ -22,9 +22,6 @@ __all__ = ["legend_entries", "plot_costs", "plot_history", "plot_roc"]
 Array = NDArray[np.float64]
 Cost = Literal["training_cpu_seconds", "flops", "forward_ms", "training_ms", "parameters", "memory_mb"]
 
-_GRID: Final = np.linspace(0.05, 1.0, 191)
-_FEWEST: Final = 3
-"""Fewer background events than this make no curve."""
 _COST_LABELS: Final = {
     "training_cpu_seconds": "Training [CPU-s]",
     "flops": "FLOPs per event (forward)",
@@ -60,13 +57,22 @@ def plot_roc(result: StudyResult, *, signal: int = 1, legend: bool = True, ax: A
             shown = np.isfinite(curves).all(0)
             mean = curves.mean(0)
             ax.plot(
-                _GRID[shown], np.exp(mean[shown]), label=row.label, color=look.colour, linestyle=look.line
+                EFFICIENCY_GRID[shown],
+                np.exp(mean[shown]),
+                label=row.label,
+                color=look.colour,
+                linestyle=look.line,
             )
             if len(curves) > 1:
                 spread = curves.std(0, ddof=1)
                 low, high = np.exp(mean - spread), np.exp(mean + spread)
                 ax.fill_between(
-                    _GRID[shown], low[shown], high[shown], color=look.colour, alpha=0.15, linewidth=0
+                    EFFICIENCY_GRID[shown],
+                    low[shown],
+                    high[shown],
+                    color=look.colour,
+                    alpha=0.15,
+                    linewidth=0,
                 )
         ax.set_yscale("log")
         ax.set_xlim(0, 1)
@@ -243,11 +249,7 @@ def _class_name(result: StudyResult, signal: int) -> str:
 
 def _log_rejection(row: RowResult, index: int, signal: int) -> Array:
     predictions = row.runs[index].predictions
-    is_signal = predictions.target == signal
-    background, efficiency = roc_points(predictions.values[:, signal], is_signal, predictions.weight)
-    background = np.interp(_GRID, efficiency, background)
-    fewest = _FEWEST * predictions.weight[~is_signal].mean() / predictions.weight[~is_signal].sum()
-    return -np.log(np.where(background >= fewest, background, np.nan))
+    return rejection_curve(predictions.values[:, signal], predictions.target == signal, predictions.weight)
 
 
 def _cost(row: RowResult, index: int, cost: Cost) -> float:

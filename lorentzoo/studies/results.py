@@ -106,10 +106,10 @@ class StudyResult:
         return not any(row.problems for row in self.rows)
 
     def tables(self) -> dict[str, Table]:
-        """Tables by name: ``results``, ``costs``, and with several seeds ``differences`` and ``effects``."""
-        from lorentzoo.studies import tables
+        """Tables by name; see `tables.study_tables` and `class_tables.study_class_tables`."""
+        from lorentzoo.studies import class_tables, tables
 
-        return tables.study_tables(self)
+        return tables.study_tables(self) | class_tables.study_class_tables(self)
 
     def to_text(self, width: int = 160) -> str:
         """All tables for a terminal."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,7 +16,16 @@ from lorentzoo.studies.render import to_latex, to_markdown, to_text
 from lorentzoo.studies.results import RowResult, StudyResult
 from lorentzoo.studies.uncertainty import Difference, paired_difference, summarise
 
-__all__ = ["Cell", "Table", "format_uncertain", "study_csv", "study_numbers", "study_tables", "with_prefix"]
+__all__ = [
+    "Cell",
+    "Table",
+    "format_uncertain",
+    "rejection_cell",
+    "study_csv",
+    "study_numbers",
+    "study_tables",
+    "with_prefix",
+]
 
 _REJECTIONS: Final = tuple(f"rejection_{efficiency}" for efficiency in reversed(SIGNAL_EFFICIENCIES))
 _NAMES: Final = {
@@ -265,9 +274,15 @@ def _metric_cell(row: RowResult, name: str) -> Cell:
     summary = summarise(values)
     if name not in _REJECTIONS:
         return Cell(format_uncertain(summary.mean, summary.spread), summary.mean)
-    each = [run.metrics[name] for run in row.runs]
+    return rejection_cell([run.metrics[name] for run in row.runs])
+
+
+def rejection_cell(each: Sequence[Mapping[str, Any]]) -> Cell:
+    """Mean, spread over seeds and binomial error of rejections (as `Rejection.to_data` has them), one a seed."""
+    values = [float(one["value"]) for one in each]
     if any(one["is_limit"] for one in each):
         return Cell(f"> {min(values):.0f}", min(values))
+    summary = summarise(values)
     statistical = float(np.mean([one["error"] for one in each]))
     places = max(1 - math.floor(math.log10(max(statistical, 1e-3))), 0)
     texts = [f"{summary.mean:.{places}f}"]
