@@ -95,15 +95,30 @@ def evaluate_command(
     run: Path = typer.Argument(..., help="Directory of a run, as `lorentzoo train` makes it."),
     dataset: str | None = typer.Option(None, "--dataset", "-d", help="Data set; the run's own by default."),
     split: Split = typer.Option(Split.test, help="Its split."),
+    plots: Path | None = typer.Option(
+        None, help="Write figures into this folder: rejections, scores, confusion, calibration, efficiencies."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """Evaluate a trained run on a data set.
 
-    Example: lorentzoo evaluate runs/a --split test
+    Example: lorentzoo evaluate runs/a --split test --plots figures
     """
     from lorentzoo.studies import evaluate_run
 
-    _report(evaluate_run(run, dataset=dataset, split=split.value), as_json)
+    predictions = evaluate_run(run, dataset=dataset, split=split.value)
+    _report(predictions, as_json)
+    if plots is None:
+        return
+    if predictions.task != "classification":
+        raise ValueError(f"figures are for classifiers; {run} is a {predictions.task}")
+    from lorentzoo.studies.class_figures import classification_figures
+
+    plots.mkdir(parents=True, exist_ok=True)
+    for figure in classification_figures([predictions]):
+        path = plots / f"{figure.name}.png"
+        figure.axes.figure.savefig(path, dpi=150, bbox_inches="tight")  # type: ignore[union-attr]
+        typer.echo(f"wrote {path}", err=True)
 
 
 def import_command(

@@ -134,7 +134,10 @@ def plot_confusion(predictions: Predictions, *, ax: Axes | None = None) -> Axes:
             ink = "white" if value > 55 else "#1c2430"
             ax.text(taken, true, f"{value:.0f}", ha="center", va="center", color=ink, fontsize=10)
         ticks = np.arange(len(names))
-        ax.set_xticks(ticks, names, rotation=40, ha="right", rotation_mode="anchor")
+        if len(names) > 4:
+            ax.set_xticks(ticks, names, rotation=40, ha="right", rotation_mode="anchor")
+        else:
+            ax.set_xticks(ticks, names)
         ax.set_yticks(ticks, names)
         ax.tick_params(which="both", length=0)
         ax.minorticks_off()

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from lorentzoo.studies.class_figures import classification_figures
 from lorentzoo.studies.figures import to_svg
 from lorentzoo.studies.plots import legend_entries, plot_costs, plot_history, plot_roc
 from lorentzoo.studies.report_style import SCRIPT, STYLE
@@ -29,6 +30,7 @@ def report_html(result: StudyResult) -> str:
     if result.finished:
         parts += ["<h2>Results</h2>", _table(tables["results"], sortable=True)]
         parts += _figures(result)
+        parts += _best_in_detail(result)
         parts += [_section(tables[name]) for name in ("effects", "differences") if name in tables]
         parts.append(_section(tables["costs"]))
     else:
@@ -132,6 +134,21 @@ def _figures(result: StudyResult) -> Iterable[str]:
         for ax, text in figures
     ]
     return ["<h2>Figures</h2>", _legend(result), '<div class="figures">', *shown, "</div>"] if shown else []
+
+
+def _best_in_detail(result: StudyResult) -> Iterable[str]:
+    """Figures of the row with the largest AUC, for which those of all rows would be too many."""
+    rows = [row for row in result.finished if row.runs and all("auc" in run.metrics for run in row.runs)]
+    if not rows:
+        return []
+    best = max(rows, key=lambda row: sum(run.metrics["auc"] for run in row.runs) / len(row.runs))
+    figures = classification_figures([run.predictions for run in best.runs])
+    shown = [
+        f"<figure>{_image(to_svg(figure.axes))}<figcaption>{escape(figure.caption)}</figcaption></figure>"
+        for figure in figures
+    ]
+    title = f"<h2>In detail: {escape(best.label)}, the row with the largest AUC</h2>"
+    return [title, '<div class="figures">', *shown, "</div>"]
 
 
 def _legend(result: StudyResult) -> str:

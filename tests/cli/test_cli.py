@@ -263,9 +263,18 @@ def test_train_and_evaluate(call: Callable[..., Answer], tmp_path: Path) -> None
     answer = call("train", SMALL, *arguments, "--out", str(run), "--json")
     assert answer.code == 0, answer.err
     assert 0 <= answer.data["accuracy"] <= 1
-    again = call("evaluate", str(run), "--dataset", "toptag:num_jets=300,max_constituents=10", "--json")
+    same = ("--dataset", "toptag:num_jets=300,max_constituents=10", "--json")
+    again = call("evaluate", str(run), *same, "--plots", str(tmp_path / "figures"))
     assert again.code == 0, again.err
     assert again.data["auc"] == pytest.approx(answer.data["auc"])
+    assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == {
+        "rejection",
+        "scores",
+        "confusion",
+        "calibration",
+        "efficiency-pt",
+        "efficiency-mass",
+    }
 
 
 def test_training_options_are_checked(call: Callable[..., Answer], tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from lorentzoo.studies import class_plots as plots
+from lorentzoo.studies.class_figures import classification_figures
 from lorentzoo.studies.class_tables import rejection_table
 from lorentzoo.studies.diagnostics import (
     binned_efficiency,
@@ -138,3 +139,13 @@ def test_efficiency_at_a_cut_shows_signal_and_qcd() -> None:
         plots.plot_efficiency(THREE, signal="h_cc")
     with pytest.raises(ValueError, match="no pt beside them; evaluate the run again"):
         plots.plot_efficiency(replace(THREE, pt=None))
+
+
+@pytest.mark.parametrize("one", [TWO, THREE, predictions(tuple(f"class_{i}" for i in range(10)))])
+def test_all_figures_of_a_classifier(one: Predictions) -> None:
+    figures = classification_figures([one, replace(one, values=one.values[:, ::-1].copy())])
+    names = ["rejection", "scores", "confusion", "calibration", "efficiency-pt", "efficiency-mass"]
+    assert [figure.name for figure in figures] == names
+    assert all(figure.caption and figure.axes.has_data() for figure in figures)
+    without = classification_figures([replace(one, pt=None, mass=None)])
+    assert [figure.name for figure in without] == names[:4]

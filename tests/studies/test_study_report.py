@@ -234,8 +234,11 @@ def test_roc_shows_the_rejection(result) -> None:
 
 def test_report_is_one_page_on_its_own(result) -> None:
     page = report_html(result)
-    assert page.count("<figure>") == 6
-    assert page.count("data:image/svg+xml;base64,") == 6
+    best = max(result.finished, key=lambda row: np.mean([run.metrics["auc"] for run in row.runs]))
+    assert f"In detail: {best.label}, the row" in page
+    # Six of all rows, four of the best: the made-up events have no momenta.
+    assert page.count("<figure>") == 6 + 4
+    assert page.count("data:image/svg+xml;base64,") == 6 + 4
     # Nothing is fetched from anywhere.
     assert not re.search(r"""(src|href)=["'](?!data:)""", page)
     assert "@import" not in page
