@@ -129,40 +129,20 @@ class FileDataset(EventData):
 
     def batch(self, indices: Sequence[int] | Tensor) -> Batch:
         """Events `indices` (shape (b,)), in that order, as a packed batch; reads the blocks that hold them."""
-        assert self.block is not None
         chosen = torch.as_tensor(indices, dtype=torch.int64)
-        block = self.block[chosen]
-        present, which = block.unique(return_inverse=True)
-        parts = [
-            self._blocks.events(int(number)).choose(self._rows[chosen[which == place]].numpy())
-            for place, number in enumerate(present)
-        ]
-        # Events stand block by block now; put them back in the order that was asked for.
-        standing = torch.argsort(which, stable=True)
-        joined = _concatenated(parts, self.num_scalars).choose(torch.argsort(standing).numpy())
-        in_memory = JetDataset(
-            joined.momenta,
-            joined.ptr,
-            joined.labels,
-            self.weight[chosen],
-            self.event_id[chosen],
-            scalars=joined.scalars,
-            units=self.units,
-            scalar_names=self.scalar_names,
-            class_names=self.class_names,
-            validate=False,
-        )
-        return in_memory.batch(torch.arange(len(chosen)))
+        return self.subset(chosen).load().batch(torch.arange(len(chosen)))
 
     def load(self) -> JetDataset:
-        """All events in memory."""
-        joined = _concatenated(
-            [
-                self._blocks.events(int(number)).choose(self._rows[self.block == number].numpy())
-                for number in ([] if self.block is None else self.block.unique())
-            ],
-            self.num_scalars,
-        )
+        """All events in memory, in the same order."""
+        assert self.block is not None
+        present, which = self.block.unique(return_inverse=True)
+        parts = [
+            self._blocks.events(int(number)).choose(self._rows[which == place].numpy())
+            for place, number in enumerate(present)
+        ]
+        # Events stand block by block now; put them back in their order.
+        standing = torch.argsort(which, stable=True)
+        joined = _concatenated(parts, self.num_scalars).choose(torch.argsort(standing).numpy())
         return JetDataset(
             joined.momenta,
             joined.ptr,

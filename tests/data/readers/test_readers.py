@@ -190,6 +190,16 @@ def test_in_memory_is_the_same(files):
     assert torch.equal(a.cloud.scalars, b.cloud.scalars)
     assert torch.equal(a.event_id, b.event_id)
     assert torch.equal(streamed.splits, held.splits)
+    shuffled = streamed.subset(torch.randperm(len(streamed), generator=torch.Generator().manual_seed(1)))
+    loaded = shuffled.load()
+    assert torch.equal(loaded.event_id, shuffled.event_id)
+    assert torch.equal(loaded.target, shuffled.target)
+    assert torch.equal(
+        loaded.momenta,
+        held.batch(
+            torch.argsort(held.event_id)[torch.argsort(torch.argsort(shuffled.event_id))]
+        ).cloud.momenta,
+    )
 
 
 def test_it_goes_to_other_processes(files):
