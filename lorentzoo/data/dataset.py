@@ -21,6 +21,7 @@ from lorentzoo.data.events import EventData, Split, event_column
 from lorentzoo.data.ragged import hardest
 from lorentzoo.data.sample import Sample
 from lorentzoo.data.shipped import sample_path
+from lorentzoo.data.simulate.ttbar import TopPairs
 
 __all__ = ["JetDataset", "Split", "jets10", "toptag", "ttbar"]
 
@@ -245,7 +246,9 @@ def ttbar(
     path
         A sample made by ``lorentzoo data make ttbar``; the shipped one by default.
     """
-    return _open("ttbar", split, num_events, None, path, counted="num_events")
+    dataset = _open("ttbar", split, num_events, None, path, counted="num_events")
+    dataset.particle_names, dataset.resonances = TopPairs.scalar_names, TopPairs.resonances
+    return dataset
 
 
 def _open(

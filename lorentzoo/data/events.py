@@ -10,6 +10,7 @@ import copy
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
@@ -52,6 +53,11 @@ class EventData(Dataset[Batch], ABC):
         Where the events come from, as plain data.
     block
         Block of each event, shape (B,), where events are read in blocks; None where each is as near as any other.
+    particle_names
+        What the particles are, where all events have the same ones in the same order; empty otherwise.
+    resonances
+        By name of a resonance the places of the particles into which it decays, one group for each of its copies, in
+        corresponding order, e.g. ``{"W": ((1, 2), (4, 5))}``; empty where particles have no places.
     """
 
     lengths: Tensor
@@ -67,6 +73,8 @@ class EventData(Dataset[Batch], ABC):
     num_context: int
     metadata: Mapping[str, Any]
     block: Tensor | None = None
+    particle_names: tuple[str, ...] = ()
+    resonances: Mapping[str, tuple[tuple[int, ...], ...]] = MappingProxyType({})
 
     _per_event: ClassVar[tuple[str, ...]] = ("lengths", "target", "weight", "event_id", "splits", "block")
     """Columns that a choice of events cuts; subclasses add their own."""

@@ -11,6 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _HOMES = {
+    "GeneratorEvaluation": "lorentzoo.studies.generation",
+    "Observable": "lorentzoo.studies.observables",
     "Predictions": "lorentzoo.studies.evaluation",
     "RunRecord": "lorentzoo.studies.runs",
     "Study": "lorentzoo.studies.grid",
@@ -18,7 +20,10 @@ _HOMES = {
     "TrainConfig": "lorentzoo.studies.config",
     "TrainResult": "lorentzoo.studies.training",
     "evaluate": "lorentzoo.studies.evaluation",
+    "evaluate_generator": "lorentzoo.studies.generation",
     "evaluate_run": "lorentzoo.studies.single",
+    "frechet_physics_distance": "lorentzoo.studies.frechet",
+    "generator_figures": "lorentzoo.studies.generative_figures",
     "load_study": "lorentzoo.studies.grid",
     "measure_costs": "lorentzoo.studies.costs",
     "published_flops": "lorentzoo.studies.closed_forms",
@@ -27,6 +32,7 @@ _HOMES = {
     "tagger_table": "lorentzoo.studies.taggers",
     "train": "lorentzoo.studies.training",
     "train_model": "lorentzoo.studies.single",
+    "two_sample_test": "lorentzoo.studies.two_sample",
 }
 
 __all__ = sorted(_HOMES)
@@ -37,8 +43,13 @@ if TYPE_CHECKING:
     from lorentzoo.studies.costs import measure_costs as measure_costs
     from lorentzoo.studies.evaluation import Predictions as Predictions
     from lorentzoo.studies.evaluation import evaluate as evaluate
+    from lorentzoo.studies.frechet import frechet_physics_distance as frechet_physics_distance
+    from lorentzoo.studies.generation import GeneratorEvaluation as GeneratorEvaluation
+    from lorentzoo.studies.generation import evaluate_generator as evaluate_generator
+    from lorentzoo.studies.generative_figures import generator_figures as generator_figures
     from lorentzoo.studies.grid import Study as Study
     from lorentzoo.studies.grid import load_study as load_study
+    from lorentzoo.studies.observables import Observable as Observable
     from lorentzoo.studies.results import StudyResult as StudyResult
     from lorentzoo.studies.runner import run_study as run_study
     from lorentzoo.studies.runner import show_study as show_study
@@ -48,6 +59,7 @@ if TYPE_CHECKING:
     from lorentzoo.studies.taggers import tagger_table as tagger_table
     from lorentzoo.studies.training import TrainResult as TrainResult
     from lorentzoo.studies.training import train as train
+    from lorentzoo.studies.two_sample import two_sample_test as two_sample_test
 
 
 def __getattr__(name: str) -> Any:

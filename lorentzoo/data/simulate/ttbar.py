@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -52,6 +53,11 @@ class TopPairs:
     name: ClassVar[str] = "ttbar"
     class_names: ClassVar[tuple[str, ...]] = ("ttbar",)
     scalar_names: ClassVar[tuple[str, ...]] = _SLOTS
+    resonances: ClassVar[Mapping[str, tuple[tuple[int, ...], ...]]] = {
+        "top": ((0, 1, 2), (3, 4, 5)),
+        "W": ((1, 2), (4, 5)),
+    }
+    """Places of the jets into which each resonance decays."""
     stores: ClassVar[Literal["constituents", "jets"]] = "jets"
     max_constituents: ClassVar[int] = _JETS
     reference: ClassVar[str] = "arXiv:2411.00446"
