@@ -36,22 +36,29 @@ def make(
         1, "--seed", "-s", help="Seed; the sample does not depend on the number of workers."
     ),
     out: Path | None = typer.Option(
-        None, "--out", "-o", help="File to write; NAME-JETS-SEED.npz by default."
+        None, "--out", "-o", help="File to write; NAME-JETS-SEED.npz (showers: .hdf5) by default."
+    ),
+    settings: list[str] = typer.Option(
+        [], "--set", help="Setting of the sample, KEY=VALUE; may be repeated, e.g. --set detector=lead-argon."
     ),
     workers: int | None = typer.Option(
         None, "--workers", "-w", min=1, help="Processes; one a core by default."
     ),
 ) -> None:
-    """Generate a sample with Pythia 8 and FastJet (extra `simulate`); resumes an interrupted one.
+    """Generate a sample with Pythia 8 and FastJet, or parametrised showers (extra `simulate`).
+
+    An interrupted sample of jets is resumed.
 
     Example: lorentzoo data make toptag --jets 100000 --seed 7 --out toptag.npz
     """
     import os
 
     from lorentzoo.data.make import make_sample
+    from lorentzoo.registry.specs import parse_inline
 
-    path = out or Path(f"{name}-{jets}-{seed}.npz")
-    make_sample(name, jets=jets, seed=seed, out=path, workers=workers or os.cpu_count() or 1)
+    path = out or Path(f"{name}-{jets}-{seed}.{'hdf5' if name == 'showers' else 'npz'}")
+    given = dict(parse_inline(f"{name}:{','.join(settings)}").parameters) if settings else {}
+    make_sample(name, jets=jets, seed=seed, out=path, workers=workers or os.cpu_count() or 1, settings=given)
     typer.echo(str(path))
 
 

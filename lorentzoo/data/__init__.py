@@ -30,6 +30,14 @@ def lorentzoo_components() -> list[Component]:
             summary="Fully hadronic tt̄ events, six jets matched to six quarks, Pythia 8; 25,000 events shipped",
             reference="cuts of arXiv:2411.00446",
         ),
+        Component(
+            "dataset",
+            "showers",
+            target="lorentzoo.data.showers.dataset:showers",
+            summary="Parametrised electromagnetic showers in several calorimeters, made on the spot, or files of showers",
+            reference="hep-ex/0001020",
+            extra="lorentzoo[simulate]",
+        ),
         *(
             Component(
                 "dataset",

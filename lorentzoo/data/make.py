@@ -33,13 +33,14 @@ def make_sample(
     Parameters
     ----------
     name : str
-        Recipe: ``"toptag"``, ``"jets10"``, ``"ttbar"``.
+        Recipe: ``"toptag"``, ``"jets10"``, ``"ttbar"``, ``"showers"``.
     jets : int
-        Number of jets (of events, for ``"ttbar"``) in all, evenly divided over the classes.
+        Number of jets (of events, for ``"ttbar"``, of showers) in all, evenly divided over the classes.
     seed : int
         Equal arguments give equal files, whatever the number of workers.
     out : path
-        File to write, ``*.npz``. Unfinished work is kept in ``<out>.chunks``.
+        File to write, ``*.npz``. Unfinished work is kept in ``<out>.chunks``. Showers go to ``*.hdf5`` and are begun
+        anew where they were interrupted.
     workers : int
         Processes to use.
     settings : mapping, optional
@@ -57,6 +58,14 @@ def make_sample(
     MissingExtraError
         If the packages of the extra ``simulate`` are not installed.
     """
+    if name == "showers":
+        from lorentzoo.data.showers.make import make_showers
+        from lorentzoo.registry.parameters import check_parameters
+
+        given = {"showers": jets, "seed": seed, "out": Path(out), "workers": workers, "progress": progress}
+        return make_showers(
+            **check_parameters("sample 'showers'", make_showers, {**(settings or {}), **given})
+        )
     out = Path(out)
     if out.suffix != ".npz":
         raise ValueError(f"a sample is an .npz file; write to {out.with_suffix('.npz')} instead of {out}")
@@ -77,8 +86,13 @@ def describe_sample(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
     -------
     dict
         ``path``, ``bytes``, ``events``, ``particles``; ``classes`` with the events of each split and the
-        medians of jet mass (GeV), transverse momentum (GeV) and number of constituents; and the ``metadata``.
+        medians of jet mass (GeV), transverse momentum (GeV) and number of constituents; and the ``metadata``. Of a
+        file of showers the detector, incident energies and how much of them is deposited.
     """
+    if Path(name_or_path).suffix in (".hdf5", ".h5"):
+        from lorentzoo.data.showers.make import describe_showers
+
+        return describe_showers(name_or_path)
     path = sample_path(name_or_path)
     sample = Sample.load(path)
     mass, pt, multiplicity = jet_observables(sample)

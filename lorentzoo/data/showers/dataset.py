@@ -1,0 +1,241 @@
+"""How do showers of one or of several detectors become batches of patches?"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lorentzoo.core.cloud import Batch, ParticleCloud
+from lorentzoo.core.patches import INCIDENT, PLACE, voxel_names
+from lorentzoo.data.events import EventData, Split
+from lorentzoo.data.readers.source import EventFileError
+from lorentzoo.data.showers.detectors import Detector, find_detector
+from lorentzoo.data.showers.files import BLOCK_SIZE, ShowerFile, Showers
+from lorentzoo.data.showers.make import NOTES, configured, simulated
+from lorentzoo.data.showers.patches import SLOTS, Patches, incident_context
+from lorentzoo.data.splits import stratified_splits
+
+__all__ = ["ShowerArrays", "ShowerData", "showers"]
+
+_ROWS_PER_PART = 1 << 32
+
+
+class _Part(Protocol):
+    """Showers of one detector, in a file or in memory."""
+
+    detector: Detector
+    num_showers: int
+
+    def rows(self, wanted: NDArray[np.int64]) -> Showers: ...
+
+
+class ShowerArrays:
+    """Showers of one detector in memory.
+
+    Parameters
+    ----------
+    detector
+        Their geometry.
+    voxels
+        Deposits in GeV, (n, V).
+    energy, angle
+        Incident energies in GeV and polar angles in radians, (n,).
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        voxels: NDArray[np.floating],
+        energy: NDArray[np.float64],
+        angle: NDArray[np.float64] | None = None,
+    ) -> None:
+        if voxels.ndim != 2 or voxels.shape[1] != detector.grid.num_voxels:
+            raise ValueError(
+                f"showers in {detector.name!r} have {detector.grid.num_voxels} voxels, but these are of shape "
+                f"{voxels.shape}"
+            )
+        self.detector, self.num_showers = detector, len(voxels)
+        self._voxels = voxels.astype(np.float32)
+        self._energy = np.asarray(energy, np.float64)
+        self._angle = np.zeros(len(voxels)) if angle is None else np.asarray(angle, np.float64)
+        if self._energy.shape != (len(voxels),) or self._angle.shape != (len(voxels),):
+            raise ValueError(
+                f"{len(voxels)} showers need as many energies and angles, not {self._energy.shape} and "
+                f"{self._angle.shape}"
+            )
+
+    def rows(self, wanted: NDArray[np.int64]) -> Showers:
+        """Showers by their rows."""
+        return self._voxels[wanted], self._energy[wanted], self._angle[wanted]
+
+
+class ShowerData(EventData):
+    """Showers as clouds of patches; the class of each is its detector.
+
+    Parameters
+    ----------
+    parts
+        Showers of one detector each; one detector may have several.
+    slots
+        Cells of a patch, those beyond a detector's own being empty.
+    """
+
+    _per_event: ClassVar[tuple[str, ...]] = (*EventData._per_event, "_part", "_row")
+
+    def __init__(self, parts: Sequence[_Part], slots: int = SLOTS) -> None:
+        if not parts:
+            raise ValueError("give the showers of at least one detector")
+        self.slots, self._parts = slots, list(parts)
+        self.class_names = tuple(dict.fromkeys(part.detector.name for part in parts))
+        self._patches = [Patches.of(part.detector, slots) for part in parts]
+        counts = [part.num_showers for part in parts]
+        self._part = torch.from_numpy(np.repeat(np.arange(len(parts)), counts))
+        self._row = torch.from_numpy(np.concatenate([np.arange(count) for count in counts]))
+        self.lengths = torch.tensor([len(patches) for patches in self._patches])[self._part]
+        labels = [self.class_names.index(part.detector.name) for part in parts]
+        self.target = torch.tensor(labels)[self._part]
+        self.weight = torch.ones(len(self.target), dtype=torch.float64)
+        self.event_id = self._part * _ROWS_PER_PART + self._row
+        splits = stratified_splits(self.target.numpy(), self.event_id.numpy())
+        self.splits = torch.from_numpy(splits.astype(np.int64))
+        if any(isinstance(part, ShowerFile) for part in parts):
+            starts = np.cumsum([0, *(-(-count // BLOCK_SIZE) for count in counts)])[:-1]
+            self.block = torch.from_numpy(starts)[self._part] + self._row // BLOCK_SIZE
+        self.units = "GeV"
+        self.scalar_names = (*voxel_names(slots), *PLACE)
+        self.context_names = INCIDENT
+        self.num_scalars, self.num_context = len(self.scalar_names), len(INCIDENT)
+        self.metadata: dict[str, Any] = {"notes": NOTES, "detectors": list(self.class_names)}
+
+    def detector(self, name: str | None = None) -> Detector:
+        """The detector of this name; without one there must be only one."""
+        names = self.class_names if name is None else (name,)
+        found = [part.detector for part in self._parts if part.detector.name in names]
+        if not found or (name is None and len(names) > 1):
+            raise ValueError(f"detector must be one of {', '.join(self.class_names)}, not {name!r}")
+        return found[0]
+
+    def batch(self, indices: Sequence[int] | Tensor) -> Batch:
+        """Showers `indices` (shape (b,)), in that order, as a packed batch."""
+        chosen = torch.as_tensor(indices, dtype=torch.int64)
+        lengths = self.lengths[chosen]
+        ptr = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+        momenta = torch.zeros(int(ptr[-1]), 4, dtype=torch.float64)
+        scalars = torch.zeros(int(ptr[-1]), self.num_scalars, dtype=torch.float64)
+        context = torch.zeros(len(chosen), self.num_context, dtype=torch.float64)
+        part = self._part[chosen]
+        for number in part.unique().tolist():
+            here = (part == number).nonzero().squeeze(1)
+            voxels, energy, angle = self._parts[number].rows(self._row[chosen[here]].numpy())
+            patches = self._patches[number]
+            rows = ptr[here].unsqueeze(1) + torch.arange(len(patches))
+            momenta[rows], scalars[rows] = patches.rows(voxels)
+            context[here] = incident_context(self._parts[number].detector, energy, angle)
+        cloud = ParticleCloud.from_packed(
+            momenta,
+            ptr,
+            scalars,
+            context,
+            units="GeV",
+            scalar_names=self.scalar_names,
+            context_names=self.context_names,
+            validate=False,
+        )
+        return Batch(cloud, self.target[chosen], self.weight[chosen], self.event_id[chosen])
+
+    def showers(self, detector: str | None = None) -> Showers:
+        """Deposits (n, V), incident energies and angles of all showers in one detector, in their order."""
+        name = self.detector(detector).name
+        chosen = self.target == self.class_names.index(name)
+        found = [
+            self._parts[int(part)].rows(self._row[chosen & (self._part == part)].numpy())
+            for part in self._part[chosen].unique()
+        ]
+        if not found:
+            raise ValueError(f"no shower of this choice is in {name!r}")
+        voxels, energy, angle = (np.concatenate(columns) for columns in zip(*found, strict=True))
+        return voxels, energy, angle
+
+    def _update_fingerprint(self, digest: hashlib._Hash) -> None:
+        for number in self._part.unique().tolist():
+            rows = self._row[self._part == number].numpy()
+            for start in range(0, len(rows), BLOCK_SIZE):
+                for column in self._parts[number].rows(rows[start : start + BLOCK_SIZE]):
+                    digest.update(np.ascontiguousarray(column).tobytes())
+
+
+def showers(
+    detector: str | Sequence[str] | None = None,
+    split: Split | None = None,
+    num_showers: int | None = None,
+    path: str | Sequence[str] | None = None,
+    seed: int = 1,
+    slots: int = SLOTS,
+    energy_min: float | None = None,
+    energy_max: float | None = None,
+    max_angle: float | None = None,
+) -> ShowerData:
+    """Parametrised electromagnetic showers after Grindhammer and Peters, or files of showers.
+
+    Without `path` they are made on the spot, the same for the same arguments: a few hundred a second. They are no
+    simulation of particles in matter, and not comparable with results on such. With `path`, files in the layout of the
+    CaloChallenge are read in blocks.
+
+    Parameters
+    ----------
+    detector
+        Name or names: ``lead-argon``, ``tungsten-silicon`` (the default), ``iron-scintillator``, ``lead-tungstate``,
+        ``calochallenge-2``, ``calochallenge-3``. Of files, where they do not say it themselves.
+    split
+        ``"train"``, ``"validation"`` or ``"test"``; None takes all.
+    num_showers
+        How many of each detector before the split, 1,000 by default; of files the first ones of each, all by default.
+    path
+        A file or several.
+    seed
+        Of showers made on the spot.
+    slots
+        Cells of a patch; all data sets of one network need the same.
+    energy_min, energy_max, max_angle
+        Incident energies (GeV) and largest polar angle of showers made on the spot; those of the detector by default.
+
+    Raises
+    ------
+    EventFileError, ValueError
+        Naming the file or the parameter, and what is wrong.
+    """
+    names = [detector] if isinstance(detector, str) else list(detector or [])
+    parts: list[_Part] = []
+    if path is None:
+        count = 1000 if num_showers is None else num_showers
+        if count < 1:
+            raise ValueError(f"num_showers must be at least 1, not {num_showers}")
+        for name in names or ["tungsten-silicon"]:
+            made = configured(name, energy_min, energy_max, max_angle)
+            columns = (np.concatenate(column) for column in zip(*simulated(made, count, seed), strict=True))
+            parts.append(ShowerArrays(made, *columns))
+    else:
+        if (energy_min, energy_max, max_angle) != (None, None, None):
+            raise ValueError(
+                "energy_min, energy_max and max_angle are of showers made on the spot, not of files"
+            )
+        paths = [path] if isinstance(path, str) else list(path)
+        if len(names) not in (0, 1, len(paths)):
+            raise ValueError(f"{len(paths)} files need one detector each, or one for all, not {len(names)}")
+        stated: list[Detector | None] = [find_detector(name) for name in names] or [None]
+        stated = stated * (len(paths) if len(stated) == 1 else 1)
+        parts += [ShowerFile(file, own) for file, own in zip(paths, stated, strict=True)]
+    data = ShowerData(parts, slots)
+    if path is not None and num_showers is not None:
+        short = [part for part in parts if part.num_showers < num_showers]
+        if short:
+            assert isinstance(short[0], ShowerFile)
+            raise EventFileError(short[0].path, f"it holds {short[0].num_showers} showers, not {num_showers}")
+        data = data.subset(data._row < num_showers)
+    return data if split is None else data.split(split)

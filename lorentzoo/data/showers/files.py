@@ -1,0 +1,193 @@
+"""How are showers kept in files? (HDF5 in the layout of the CaloChallenge, arXiv:2410.21611)
+
+``incident_energies`` (N, 1) in MeV and ``showers`` (N, voxels) in MeV, voxels in the order of `Grid`. Files written here
+also hold ``incident_angles`` (N, 1) in radians and, as attributes, the detector and how they were made; files of others
+need neither.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lorentzoo.data.readers.hdf5 import HDF5File
+from lorentzoo.data.readers.source import EventFileError, need, require_columns
+from lorentzoo.data.showers.detectors import Detector
+
+__all__ = ["BLOCK_SIZE", "ShowerFile", "Showers", "write_showers"]
+
+Showers = tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]
+"""Deposits (n, V) in GeV, incident energies (n,) in GeV and angles (n,) in radians."""
+
+BLOCK_SIZE: Final = 1024
+"""Showers that are read at once."""
+_BLOCKS_KEPT: Final = 16
+_MEV: Final = 1000.0
+
+
+class ShowerFile:
+    """A file of showers, read in blocks.
+
+    Parameters
+    ----------
+    path
+        The file.
+    detector
+        Its geometry; by default what the file says of itself.
+
+    Raises
+    ------
+    EventFileError
+        Naming the file and what is wrong: a missing data set, another number of voxels, damage.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], detector: Detector | None = None) -> None:
+        self.path = Path(path)
+        self._file = HDF5File(self.path)
+        if not self.path.is_file():
+            raise EventFileError(path, "there is no such file; `lorentzoo data make showers` writes one")
+        found = self._file.datasets()
+        require_columns(
+            self.path, found, ["incident_energies", "showers"], "showers in the CaloChallenge's layout"
+        )
+        self._angles = "incident_angles" in found
+        own = self._file.dataset("showers").file.attrs.get("detector")
+        if detector is None and own is None:
+            raise EventFileError(
+                path,
+                "it does not say which detector its voxels belong to; pass detector=, e.g. 'calochallenge-2'",
+            )
+        self.detector = Detector.from_data(json.loads(own)) if detector is None else detector
+        shapes = {name: self._file.dataset(name).shape for name in ("incident_energies", "showers")}
+        voxels = self.detector.grid.num_voxels
+        if len(shapes["showers"]) != 2 or shapes["showers"][1] != voxels:
+            raise EventFileError(
+                path,
+                f"showers has shape {shapes['showers']}, but {self.detector.name!r} has {voxels} voxels; "
+                "pass the detector to which they belong",
+            )
+        self.num_showers = int(shapes["showers"][0])
+        if shapes["incident_energies"][0] != self.num_showers:
+            raise EventFileError(
+                path, f"{self.num_showers} showers but {shapes['incident_energies'][0]} incident energies"
+            )
+        self._kept: OrderedDict[int, Showers] = OrderedDict()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kept": OrderedDict()}
+
+    def rows(self, wanted: NDArray[np.int64]) -> Showers:
+        """Showers by their rows, in that order.
+
+        Raises
+        ------
+        EventFileError
+            If they cannot be read, or hold values that are no energies.
+        """
+        voxels = np.zeros((len(wanted), self.detector.grid.num_voxels), np.float32)
+        incident = np.zeros((2, len(wanted)))
+        for block in np.unique(wanted // BLOCK_SIZE).tolist():
+            here = np.flatnonzero(wanted // BLOCK_SIZE == block)
+            place = wanted[here] - block * BLOCK_SIZE
+            held = self._block(block)
+            voxels[here] = held[0][place]
+            incident[:, here] = held[1][place], held[2][place]
+        return voxels, incident[0], incident[1]
+
+    def _block(self, number: int) -> Showers:
+        if number not in self._kept:
+            self._kept[number] = self._read(number)
+            while len(self._kept) > _BLOCKS_KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(number)
+        return self._kept[number]
+
+    def _read(self, number: int) -> Showers:
+        start, stop = number * BLOCK_SIZE, min((number + 1) * BLOCK_SIZE, self.num_showers)
+        voxels = self._file.rows("showers", start, stop) / _MEV
+        energy = self._file.rows("incident_energies", start, stop).astype(np.float64).reshape(-1) / _MEV
+        angle = np.zeros(len(energy))
+        if self._angles:
+            angle = self._file.rows("incident_angles", start, stop).astype(np.float64).reshape(-1)
+        finite = np.isfinite(voxels).all(1) & np.isfinite(energy) & np.isfinite(angle)
+        faults: tuple[tuple[NDArray[np.bool_], str], ...] = (
+            (~finite, "values that are not finite"),
+            (np.asarray((voxels < 0).any(1)), "negative energies"),
+            (energy <= 0, "no positive incident energy"),
+        )
+        for bad, what in faults:
+            if bad.any():
+                raise EventFileError(
+                    self.path,
+                    f"{what} in shower {start + int(np.argmax(bad))} ({int(bad.sum())} of {len(bad)} read)",
+                )
+        return voxels.astype(np.float32), energy, angle
+
+
+def write_showers(
+    path: str | os.PathLike[str],
+    detector: Detector,
+    showers: Iterable[Showers],
+    count: int,
+    metadata: Mapping[str, Any] | None = None,
+) -> None:
+    """Write showers as they come; the file is either complete or not there.
+
+    Parameters
+    ----------
+    path
+        The file.
+    detector
+        Their geometry, kept in the file.
+    showers
+        Pieces of any length.
+    count
+        Showers in all.
+    metadata
+        Further plain data, kept in the file.
+
+    Raises
+    ------
+    ValueError
+        If there are more or fewer showers, or other voxels.
+    """
+    h5py = need("h5py", "HDF5")
+    path, voxels = Path(path), detector.grid.num_voxels
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    os.close(handle)
+    try:
+        with h5py.File(temporary, "w") as file:
+            rows = min(count, 256) or 1
+            deposits = file.create_dataset(
+                "showers", (count, voxels), "f4", chunks=(rows, voxels), compression="gzip"
+            )
+            energies = file.create_dataset("incident_energies", (count, 1), "f8")
+            angles = file.create_dataset("incident_angles", (count, 1), "f8")
+            file.attrs["detector"] = json.dumps(detector.to_data(), sort_keys=True)
+            file.attrs["metadata"] = json.dumps({"units": "MeV", **(metadata or {})}, sort_keys=True)
+            done = 0
+            for energy_of_voxels, energy, angle in showers:
+                stop = done + len(energy)
+                if stop > count or energy_of_voxels.shape != (len(energy), voxels):
+                    raise ValueError(
+                        f"showers of shape {energy_of_voxels.shape} do not fit: {count} of {voxels} voxels were announced"
+                    )
+                deposits[done:stop] = _MEV * energy_of_voxels
+                energies[done:stop, 0], angles[done:stop, 0] = _MEV * energy, angle
+                done = stop
+            if done != count:
+                raise ValueError(f"{count} showers were announced, but {done} came")
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,212 @@
+"""Into which cells is a shower read out, and in which order do they stand?
+
+Voxels of cylinders about the z axis, which enters the calorimeter where the particle does: layers in z, bins in the
+angle α and in the radius r. Their order is that of the CaloChallenge (arXiv:2410.21611): layer after layer, within a
+layer angle after angle, within an angle from the smallest radius outwards. Angles begin at -π.
+"""
+
+from __future__ import annotations
+
+import os
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lorentzoo.data.readers.source import EventFileError
+
+__all__ = ["Grid", "Layer"]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One readout layer.
+
+    Parameters
+    ----------
+    z_low, z_high
+        Where it begins and ends behind the front face, mm.
+    r_edges
+        Edges of its bins in the radius, rising from 0 or more, mm.
+    num_alpha
+        Number of equal bins in the angle.
+    number
+        Its number in a file of the geometry, where layers without cells are counted too.
+    """
+
+    z_low: float
+    z_high: float
+    r_edges: tuple[float, ...]
+    num_alpha: int
+    number: int = 0
+
+    def __post_init__(self) -> None:
+        edges = np.asarray(self.r_edges)
+        if len(edges) < 2 or edges[0] < 0 or bool((np.diff(edges) <= 0).any()):
+            raise ValueError(f"r_edges must rise from 0 or more and hold a bin, not {list(self.r_edges)}")
+        if self.num_alpha < 1:
+            raise ValueError(f"num_alpha must be at least 1, not {self.num_alpha}")
+        if not self.z_high > self.z_low:
+            raise ValueError(f"a layer needs a thickness, not z from {self.z_low} to {self.z_high} mm")
+
+    @property
+    def num_radii(self) -> int:
+        """Bins in the radius."""
+        return len(self.r_edges) - 1
+
+    @property
+    def num_voxels(self) -> int:
+        """Cells of the layer."""
+        return self.num_alpha * self.num_radii
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All readout layers, from the front to the back."""
+
+    layers: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise ValueError("a grid needs at least one layer")
+
+    @property
+    def num_layers(self) -> int:
+        """Number of layers L."""
+        return len(self.layers)
+
+    @cached_property
+    def num_voxels(self) -> int:
+        """Number of voxels V."""
+        return sum(layer.num_voxels for layer in self.layers)
+
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """First voxel of each layer, and the number of all, shape (L + 1,)."""
+        return np.concatenate([[0], np.cumsum([layer.num_voxels for layer in self.layers])]).astype(np.int64)
+
+    @cached_property
+    def layer(self) -> NDArray[np.int64]:
+        """Layer of each voxel, counted from the front, shape (V,)."""
+        return np.repeat(np.arange(self.num_layers), np.diff(self.starts))
+
+    @cached_property
+    def alpha(self) -> NDArray[np.float64]:
+        """Angle of each voxel's middle, -π to π, shape (V,)."""
+        return np.concatenate(
+            [
+                np.repeat(
+                    2 * np.pi * (np.arange(layer.num_alpha) + 0.5) / layer.num_alpha - np.pi, layer.num_radii
+                )
+                for layer in self.layers
+            ]
+        )
+
+    @cached_property
+    def radius(self) -> NDArray[np.float64]:
+        """Radius of each voxel's middle in mm, shape (V,)."""
+        return np.concatenate(
+            [
+                np.tile(0.5 * (np.add(layer.r_edges[1:], layer.r_edges[:-1])), layer.num_alpha)
+                for layer in self.layers
+            ]
+        )
+
+    @cached_property
+    def depth(self) -> NDArray[np.float64]:
+        """z of each voxel's middle in mm, shape (V,)."""
+        middles = np.array([0.5 * (layer.z_low + layer.z_high) for layer in self.layers])
+        return middles[self.layer]
+
+    def layer_energies(self, voxels: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Energy in each layer, shape (n, V) to (n, L)."""
+        return np.add.reduceat(np.asarray(voxels, np.float64), self.starts[:-1], axis=-1)
+
+    # ---- geometries of files ---------------------------------------------------------------
+
+    @classmethod
+    def from_xml(cls, path: str | os.PathLike[str], particle: str | None = None) -> Grid:
+        """The grid of a binning file of the CaloChallenge.
+
+        Parameters
+        ----------
+        path
+            A file of ``<Bins><Bin name="electron"><Layer id="0" r_edges="0,4.65,..." n_bin_alpha="16"/>...``. Layers with
+            a single edge have no cells and are left out. Such files do not say how thick layers are: a layer of number
+            `id` reaches from z = id to z = id + 1 mm.
+        particle
+            Name of the wanted ``<Bin>``; by default there must be one only.
+
+        Raises
+        ------
+        EventFileError
+            Naming the file and what is wrong.
+        """
+        try:
+            found = ElementTree.parse(path).getroot().findall("Bin")
+        except (ElementTree.ParseError, FileNotFoundError) as error:
+            raise EventFileError(path, f"no binning file in XML: {error}") from error
+        names = [item.get("name", "") for item in found]
+        chosen = [item for item, name in zip(found, names, strict=True) if particle in (None, name)]
+        if len(chosen) != 1:
+            raise EventFileError(path, f"particle must be one of {names}, not {particle!r}")
+        layers = [
+            _layer_of(path, item.attrib) for item in chosen[0].findall("Layer") if _has_cells(item.attrib)
+        ]
+        if not layers:
+            raise EventFileError(path, "no layer has any cells")
+        return cls(tuple(layers))
+
+    def to_xml(self, particle: str = "electron") -> str:
+        """The text of such a binning file."""
+        root = ElementTree.Element("Bins")
+        bins = ElementTree.SubElement(root, "Bin", name=particle)
+        for layer in self.layers:
+            edges = ",".join(f"{edge:g}" for edge in layer.r_edges)
+            ElementTree.SubElement(
+                bins, "Layer", id=str(layer.number), r_edges=edges, n_bin_alpha=str(layer.num_alpha)
+            )
+        ElementTree.indent(root, "   ")
+        return ElementTree.tostring(root, encoding="unicode") + "\n"
+
+    def to_data(self) -> list[dict[str, Any]]:
+        """Plain data."""
+        return [
+            {
+                "number": layer.number,
+                "z": [layer.z_low, layer.z_high],
+                "r_edges": list(layer.r_edges),
+                "num_alpha": layer.num_alpha,
+            }
+            for layer in self.layers
+        ]
+
+    @classmethod
+    def from_data(cls, data: Sequence[Mapping[str, Any]]) -> Grid:
+        """The grid of plain data."""
+        layers = []
+        for item in data:
+            low, high = item["z"]
+            edges = tuple(float(edge) for edge in item["r_edges"])
+            layers.append(Layer(float(low), float(high), edges, item["num_alpha"], item["number"]))
+        return cls(tuple(layers))
+
+
+def _has_cells(attributes: Mapping[str, str]) -> bool:
+    return "," in attributes.get("r_edges", ",")
+
+
+def _layer_of(path: str | os.PathLike[str], attributes: Mapping[str, str]) -> Layer:
+    """A layer of a binning file."""
+    try:
+        number = int(attributes["id"])
+        edges = tuple(float(edge) for edge in attributes["r_edges"].split(","))
+        return Layer(float(number), number + 1.0, edges, int(attributes["n_bin_alpha"]), number)
+    except (KeyError, ValueError) as error:
+        raise EventFileError(
+            path, f"a layer {dict(attributes)} cannot be read: {error}; it needs id, r_edges, n_bin_alpha"
+        ) from error

@@ -1,0 +1,137 @@
+"""What does ``lorentzoo data make showers`` do?"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lorentzoo.data.progress import Progress
+from lorentzoo.data.showers.detectors import Detector, find_detector
+from lorentzoo.data.showers.files import BLOCK_SIZE, ShowerFile, Showers, write_showers
+from lorentzoo.data.showers.simulate import draw_incident, simulate_showers
+
+__all__ = ["NOTES", "configured", "describe_showers", "make_showers", "simulated"]
+
+NOTES = (
+    "Parametrised showers after Grindhammer and Peters (hep-ex/0001020): gamma-distributed profiles with fluctuating "
+    "parameters, sampling fluctuations and energy spots. No simulation of particles in matter."
+)
+_CHUNK = 250
+
+
+def configured(
+    detector: str,
+    energy_min: float | None = None,
+    energy_max: float | None = None,
+    max_angle: float | None = None,
+) -> Detector:
+    """A detector by name, with another range of incident energies (GeV) or angles (radians) if wanted."""
+    found = find_detector(detector)
+    low, high = found.energy_range
+    return replace(
+        found,
+        energy_range=(low if energy_min is None else energy_min, high if energy_max is None else energy_max),
+        max_angle=found.max_angle if max_angle is None else max_angle,
+    )
+
+
+def simulated(detector: Detector, count: int, seed: int, workers: int = 1) -> Iterator[Showers]:
+    """Showers in pieces; they depend on detector, count and seed only, not on the number of workers."""
+    sizes = [min(_CHUNK, count - start) for start in range(0, count, _CHUNK)]
+    work = repeat(detector), sizes, repeat(seed), range(len(sizes))
+    if workers == 1:
+        yield from map(_chunk, *work)
+        return
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(_chunk, *work)
+
+
+def _chunk(detector: Detector, count: int, seed: int, number: int) -> Showers:
+    rng = np.random.default_rng([seed, number])
+    energy, angle = draw_incident(detector, count, rng)
+    return simulate_showers(detector, energy, angle, rng), energy, angle
+
+
+def make_showers(
+    *,
+    showers: int,
+    seed: int,
+    out: str | os.PathLike[str],
+    detector: str = "tungsten-silicon",
+    energy_min: float | None = None,
+    energy_max: float | None = None,
+    max_angle: float | None = None,
+    workers: int = 1,
+    progress: bool = True,
+) -> Path:
+    """Generate parametrised showers and write them to a file in the layout of the CaloChallenge.
+
+    Parameters
+    ----------
+    showers
+        How many.
+    seed
+        Equal arguments give equal showers, whatever the number of workers.
+    out
+        File to write, ``*.hdf5``.
+    detector
+        Name of the calorimeter.
+    energy_min, energy_max
+        Incident energies in GeV, drawn with a flat logarithm; those of the detector by default.
+    max_angle
+        Largest polar angle in radians; that of the detector by default.
+    workers
+        Processes to use.
+    progress
+        Show how far along it is.
+    """
+    out = Path(out)
+    if out.suffix not in (".hdf5", ".h5"):
+        raise ValueError(f"showers are kept in HDF5; write to {out.with_suffix('.hdf5')} instead of {out}")
+    made = configured(detector, energy_min, energy_max, max_angle)
+    metadata: dict[str, Any] = {
+        "name": "showers",
+        "seed": seed,
+        "notes": NOTES,
+        "reference": "hep-ex/0001020",
+    }
+    with Progress("showers", total=showers, enabled=progress) as bar:
+
+        def counted() -> Iterator[Showers]:
+            for piece in simulated(made, showers, seed, workers):
+                bar.advance(len(piece[1]))
+                yield piece
+
+        write_showers(out, made, counted(), showers, metadata)
+    return out
+
+
+def describe_showers(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a file of showers holds, as plain data: the first block of it is read."""
+    file = ShowerFile(path)
+    voxels, energy, angle = file.rows(np.arange(min(file.num_showers, BLOCK_SIZE)))
+    grid = file.detector.grid
+    described: dict[str, Any] = {
+        "path": str(path),
+        "bytes": Path(path).stat().st_size,
+        "showers": file.num_showers,
+        "detector": file.detector.name,
+        "layers": grid.num_layers,
+        "voxels": grid.num_voxels,
+    }
+    if len(energy):
+        described |= {
+            "incident_energy_gev": [float(energy.min()), float(energy.max())],
+            "largest_angle": float(angle.max()),
+            "mean_energy_ratio": float((voxels.sum(1) / energy).mean()),
+            "empty_voxels": float((voxels == 0).mean()),
+        }
+    return described

@@ -1,0 +1,177 @@
+"""How do the voxels of a detector become patches, and how do they come back?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from lorentzoo.core.cloud import ParticleCloud
+from lorentzoo.core.patches import INCIDENT, PLACE, fill_patches, take_columns, voxel_names
+from lorentzoo.data.showers.detectors import Detector
+
+__all__ = ["SLOTS", "Patches", "empty_showers", "incident_context", "voxels_of"]
+
+SLOTS = 24
+"""Cells of the largest patch of the named detectors."""
+
+
+@dataclass(frozen=True, eq=False)
+class Patches:
+    """Blocks of cells of a detector, layer after layer.
+
+    A patch holds neighbouring bins in the angle and in the radius of one layer, so that a layer's energy is shared by
+    whole patches. Its cells stand as voxels do: angle after angle, from the smallest radius outwards.
+
+    Attributes
+    ----------
+    voxel
+        Voxel of each cell, -1 behind the last one of the patch, shape (K, S).
+    place
+        Columns of `PLACE`, shape (K, 9).
+    direction
+        Unit vector to its middle from where particles come, shape (K, 3).
+    """
+
+    voxel: NDArray[np.int64]
+    place: NDArray[np.float64]
+    direction: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, detector: Detector, slots: int = SLOTS) -> Patches:
+        """The patches of a detector.
+
+        Raises
+        ------
+        ValueError
+            If they hold more cells than `slots`.
+        """
+        angles, radii = detector.patch
+        if angles * radii > slots:
+            raise ValueError(
+                f"patches of {detector.name!r} hold up to {angles} x {radii} = {angles * radii} cells, more than "
+                f"slots={slots}: give more slots, or the detector smaller patches"
+            )
+        length, moliere = detector.medium.radiation_length, detector.medium.moliere_radius
+        voxels, places, directions = [], [], []
+        for number, layer in enumerate(detector.grid.layers):
+            middle = 0.5 * (layer.z_low + layer.z_high)
+            for first in range(0, layer.num_alpha, angles):
+                turn = np.arange(first, min(first + angles, layer.num_alpha))
+                for inner in range(0, layer.num_radii, radii):
+                    bins = np.arange(inner, min(inner + radii, layer.num_radii))
+                    cells = (detector.grid.starts[number] + turn[:, None] * layer.num_radii + bins).ravel()
+                    voxels.append(np.pad(cells, (0, slots - len(cells)), constant_values=-1))
+                    low, high = layer.r_edges[bins[0]], layer.r_edges[bins[-1] + 1]
+                    span = 2 * np.pi * len(turn) / layer.num_alpha
+                    alpha = 2 * np.pi * turn[0] / layer.num_alpha - np.pi + 0.5 * span
+                    # A full ring has its middle on the axis.
+                    centre = 0.5 * (low + high) if len(turn) < layer.num_alpha else 0.0
+                    directions.append(
+                        [centre * np.cos(alpha), centre * np.sin(alpha), detector.distance + middle]
+                    )
+                    places.append(
+                        [
+                            number,
+                            len(cells),
+                            len(bins),
+                            middle / length,
+                            (layer.z_high - layer.z_low) / length,
+                            low / moliere,
+                            high / moliere,
+                            alpha,
+                            span,
+                        ]
+                    )
+        towards = np.array(directions)
+        towards /= np.linalg.norm(towards, axis=1, keepdims=True)
+        return cls(np.stack(voxels).astype(np.int64), np.array(places, np.float64), towards)
+
+    def __len__(self) -> int:
+        return len(self.voxel)
+
+    def rows(self, voxels: NDArray[np.floating]) -> tuple[Tensor, Tensor]:
+        """Momenta (n, K, 4) and scalars (n, K, S + 9) of showers (n, V), in float64."""
+        padded = np.concatenate([np.asarray(voxels, np.float64), np.zeros((len(voxels), 1))], axis=1)
+        energies = torch.from_numpy(padded[:, self.voxel])
+        place = torch.from_numpy(self.place).expand(len(voxels), -1, -1)
+        directions = torch.from_numpy(self.direction).expand(len(voxels), -1, -1)
+        return fill_patches(energies, directions), torch.cat([energies, place], dim=-1)
+
+    def voxels(self, energies: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Showers (n, V) from the energies of the cells of their patches (n, K, S)."""
+        found = np.zeros((len(energies), int(self.voxel.max()) + 1))
+        real = self.voxel >= 0
+        found[:, self.voxel[real]] = energies[:, real]
+        return found
+
+
+def incident_context(detector: Detector, energy: NDArray[np.float64], angle: NDArray[np.float64]) -> Tensor:
+    """Columns of `INCIDENT` of showers of these incident energies (GeV) and angles, shape (n, 9), float64."""
+    medium = detector.medium
+    fixed = [
+        np.log(detector.max_ratio),
+        np.log(detector.threshold),
+        np.log(medium.sampling_fraction),
+        detector.resolution,
+        1.0 / medium.sampling_frequency,
+        medium.charge / 100.0,
+        np.log(medium.moliere_radius / medium.radiation_length),
+    ]
+    columns = [np.log(energy), angle, *(np.full(len(energy), value) for value in fixed)]
+    return torch.from_numpy(np.stack(columns, axis=1))
+
+
+def empty_showers(
+    detector: Detector, energy: ArrayLike, angle: ArrayLike = 0.0, slots: int = SLOTS
+) -> ParticleCloud:
+    """Showers without deposits: the condition of a generator.
+
+    Parameters
+    ----------
+    detector
+        The calorimeter.
+    energy, angle
+        Incident energies in GeV and polar angles, of shape (n,) or one for all.
+    slots
+        As in the training data.
+    """
+    energies, angles = np.broadcast_arrays(
+        np.atleast_1d(np.asarray(energy, np.float64)), np.asarray(angle, np.float64)
+    )
+    if not (energies > 0).all():
+        raise ValueError("incident energies must be positive")
+    patches = Patches.of(detector, slots)
+    momenta, scalars = patches.rows(np.zeros((len(energies), detector.grid.num_voxels)))
+    return ParticleCloud.from_packed(
+        momenta.flatten(0, 1),
+        len(patches) * torch.arange(len(energies) + 1),
+        scalars.flatten(0, 1),
+        incident_context(detector, energies, angles),
+        scalar_names=(*voxel_names(slots), *PLACE),
+        context_names=INCIDENT,
+        validate=False,
+    )
+
+
+def voxels_of(cloud: ParticleCloud, detector: Detector) -> NDArray[np.float64]:
+    """Deposits in all voxels in GeV, (n, V), of a cloud of showers in one detector.
+
+    Raises
+    ------
+    ValueError
+        If the cloud has other patches than the detector.
+    """
+    cloud = cloud.to_packed()
+    slots = cloud.scalars.shape[-1] - len(PLACE)
+    patches = Patches.of(detector, max(slots, 1))
+    energies = take_columns(cloud.scalars, cloud.scalar_names, voxel_names(slots), "scalars of the cloud")
+    if not bool((cloud.multiplicity() == len(patches)).all()):
+        raise ValueError(
+            f"{detector.name!r} has {len(patches)} patches, but the showers of the cloud have "
+            f"{sorted(set(cloud.multiplicity().tolist()))}"
+        )
+    return patches.voxels(energies.detach().double().cpu().numpy().reshape(-1, len(patches), slots))
