@@ -22,7 +22,7 @@ class EmbeddingList(Embedding):
     Parameters
     ----------
     parts
-        At least one embedding; channel names must not repeat.
+        The embeddings, possibly none; channel names must not repeat.
     """
 
     def __init__(self, parts: Sequence[Embedding]) -> None:
@@ -70,8 +70,8 @@ class EmbeddingList(Embedding):
 
     def forward(self, cloud: ParticleCloud, frames: Frames) -> Features:
         """Channels of all parts, in their order."""
-        features = [part(cloud, frames) for part in self._embeddings]
-        joined: Features = features[0]
-        for further in features[1:]:
-            joined = joined.join(further)
+        # Without any part there are no channels but the cloud's own scalars.
+        joined = Features.of_scalars(cloud.momenta[..., :0])
+        for part in self._embeddings:
+            joined = joined.join(part(cloud, frames))
         return joined

@@ -13,11 +13,17 @@ from lorentzoo.testing import Case, check_plugin, conformance_cases
 PARAMETERS = {
     "backbone/lgatr-axial": {"grid": [8, 4]},
     "spurions/vectors": {"values": [[1.0, 0.0, 0.0, 0.5], [0.0, 1.0, 0.0, 0.0]]},
+    "embedding/places": {"columns": ["scalar_0", "scalar_1"]},
     "generator/rqs-flow": {"num_particles": 3},
     "head/boosted-trees": {"num_trees": 20},
     "spurions/matrices": {"values": [[[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]]},
 }
 COMPOSITIONS = {
+    # Places alone are no functions of momenta, of which a symmetry could be measured.
+    "embedding/places": {
+        "embedding": [{"name": "places", "columns": ["scalar_0", "scalar_1"]}, "kinematics"],
+        "in_scalars": 2,
+    },
     "backbone/graphnet": {"embedding": "kinematics"},
     "head/boosted-trees": {"backbone": "substructure", "embedding": "momenta"},
 }
