@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from lorentzoo.core.layout import Layout, Packed
 from lorentzoo.core.means import weighted_mean
+from lorentzoo.core.solvers import FIXED, Solver, SolverError, integrate
 from lorentzoo.plugins.flow_matching.distributions import Base
 from lorentzoo.plugins.flow_matching.divergence import Divergence, tangent_noise, with_divergence
 from lorentzoo.plugins.flow_matching.manifolds import Manifold
 from lorentzoo.plugins.flow_matching.paths import Path
-from lorentzoo.plugins.flow_matching.solvers import FIXED, Solver, SolverError, integrate
 
 __all__ = ["ManifoldDensity", "Velocities", "matching_loss", "transport"]
 

@@ -22,13 +22,13 @@ from lorentzoo.core.generator import Template
 from lorentzoo.core.layout import Packed
 from lorentzoo.core.means import weighted_mean
 from lorentzoo.core.model import Model
+from lorentzoo.core.solvers import Method, Solver
+from lorentzoo.core.time_features import TimeFeatures
 from lorentzoo.plugins.flow_matching.base import CoordinateBase, EventBase, PhaseSpaceBase
 from lorentzoo.plugins.flow_matching.chart import Chart, CoordinateChart, ShellChart
 from lorentzoo.plugins.flow_matching.density import Velocities, matching_loss, transport
 from lorentzoo.plugins.flow_matching.divergence import Divergence
 from lorentzoo.plugins.flow_matching.paths import Path, Schedule
-from lorentzoo.plugins.flow_matching.solvers import Method, Solver
-from lorentzoo.plugins.flow_matching.time_features import TimeFeatures
 
 __all__ = ["FlowMatching"]
 

@@ -13,8 +13,8 @@ import torch
 import lorentzoo as lz
 from lorentzoo.core.errors import CompositionError, NotFittedError, ParameterError
 from lorentzoo.core.minkowski import exp, from_ptetaphim, mass, pt
+from lorentzoo.core.solvers import Solver, counting_evaluations
 from lorentzoo.plugins.flow_matching.generator import FlowMatching
-from lorentzoo.plugins.flow_matching.solvers import Solver, counting_evaluations
 from lorentzoo.testing.densities import training_events
 
 SLIM = {"name": "lgatr-slim", "num_blocks": 1, "hidden_vectors": 4, "hidden_scalars": 8, "num_heads": 2}

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from lorentzoo.core.solvers import Solver
 from lorentzoo.plugins.flow_matching.density import ManifoldDensity
 from lorentzoo.plugins.flow_matching.distributions import (
     Base,
@@ -23,7 +24,6 @@ from lorentzoo.plugins.flow_matching.distributions import (
 )
 from lorentzoo.plugins.flow_matching.manifolds import Flat, Hyperboloid, Sphere
 from lorentzoo.plugins.flow_matching.paths import Path
-from lorentzoo.plugins.flow_matching.solvers import Solver
 
 CIRCLE = 2 * math.pi
 

@@ -1,4 +1,4 @@
-"""How is a velocity integrated on a manifold, and what happens to events for which that fails?"""
+"""How is a velocity integrated, and what happens to events for which that fails?"""
 
 from __future__ import annotations
 
@@ -7,16 +7,24 @@ import contextvars
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, Literal, get_args
+from typing import Final, Literal, Protocol, get_args
 
 import torch
 from torch import Tensor
 
 from lorentzoo.core.errors import LorentzooError, MissingExtraError
 from lorentzoo.core.layout import Layout
-from lorentzoo.plugins.flow_matching.manifolds import Manifold
 
-__all__ = ["Evaluations", "Method", "Solver", "SolverError", "counting_evaluations", "integrate"]
+__all__ = [
+    "FIXED",
+    "Evaluations",
+    "Method",
+    "Solver",
+    "SolverError",
+    "Surface",
+    "counting_evaluations",
+    "integrate",
+]
 
 Method = Literal["euler", "midpoint", "heun", "rk4", "dopri5", "dopri8", "bosh3", "adaptive_heun"]
 FIXED: Final = ("euler", "midpoint", "heun", "rk4")
@@ -33,6 +41,13 @@ _TABLEAUS: Final[dict[str, tuple[tuple[tuple[float, ...], ...], tuple[float, ...
     "rk4": (((), (1 / 2,), (0.0, 1 / 2), (0.0, 0.0, 1.0)), (1 / 6, 1 / 3, 1 / 3, 1 / 6)),
 }
 """Coefficients of the stages and of the step (Butcher)."""
+
+
+class Surface(Protocol):
+    """Where points live: a manifold in a space of numbers."""
+
+    def project(self, x: Tensor) -> Tensor:
+        """The point next to x."""
 
 
 class SolverError(LorentzooError, RuntimeError):
@@ -133,13 +148,13 @@ def counting_evaluations() -> Iterator[Evaluations]:
 def integrate(
     velocity: Velocity,
     x: Tensor,
-    manifold: Manifold,
+    manifold: Surface | None,
     layout: Layout,
     solver: Solver,
     start: float = 0.0,
     end: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
-    """Solve dx/dt = velocity on a manifold.
+    """Solve dx/dt = velocity.
 
     Parameters
     ----------
@@ -148,7 +163,7 @@ def integrate(
     x
         Points at the start, (P, A), float64.
     manifold
-        On which every row of x lies.
+        On which every row of x lies; None where any numbers will do.
     layout
         Which row belongs to which event.
     solver
@@ -184,7 +199,7 @@ def integrate(
 def _fixed(
     velocity: Velocity,
     x: Tensor,
-    manifold: Manifold,
+    manifold: Surface | None,
     layout: Layout,
     solver: Solver,
     start: float,
@@ -203,12 +218,12 @@ def _fixed(
             for a, slope in zip(row, slopes, strict=True):
                 moved = moved + h * a * slope if a else moved
             # The velocity extended by projection: its trajectories stay on the manifold, and the order is kept.
-            slope, divergence = velocity(t + h * sum(row), manifold.project(moved) if slopes else x)
+            slope, divergence = velocity(t + h * sum(row), _on(manifold, moved) if slopes else x)
             slopes.append(slope)
             change = change + weight * divergence
         for weight, slope in zip(weights, slopes, strict=True):
             x = x + h * weight * slope
-        x, total = manifold.project(x), total + h * change
+        x, total = _on(manifold, x), total + h * change
         lost = ~(_finite(x, layout) & torch.isfinite(total)) & failed_at.isnan()
         failed_at = torch.where(lost, t + h, failed_at)
     if not bool(failed_at.isnan().all()):
@@ -220,7 +235,7 @@ def _fixed(
 def _adaptive(
     velocity: Velocity,
     x: Tensor,
-    manifold: Manifold,
+    manifold: Surface | None,
     layout: Layout,
     solver: Solver,
     start: float,
@@ -241,7 +256,7 @@ def _adaptive(
     def slope(t: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         nonlocal reached
         reached = float(t)
-        change, divergence = velocity(reached, manifold.project(state[0]))
+        change, divergence = velocity(reached, _on(manifold, state[0]))
         lost = ~(_finite(change, layout) & torch.isfinite(divergence))
         if bool(lost.any()):
             # Error estimates of NaN would make the steps of all other events meaningless.
@@ -265,7 +280,11 @@ def _adaptive(
         raise SolverError(
             events, [reached] * len(events), solver.method, str(error) or "step too small"
         ) from error
-    return manifold.project(points[-1]), totals[-1]
+    return _on(manifold, points[-1]), totals[-1]
+
+
+def _on(manifold: Surface | None, x: Tensor) -> Tensor:
+    return x if manifold is None else manifold.project(x)
 
 
 def _finite(x: Tensor, layout: Layout) -> Tensor:
