@@ -26,7 +26,7 @@ from lorentzoo.data.events import EventData
 from lorentzoo.registry.checkpoints import write_atomically
 from lorentzoo.registry.specs import Spec
 from lorentzoo.studies.config import TrainConfig
-from lorentzoo.studies.errors import RunError
+from lorentzoo.studies.errors import RunError, TrainingError
 from lorentzoo.studies.frechet import FrechetDistance, frechet_physics_distance
 from lorentzoo.studies.metrics import effective_number
 from lorentzoo.studies.observables import Observable, default_observables, observable_table
@@ -62,6 +62,8 @@ class GeneratorEvaluation:
         Processor time of drawing one event.
     evaluations_per_sample
         Evaluations of the network for one event; None for a generator without a network.
+    samples_failed
+        Events that the generator could not finish; they are not among the samples.
     cut_violations
         Generated events that violate each of the cuts, and ``any`` of them; empty where no cuts are known.
     particle_names, resonances
@@ -76,6 +78,7 @@ class GeneratorEvaluation:
     frechet: FrechetDistance
     seconds_per_sample: float
     evaluations_per_sample: float | None = None
+    samples_failed: int = 0
     cut_violations: Mapping[str, int] = field(default_factory=dict)
     particle_names: tuple[str, ...] = ()
     resonances: Mapping[str, tuple[tuple[int, ...], ...]] = field(default_factory=dict)
@@ -92,8 +95,8 @@ class GeneratorEvaluation:
         -------
         ``nll`` (mean of -log_prob over the events where it is finite) with ``nll_error``, ``nll_infinite`` and
         ``nll_failed`` (how many events have no density, or an unknown one), ``c2st_auc``, ``c2st_auc_error``,
-        ``c2st_effective_fraction``, ``fpd``, ``fpd_error``, ``seconds_per_sample``; where they are known
-        ``evaluations_per_sample`` and ``cut_violations``, of all cuts and of each.
+        ``c2st_effective_fraction``, ``fpd``, ``fpd_error``, ``seconds_per_sample``, ``samples_failed``; where they are
+        known ``evaluations_per_sample`` and ``cut_violations``, of all cuts and of each.
         """
         finite = np.isfinite(self.log_prob)
         weight = self.true_weight[: len(self.log_prob)][finite]
@@ -111,6 +114,7 @@ class GeneratorEvaluation:
         }
         if self.evaluations_per_sample is not None:
             found["evaluations_per_sample"] = self.evaluations_per_sample
+        found["samples_failed"] = self.samples_failed
         for name, count in self.cut_violations.items():
             found["cut_violations" if name == "any" else f"cut_violations_{name}"] = count
         return found
@@ -124,6 +128,7 @@ class GeneratorEvaluation:
         facts = {
             "seconds_per_sample": self.seconds_per_sample,
             "evaluations_per_sample": self.evaluations_per_sample,
+            "samples_failed": self.samples_failed,
             "cut_violations": dict(self.cut_violations),
             "particle_names": self.particle_names,
             "resonances": dict(self.resonances),
@@ -172,6 +177,7 @@ class GeneratorEvaluation:
                 ),
                 seconds_per_sample=facts["seconds_per_sample"],
                 evaluations_per_sample=facts["evaluations_per_sample"],
+                samples_failed=facts["samples_failed"],
                 cut_violations=facts["cut_violations"],
                 particle_names=tuple(facts["particle_names"]),
                 resonances={
@@ -194,7 +200,7 @@ def evaluate_generator(
     *,
     num_samples: int = 10_000,
     num_log_prob: int = 2_000,
-    classifier: str | Mapping[str, Any] | Spec | Model = "transformer",
+    classifier: str | Mapping[str, Any] | Spec | Model = "boosted-trees",
     config: TrainConfig | Mapping[str, Any] | None = None,
     observables: Sequence[Observable] | None = None,
     cuts: Cuts | None = None,
@@ -250,6 +256,7 @@ def evaluate_generator(
         distance,
         seconds,
         evaluations,
+        num_samples - samples.num_events,
         _violations(cuts or getattr(generator, "cuts", None), samples),
         test.particle_names,
         test.resonances,
@@ -273,12 +280,34 @@ def _draw(
             condition = like.batch(chunk % len(like)).cloud
             started = time.process_time()
             with torch.no_grad():
-                parts.append(generator.sample(len(chunk), condition, generator=rng).to("cpu"))
+                parts += _drawn(generator, condition, rng)
             spent += time.process_time() - started
             done = int(chunk[-1]) + 1
             line.move(0.4 * done / count, f"{done} of {count} events drawn")
+    if not parts:
+        raise TrainingError(
+            f"the generator failed for each of {count} events: it needs more training or more steps"
+        )
     per_event = None if generator.network is None else evaluations[0] / count
     return joined(parts), spent / count, per_event
+
+
+def _drawn(generator: Generator, condition: ParticleCloud, rng: torch.Generator) -> list[ParticleCloud]:
+    """Events for a condition, without those for which the generator fails.
+
+    A failing event is found by halves, since another number of events takes other random numbers.
+    """
+    count = condition.num_events
+    try:
+        return [generator.sample(count, condition, generator=rng).to("cpu")]
+    except LorentzooError as error:
+        if not getattr(error, "events", None):
+            raise
+    if count == 1:
+        return []
+    events = torch.arange(count)
+    halves = [condition.select(events < count // 2), condition.select(events >= count // 2)]
+    return [part for half in halves for part in _drawn(generator, half, rng)]
 
 
 def _log_probs(generator: Generator, data: EventData, count: int, line: ProgressLine) -> Array:

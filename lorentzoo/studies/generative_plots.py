@@ -15,6 +15,7 @@ from hist.axis import Variable
 from hist.storage import Weight
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
 from lorentzoo.core.cloud import ParticleCloud
@@ -36,7 +37,7 @@ def marginal_axes() -> tuple[Axes, Axes]:
     with style():
         figure = Figure(figsize=(6.4, 5.2), layout="constrained")
         upper, lower = figure.subplots(
-            2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1], "hspace": 0.04}
+            2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1], "hspace": 0.0}
         )
     return upper, lower
 
@@ -106,7 +107,10 @@ def plot_marginal(
             mplhep.histplot(ratio, edges, yerr=ratio_error, ax=lower, linewidth=1.2, **look)
         if observable.log:
             lower.set_xscale("log")
-            upper.set_xscale("log")
+            wide = edges[-1] > 30 * edges[0]
+            lower.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 3.0, 5.0)))
+            lower.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            lower.xaxis.set_minor_formatter(NullFormatter())
         upper.set_xlim(edges[0], edges[-1])
         upper.set_ylim(bottom=0)
         upper.tick_params(labelbottom=False)
@@ -137,9 +141,10 @@ def plot_marginals(
     columns = min(len(observables), _COLUMNS)
     with style():
         figure = Figure(figsize=(4.5 * columns, 4.0 * rows + 0.5), layout="constrained")
+        figure.get_layout_engine().set(h_pad=0.01, hspace=0.01)  # type: ignore[union-attr,call-arg]
         grid = figure.subfigures(rows, columns, squeeze=False)
         for observable, part in zip(observables, grid.flat, strict=False):
-            pair = part.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1], "hspace": 0.04})
+            pair = part.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1], "hspace": 0.0})
             plot_marginal(
                 observable,
                 true,

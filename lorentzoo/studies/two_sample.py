@@ -33,6 +33,8 @@ Array = NDArray[np.float64]
 
 CLASSES: Final = ("generated", "true")
 _BOOTSTRAPS: Final = 200
+_FEW: Final = 10
+"""Particles among which the masses of all triples are looked at."""
 _VALIDATION: Final = 0.15
 """Part of the training events on which the best weights are chosen, where the recipe asks for them."""
 
@@ -53,17 +55,40 @@ class Classifier:
     config: Mapping[str, Any]
 
 
+_PLACED: Final = {"name": "placed-observables", "azimuths": True}
 CLASSIFIERS: Final[dict[str, Classifier]] = {
+    "boosted-trees": Classifier(
+        {
+            "backbone": {**_PLACED, "standardise": False},
+            "embedding": "momenta",
+            "head": {"name": "boosted-trees", "num_classes": 1},
+        },
+        {"epochs": 1},
+    ),
+    "perceptron": Classifier(
+        {
+            "backbone": _PLACED,
+            "embedding": "momenta",
+            "head": {
+                "name": "likelihood-ratio",
+                "hidden": [128, 128],
+                "dropout": 0.1,
+                "activation": "silu",
+            },
+        },
+        {"epochs": 15, "batch_size": 128, "learning_rate": 2e-3, "keep": "best"},
+    ),
     "transformer": Classifier(
         {
             "backbone": {"name": "transformer", "num_blocks": 2, "num_heads": 4, "head_reps": "8x0n"},
             "embedding": "kinematics",
-            "head": {"name": "likelihood-ratio"},
+            "head": "likelihood-ratio",
         },
         {"epochs": 10, "batch_size": 128, "learning_rate": 1e-3, "keep": "best"},
     ),
 }
-"""Classifiers that are quick enough to be trained at the end of every training of a generator."""
+"""Classifiers by name. The first two know events of fixed length and order by the momenta, distances and masses of their
+particles and groups of them; the last one takes any events."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +165,7 @@ def two_sample_test(
     true: ParticleCloud,
     *,
     true_weight: Tensor | None = None,
-    classifier: str | Mapping[str, Any] | Spec | Model = "transformer",
+    classifier: str | Mapping[str, Any] | Spec | Model = "boosted-trees",
     config: TrainConfig | Mapping[str, Any] | None = None,
     train_fraction: float = 0.5,
     seed: int = 0,
@@ -280,9 +305,7 @@ def _model(classifier: str | Mapping[str, Any] | Spec | Model, data: JetDataset,
     if isinstance(classifier, Spec):
         spec = fitted_to(classifier, data)
     elif isinstance(classifier, str):
-        spec = spec_for(
-            CLASSIFIERS[classifier].spec if classifier in CLASSIFIERS else {"model": classifier}, data
-        )
+        spec = spec_for(_values(classifier, data), data)
     else:
         spec = spec_for(classifier, data)
     torch.manual_seed(seed)
@@ -292,6 +315,24 @@ def _model(classifier: str | Mapping[str, Any] | Spec | Model, data: JetDataset,
             f"{spec.model or spec.backbone} does not tell two classes apart; name a classifier"
         )
     return model
+
+
+def _values(name: str, data: JetDataset) -> Mapping[str, Any]:
+    """Slots of a classifier by name, for events as they are."""
+    if name not in CLASSIFIERS:
+        return {"model": name}
+    values = CLASSIFIERS[name].spec
+    if not isinstance(values["backbone"], Mapping) or values["backbone"]["name"] != _PLACED["name"]:
+        return values
+    fewest, most = int(data.lengths.min()), int(data.lengths.max())
+    if fewest != most:
+        raise TrainingError(
+            f"the classifier {name!r} is for events of fixed length, but these have {fewest} to {most} particles; "
+            "take classifier='transformer', or any model of the zoo"
+        )
+    # All triples of many particles would be too many.
+    size = 3 if most <= _FEW else 2
+    return {**values, "backbone": {**values["backbone"], "num_particles": most, "group_size": size}}
 
 
 def _logit(probability: Array) -> Array:

@@ -24,6 +24,12 @@ def lorentzoo_components() -> list[Component]:
             "arXiv:1709.04464",
         ),
         Component(
+            "backbone",
+            "placed-observables",
+            "lorentzoo.plugins.substructure.places:PlacedObservables",
+            "Momenta, distances and masses of all groups of up to three particles of events of fixed length and order",
+        ),
+        Component(
             "head",
             "boosted-trees",
             "lorentzoo.plugins.substructure.trees:BoostedTrees",
