@@ -76,7 +76,10 @@ class Observable:
         if not high > low:
             low, high = low - 0.5, high + 0.5
         edges: Array = np.linspace(low, high, self.bins + 1)
-        return np.exp(edges) if self.log else edges
+        edges = np.exp(edges) if self.log else edges
+        # The last bin holds its upper edge: the largest value is no overflow.
+        edges[-1] += 1e-12 * abs(edges[-1])
+        return edges
 
     def _scaled(self, values: Array) -> Array:
         return np.log(np.maximum(values, _FLOOR)) if self.log else values
