@@ -12,6 +12,7 @@ __all__ = [
     "CompositionError",
     "LorentzooError",
     "MissingExtraError",
+    "NoDensityError",
     "NotFittedError",
     "ParameterError",
     "PluginError",
@@ -55,6 +56,10 @@ class PluginError(LorentzooError, ImportError):
 
 class MissingExtraError(LorentzooError, ImportError):
     """An optional dependency that is not installed."""
+
+
+class NoDensityError(LorentzooError, NotImplementedError):
+    """A generator that can be drawn from, but has no density that could be evaluated."""
 
 
 class NotFittedError(LorentzooError, RuntimeError):

@@ -38,6 +38,10 @@ class Generator(Part, ABC):
     ----------
     needs_network
         Whether it makes no sense without a backbone.
+    has_density
+        True, or the reason why `log_prob` cannot be had.
+    drawn_scalars
+        How many of the first scalars of each particle are drawn as the momenta are, instead of taken from the condition.
     network
         The composed network; None without one.
     num_particles
@@ -47,6 +51,8 @@ class Generator(Part, ABC):
     """
 
     needs_network: ClassVar[bool] = True
+    has_density: ClassVar[bool | str] = True
+    drawn_scalars: int = 0
     network: Model | None
     spec: Any = None
     in_scalars: int = 0
@@ -68,6 +74,15 @@ class Generator(Part, ABC):
     def further_context(self) -> int:
         """Numbers of each event that it gives its network in front of the cloud's own context."""
         return 0
+
+    @property
+    def further_scalars(self) -> int:
+        """Numbers of each particle that it gives its network behind the cloud's own scalars."""
+        return 0
+
+    def example_events(self, count: int) -> Batch | None:
+        """Events of the kind that it learns, for tests; None where any events of particles will do."""
+        return None
 
     def connect(self, network: Model | None) -> None:
         """Take the network; called once, by the composition."""
@@ -105,8 +120,9 @@ class Generator(Part, ABC):
         n
             How many.
         condition
-            Events (n of them, or one for all) whose multiplicities, scalars and context the drawn ones are to have;
-            their momenta are not read. By default those that all training events had in common.
+            Events (n of them, or one for all) whose multiplicities, scalars (but for `drawn_scalars`) and context the
+            drawn ones are to have; their energies are not read. By default those that all training events had in
+            common.
         generator
             Source of random numbers.
 
@@ -122,6 +138,11 @@ class Generator(Part, ABC):
         Returns
         -------
         Shape (B,), float64; -inf for events that cannot be drawn, e.g. outside the cuts.
+
+        Raises
+        ------
+        NoDensityError
+            With the reason, where `has_density` is not True.
         """
 
     def sample_with_log_prob(

@@ -17,6 +17,8 @@ MAX_BLOCK_PAIRS: Final = 2**17
 """Pairs in one block: enough to fill the vector units, small enough to stay in cache."""
 LONE_LENGTH: Final = 16
 """Events of at least this many particles fill a core on their own, and need no gather."""
+ALIKE: Final = 8
+"""Events for each length that occurs, from which on it pays to put events of one length side by side all the same."""
 
 
 def group_by_length(lengths: Sequence[int], max_pairs: int) -> Groups:
@@ -30,7 +32,7 @@ def group_by_length(lengths: Sequence[int], max_pairs: int) -> Groups:
             tuple(range(start, min(start + per_block, len(lengths))))
             for start in range(0, len(lengths), per_block)
         )
-    if min(lengths) >= LONE_LENGTH:
+    if min(lengths) >= LONE_LENGTH and len(set(lengths)) * ALIKE > len(lengths):
         return tuple((event,) for event in range(len(lengths)))
     groups: list[tuple[int, ...]] = []
     current: list[int] = []

@@ -192,7 +192,13 @@ def build_generator(spec: Spec) -> Generator:
             f"{label} brings the head of its network, {head.name!r}; leave head={spec.head.name!r} out"
         )
     network = build_model(
-        replace(spec, generator=None, head=head, in_context=spec.in_context + made.further_context)
+        replace(
+            spec,
+            generator=None,
+            head=head,
+            in_scalars=spec.in_scalars + made.further_scalars,
+            in_context=spec.in_context + made.further_context,
+        )
     )
     made.connect(network)
     made.spec = replace(spec, head=head, plugins={**plugins, **network.spec.plugins})

@@ -81,6 +81,8 @@ _LEARNED_FRAMES: Final = 1e-9
 """Relative differences allowed in float64: sums in another order, and frames orthonormalised on top."""
 
 _LOADS_WITHIN_MS: Final = 20.0
+_OF_NETWORK: Final = "network: "
+"""What stands before the checks of a generator's network."""
 
 
 class ConformanceError(LorentzooError, AssertionError):
@@ -161,7 +163,8 @@ def check_model(
         A model's name (with inline parameters if need be), a composition as a mapping, a specification, or a model; of
         a generator, `lorentzoo.testing.generators` has the checks.
     expected_failures
-        ``{check name: reason}`` of the checks that are known to fail; a reason must be stated.
+        ``{check name: reason}`` of the checks that are known to fail; a reason must be stated. Those of a generator's
+        network begin with ``"network: "``.
     checks
         Names of the checks to run, all of `CHECKS` by default.
     subject
@@ -174,7 +177,8 @@ def check_model(
     """
     expected = dict(expected_failures or {})
     chosen = list(CHECKS) if checks is None else list(checks)
-    unknown = [name for name in (*chosen, *expected) if name not in {**CHECKS, **GENERATOR_CHECKS}]
+    known = {**CHECKS, **GENERATOR_CHECKS}
+    unknown = [name for name in (*chosen, *expected) if name.removeprefix(_OF_NETWORK) not in known]
     if unknown:
         raise ValueError(f"no checks are called {unknown}; there are {list(CHECKS)}")
     unexplained = [name for name, reason in expected.items() if not reason.strip()]
@@ -199,8 +203,13 @@ def _generator_outcomes(
         if checks is None or name in checks
     ]
     if checks is None and made.network is not None:
-        network = check_model(made.network)
-        outcomes += [replace(outcome, check=f"network: {outcome.check}") for outcome in network.outcomes]
+        reasons = {
+            name.removeprefix(_OF_NETWORK): reason
+            for name, reason in expected.items()
+            if name.startswith(_OF_NETWORK)
+        }
+        network = check_model(made.network, expected_failures=reasons)
+        outcomes += [replace(outcome, check=_OF_NETWORK + outcome.check) for outcome in network.outcomes]
     return tuple(outcomes)
 
 

@@ -119,7 +119,9 @@ def verify_density(
 
 
 def training_events(generator: Generator, count: int) -> Batch:
-    """Shipped events of top pairs, with as many particles, and drawn scalars and context, as a generator wants.
+    """Events for a generator: its own examples, or shipped events of top pairs.
+
+    The latter have as many particles, and drawn scalars and context, as it wants.
 
     Raises
     ------
@@ -128,6 +130,9 @@ def training_events(generator: Generator, count: int) -> Batch:
     """
     from lorentzoo.registry.composition import load_dataset
 
+    own = generator.example_events(count)
+    if own is not None:
+        return own
     particles = generator.num_particles or _PARTICLES
     if particles > 6:
         raise ValueError(f"events of top pairs have six particles, not {particles}: give events to verify on")

@@ -19,6 +19,12 @@ PARAMETERS = {
     "spurions/matrices": {"values": [[[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]]},
 }
 COMPOSITIONS = {
+    "generator/calorimeter-flow": {
+        "backbone": "vit:width=16",
+        "embedding": [],
+        "in_scalars": 33,
+        "in_context": 9,
+    },
     # Places alone are no functions of momenta, of which a symmetry could be measured.
     "embedding/places": {
         "embedding": [{"name": "places", "columns": ["scalar_0", "scalar_1"]}, "kinematics"],
@@ -36,7 +42,12 @@ FOREST = dict.fromkeys(
     ("padding does not leak", "symmetry as declared", "gradients finite", "dtypes"),
     "a forest is constant between its thresholds: it has no derivative that could be taken",
 )
+NO_MOMENTA = {
+    "network: symmetry as declared": "it reads places and deposits, no momenta, so that no symmetry can be measured"
+}
 EXPECTED = {
+    "generator/calorimeter-flow": NO_MOMENTA,
+    "model/vit-showers": NO_MOMENTA,
     "head/boosted-trees": FOREST,
     "model/substructure-bdt": FOREST,
     "model/substructure-bdt-jetclass": FOREST,
