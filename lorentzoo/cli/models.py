@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -96,16 +96,34 @@ def evaluate_command(
     dataset: str | None = typer.Option(None, "--dataset", "-d", help="Data set; the run's own by default."),
     split: Split = typer.Option(Split.test, help="Its split."),
     plots: Path | None = typer.Option(
-        None, help="Write figures into this folder: rejections, scores, confusion, calibration, efficiencies."
+        None,
+        help="Write figures into this folder: rejections, scores, confusion, calibration, efficiencies; of a "
+        "generator, marginals with ratios, reweighted ones, weights and calibration.",
+    ),
+    num_samples: int = typer.Option(10_000, "--num-samples", min=100, help="Events drawn from a generator."),
+    num_log_prob: int = typer.Option(
+        2_000, "--num-log-prob", min=1, help="Events whose density under a generator is computed."
     ),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Evaluate a trained run on a data set.
+    """Evaluate a trained run on a data set; or a saved generator.
 
     Example: lorentzoo evaluate runs/a --split test --plots figures
-    """
-    from lorentzoo.studies import evaluate_run
 
+    Example: lorentzoo evaluate runs/flow --dataset ttbar --num-samples 5000 --plots figures
+    """
+    from lorentzoo.studies.single import evaluate_run, evaluate_saved_generator, holds_generator
+
+    if holds_generator(run):
+        from lorentzoo.studies.generative_figures import generator_figures
+
+        evaluation = evaluate_saved_generator(
+            run, dataset, split.value, num_samples=num_samples, num_log_prob=num_log_prob
+        )
+        _report(evaluation, as_json)
+        if plots is not None:
+            _write_figures(generator_figures(evaluation), plots)
+        return
     predictions = evaluate_run(run, dataset=dataset, split=split.value)
     _report(predictions, as_json)
     if plots is None:
@@ -114,11 +132,7 @@ def evaluate_command(
         raise ValueError(f"figures are for classifiers; {run} is a {predictions.task}")
     from lorentzoo.studies.class_figures import classification_figures
 
-    plots.mkdir(parents=True, exist_ok=True)
-    for figure in classification_figures([predictions]):
-        path = plots / f"{figure.name}.png"
-        figure.axes.figure.savefig(path, dpi=150, bbox_inches="tight")  # type: ignore[union-attr]
-        typer.echo(f"wrote {path}", err=True)
+    _write_figures(classification_figures([predictions]), plots)
 
 
 def import_command(
@@ -145,6 +159,14 @@ def import_command(
         import_weights(made, frames, package, part="frames")
     save(import_weights(made, weights, package, prefix=prefix), out)
     typer.echo(str(out))
+
+
+def _write_figures(figures: Sequence[Any], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for figure in figures:
+        path = folder / f"{figure.name}.png"
+        figure.axes.get_figure(root=True).savefig(path, dpi=150, bbox_inches="tight")
+        typer.echo(f"wrote {path}", err=True)
 
 
 def _report(metrics: Any, as_json: bool) -> None:

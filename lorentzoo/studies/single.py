@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lorentzoo.core.generator import Generator
 from lorentzoo.data.events import EventData, Split
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.checkpoints import load
@@ -14,12 +15,13 @@ from lorentzoo.registry.specs import Spec, parse_part
 from lorentzoo.studies.config import TrainConfig
 from lorentzoo.studies.errors import RunError
 from lorentzoo.studies.evaluation import Predictions, evaluate
+from lorentzoo.studies.generation import GeneratorEvaluation, evaluate_generator
 from lorentzoo.studies.plan import RunSpec, fitted_to, open_dataset, spec_for
 from lorentzoo.studies.progress import ProgressLine
 from lorentzoo.studies.runs import RunRecord, execute_run, read_run, read_run_spec, state_of
 from lorentzoo.studies.transfer import saved_spec, weights_hash
 
-__all__ = ["evaluate_run", "train_model"]
+__all__ = ["evaluate_run", "evaluate_saved_generator", "holds_generator", "train_model"]
 
 
 def train_model(
@@ -115,6 +117,51 @@ def evaluate_run(
     else:
         data = open_dataset(record.run.dataset if dataset is None else parse_part(dataset, "dataset"))
     return evaluate(load(directory), data if split is None else data.split(split))
+
+
+def holds_generator(directory: str | Path) -> bool:
+    """Whether a directory holds the specification of a generator."""
+    path = Path(directory) / "spec.json"
+    return path.is_file() and Spec.from_json(path.read_text(encoding="utf-8")).generator is not None
+
+
+def evaluate_saved_generator(
+    directory: str | Path,
+    dataset: str | Mapping[str, Any] | EventData | None = None,
+    split: Split | None = "test",
+    **settings: Any,
+) -> GeneratorEvaluation:
+    """Draw from a saved generator and compare with true events.
+
+    Parameters
+    ----------
+    directory
+        Of a run, or of what `lorentzoo.save` wrote.
+    dataset
+        Name, mapping or events; that of the run by default.
+    split
+        Which part; None takes all events.
+    settings
+        Further parameters of `evaluate_generator`.
+
+    Raises
+    ------
+    RunError
+        If the directory holds no generator, or no data set is given and it is not that of a run.
+    """
+    path = Path(directory)
+    generator = load(path)
+    if not isinstance(generator, Generator):
+        raise RunError(f"{directory} holds no generator; evaluate_run is for models that predict")
+    if isinstance(dataset, EventData):
+        data = dataset
+    elif dataset is not None:
+        data = open_dataset(parse_part(dataset, "dataset"))
+    elif (path / "run.json").is_file():
+        data = open_dataset(read_run_spec(path).dataset)
+    else:
+        raise RunError(f"{directory} does not say on which events it was trained: give a data set")
+    return evaluate_generator(generator, data if split is None else data.split(split), **settings)
 
 
 def _with_head(

@@ -277,6 +277,26 @@ def test_train_and_evaluate(call: Callable[..., Answer], tmp_path: Path) -> None
     }
 
 
+def test_a_saved_generator_is_evaluated(call: Callable[..., Answer], tmp_path: Path) -> None:
+    pytest.importorskip("pytorch_lightning")
+    events = lz.load_dataset("ttbar", num_events=500)
+    flow = lz.compose(generator="rqs-flow:num_particles=6,bins=4,num_transforms=1,hidden=[8]", in_scalars=6)
+    flow.fit_statistics([events.batch(range(500))])
+    lz.save(flow, tmp_path / "flow")
+    few = ("--num-samples", "500", "--num-log-prob", "50", "--json")
+    answer = call("evaluate", str(tmp_path / "flow"), *few)
+    assert answer.code == 1
+    assert "does not say on which events it was trained: give a data set" in answer.err
+    chosen = ("--dataset", "ttbar:num_events=2000", "--plots", str(tmp_path / "figures"))
+    answer = call("evaluate", str(tmp_path / "flow"), *few, *chosen)
+    assert answer.code == 0, answer.err
+    assert answer.data["samples"] == 500
+    assert answer.data["nll_events"] == 50
+    assert answer.data["c2st_auc"] > 0.5
+    names = {path.stem for path in (tmp_path / "figures").glob("*.png")}
+    assert names == {"marginals", "reweighted", "weights", "calibration"}
+
+
 def test_training_options_are_checked(call: Callable[..., Answer], tmp_path: Path) -> None:
     answer = call("train", SMALL, "-s", "epochs", "--out", str(tmp_path / "run"))
     assert answer.code == 1

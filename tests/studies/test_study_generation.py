@@ -10,7 +10,9 @@ import pytest
 import torch
 
 import lorentzoo as lz
+from lorentzoo.core import minkowski
 from lorentzoo.core.coordinates import Cuts
+from lorentzoo.core.errors import LorentzooError
 from lorentzoo.core.generator import Generator
 from lorentzoo.data.dataset import JetDataset
 from lorentzoo.studies.errors import RunError
@@ -90,3 +92,72 @@ def test_figures(evaluation: GeneratorEvaluation) -> None:
         "calibration-b",
     ]
     assert all(figure.caption and figure.axes.has_data() for figure in figures)
+
+
+class Failing(Generator):
+    """The standard normal density of px of each first particle, with events that it cannot do."""
+
+    def __init__(self, flow: Generator) -> None:
+        super().__init__()
+        self.flow = flow
+
+    symmetry_paths = property(lambda self: {})
+
+    def loss(self, cloud, weight=None, *, generator=None):  # type: ignore[no-untyped-def]
+        return self.flow.loss(cloud, weight)
+
+    def sample(self, n, condition=None, *, generator=None):  # type: ignore[no-untyped-def]
+        return self.flow.sample(n, condition, generator=generator)
+
+    def log_prob(self, cloud):  # type: ignore[no-untyped-def]
+        first = cloud.momenta[::6, 1]
+        bad = (first > 50).nonzero().squeeze(1).tolist()
+        if bad:
+            error = LorentzooError("cannot do some events")
+            error.events = bad  # type: ignore[attr-defined]
+            raise error
+        return torch.where(first < -50, -math.inf, -first.square())
+
+
+def test_densities_that_vanish_or_fail_are_counted(flow: Generator, events: JetDataset) -> None:
+    found = evaluate_generator(Failing(flow), events, num_samples=300, num_log_prob=300, progress=False)
+    first = events.batch(range(300)).cloud.momenta[::6, 1].numpy()
+    metrics = found.metrics()
+    assert metrics["nll_failed"] == (first > 50).sum() > 0
+    assert metrics["nll_infinite"] == (first < -50).sum() > 0
+    assert metrics["nll"] == pytest.approx(np.square(first[np.abs(first) <= 50]).mean())
+
+
+def test_evaluations_and_cuts_of_a_flow_on_a_manifold(events: JetDataset) -> None:
+    """Two steps of the midpoint rule evaluate the network four times; no sample leaves the boundaries."""
+    torch.manual_seed(0)
+    made = lz.compose(
+        generator="flow-matching:pt_min=22,mass_min=1,eta_max=5,delta_r_min=0.5,num_particles=6,steps=2",
+        backbone="mlp-particles:hidden=[16]",
+        embedding="momenta",
+        in_scalars=6,
+    )
+    made.fit_statistics([events.batch(range(1000))])
+    with torch.no_grad():
+        # Without any training velocities are wild.
+        for parameter in made.parameters():
+            parameter.mul_(0.1)
+    found = evaluate_generator(made, events, num_samples=400, num_log_prob=10, progress=False)
+    metrics = found.metrics()
+    assert metrics["evaluations_per_sample"] == 4
+    assert (
+        metrics["cut_violations_pt"] == metrics["cut_violations_eta"] == metrics["cut_violations_mass"] == 0
+    )
+    assert metrics["cut_violations"] == metrics["cut_violations_delta_r"]
+    momenta = found.samples.momenta
+    assert float(minkowski.pt(momenta).min()) > 22
+
+
+def test_samples_do_not_depend_on_what_else_is_evaluated(flow: Generator, events: JetDataset) -> None:
+    few, many = (
+        evaluate_generator(flow, events, num_samples=300, num_log_prob=n, config=QUICK, progress=False)
+        for n in (5, 50)
+    )
+    assert torch.equal(few.samples.momenta, many.samples.momenta)
+    assert few.test.auc == many.test.auc
+    np.testing.assert_allclose(few.log_prob, many.log_prob[:5])
