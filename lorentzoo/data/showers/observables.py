@@ -26,15 +26,9 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-OBSERVABLES: Final[dict[str, str]] = {
-    "energy_ratio": "E_dep / E_inc",
-    "depth": "centre in depth [X0]",
-    "centre_x": "centre in x [RM]",
-    "width": "width across [RM]",
-    "sparsity": "cells that are empty",
-    "hardest": "largest cell / E_dep",
-}
-"""Columns of `shower_observables` and how axes are labelled."""
+OBSERVABLES: Final = ("energy_ratio", "depth", "centre_x", "width", "sparsity", "hardest")
+"""Columns of `shower_observables`: deposited part of the incident energy, centre in depth (radiation lengths), centre
+in x and width across (Molière radii), part of cells that are empty, largest cell as part of the deposits."""
 
 
 def energy_ratio(voxels: NDArray[np.floating], energy: Array) -> Array:

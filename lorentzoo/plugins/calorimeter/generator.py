@@ -8,8 +8,8 @@ the incident particle and the detector, in units in which detectors look alike, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Final, Literal
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -20,25 +20,17 @@ from lorentzoo.core.generator import Template
 from lorentzoo.core.layout import Packed
 from lorentzoo.core.means import weighted_mean
 from lorentzoo.core.model import Model
-from lorentzoo.core.patches import INCIDENT, PLACE, fill_patches, take_columns, voxel_names
+from lorentzoo.core.patches import INCIDENT, PLACE, fill_patches
 from lorentzoo.core.solvers import Solver, SolverError, integrate
 from lorentzoo.core.time_features import TimeFeatures
-from lorentzoo.plugins.calorimeter.cells import fill_empty, share
+from lorentzoo.plugins.calorimeter.cells import share
 from lorentzoo.plugins.calorimeter.layers import LayerNetwork
 from lorentzoo.plugins.calorimeter.places import PlaceFeatures
-from lorentzoo.plugins.calorimeter.structure import Structure, energies_of_ratios, ratios_of_energies
+from lorentzoo.plugins.calorimeter.showers import POSITIONS, Numbers, Showers
+from lorentzoo.plugins.calorimeter.structure import energies_of_ratios
 from lorentzoo.registry.composition import load_dataset
 
 __all__ = ["CalorimeterFlow"]
-
-_POSITIONS: Final = ("depth", "thickness", "r_low", "r_high", "alpha")
-_PLACE_SCALE: Final = (0.1, 0.05, 0.2, 0.1, 0.5, 0.5, 0.5, 0.3, 0.3)
-"""Factors that make the columns of `PLACE` numbers of order one."""
-_INCIDENT_SHIFT: Final = (3.0, 0.15, -1.0, -7.0, -2.0, 0.0, 0.0, 0.0, 0.8)
-_INCIDENT_SCALE: Final = (0.5, 6.0, 0.7, 0.5, 0.7, 8.0, 2.0, 1.0, 2.0)
-"""The same for `INCIDENT`. They are fixed, not fitted: a detector that comes later must look the same to a network."""
-_NEAREST: Final = 1e-6
-"""Relative distance from the largest energy that noise in empty layers may not cross."""
 
 
 class CalorimeterFlow(Generator):
@@ -98,9 +90,9 @@ class CalorimeterFlow(Generator):
         self.solver = Solver(solver, steps)
         self.template = Template(0, in_scalars, in_context)
         self.time_features = TimeFeatures(time_features, time_scale)
-        self.places = PlaceFeatures(_POSITIONS, place_frequencies)
+        self.places = PlaceFeatures(POSITIONS, place_frequencies)
         self.layer_time = TimeFeatures(time_features, time_scale)
-        self.layer_places = PlaceFeatures(_POSITIONS[:2], place_frequencies)
+        self.layer_places = PlaceFeatures(POSITIONS[:2], place_frequencies)
         self.layer_network = LayerNetwork(layers, 1 + self.layer_places.width, in_context + time_features)
         self.register_statistics(
             total_mean=torch.zeros(()),
@@ -146,7 +138,7 @@ class CalorimeterFlow(Generator):
         assert self.network is not None, "the composition connects the network"
         return self.network
 
-    def cell_velocity(self, seen: _Showers, layer: Tensor, times: Tensor, cells: Tensor) -> Tensor:
+    def cell_velocity(self, seen: Showers, layer: Tensor, times: Tensor, cells: Tensor) -> Tensor:
         """Velocities of cells.
 
         Parameters
@@ -175,7 +167,7 @@ class CalorimeterFlow(Generator):
         )
         return torch.where(seen.real, self._network(moved).to(torch.float64), torch.zeros_like(cells))
 
-    def layer_velocity(self, seen: _Showers, times: Tensor, ratios: Tensor) -> Tensor:
+    def layer_velocity(self, seen: Showers, times: Tensor, ratios: Tensor) -> Tensor:
         """Velocities (T,) of standardised ratios of layers (T,) at the times (B,) of their events."""
         scalars = torch.cat(
             [ratios.to(self.dtype).unsqueeze(-1), self.layer_places(seen.layer_positions)], dim=-1
@@ -198,7 +190,7 @@ class CalorimeterFlow(Generator):
         totals, ratios, cells, moved = [], [], [], []
         for batch in batches:
             seen = self._look(self.training_cloud(batch.cloud))
-            made = self._numbers(seen, rng)
+            made = seen.numbers(rng)
             first = seen.first_layer
             totals.append(made.ratios[first])
             ratios.append(made.ratios[~first])
@@ -219,7 +211,7 @@ class CalorimeterFlow(Generator):
         )
 
     @torch.no_grad()
-    def _as_shown(self, seen: _Showers, made: _Numbers) -> ParticleCloud:
+    def _as_shown(self, seen: Showers, made: Numbers) -> ParticleCloud:
         """What the network is shown of training showers at the end of their way."""
         shown: list[ParticleCloud] = []
         handle = self._network.register_forward_pre_hook(lambda module, inputs: shown.append(inputs[0]))
@@ -243,7 +235,7 @@ class CalorimeterFlow(Generator):
         """The two parts of the loss of each shower, (B,) each."""
         self.require_fitted()
         seen = self._look(self.training_cloud(cloud))
-        made = self._numbers(seen, generator)
+        made = seen.numbers(generator)
         structure = seen.structure
         end = (made.ratios - self._shift(seen)) / self._width(seen)
         times, start = _random(seen.cloud.num_events, generator, end), _normal(end.shape, generator, end)
@@ -343,7 +335,7 @@ class CalorimeterFlow(Generator):
                 raise SolverError(shifted, error.times, self.solver.method, "no finite trajectory") from error
         return energies
 
-    def _flow(self, seen: _Showers, ratios: Tensor, cells: Tensor) -> Tensor:
+    def _flow(self, seen: Showers, ratios: Tensor, cells: Tensor) -> Tensor:
         structure = seen.structure
         ratios = self._integrated(
             lambda times, x: self.layer_velocity(seen, times, x.squeeze(-1)).unsqueeze(-1),
@@ -370,36 +362,14 @@ class CalorimeterFlow(Generator):
 
     # ---- what showers are made of ----------------------------------------------------------
 
-    def _look(self, cloud: ParticleCloud) -> _Showers:
-        return _Showers.of(cloud, self.slots)
+    def _look(self, cloud: ParticleCloud) -> Showers:
+        return Showers.of(cloud, self.slots)
 
-    def _shift(self, seen: _Showers) -> Tensor:
+    def _shift(self, seen: Showers) -> Tensor:
         return torch.where(seen.first_layer, self.total_mean, self.ratio_mean).to(torch.float64)
 
-    def _width(self, seen: _Showers) -> Tensor:
+    def _width(self, seen: Showers) -> Tensor:
         return torch.where(seen.first_layer, self.total_std, self.ratio_std).to(torch.float64)
-
-    def _numbers(self, seen: _Showers, generator: torch.Generator | None) -> _Numbers:
-        """Training showers as unbounded numbers, with noise where cells and layers are empty."""
-        structure = seen.structure
-        energies = torch.where(seen.energies < seen.threshold, torch.zeros_like(seen.energies), seen.energies)
-        layer = structure.sum_patches(energies.sum(-1))
-        total = structure.layers.pool(layer.unsqueeze(-1), "sum").squeeze(-1)
-        if bool((total > seen.maximum).any()):
-            worst = int((total / seen.maximum).argmax())
-            raise ValueError(
-                f"shower {worst} of the batch deposits {float(total[worst]):.4g} GeV, more than the largest "
-                f"{float(seen.maximum[worst]):.4g} GeV that its context allows: give the detector a larger max_ratio"
-            )
-        noisy = fill_empty(layer, seen.layer_threshold, generator)
-        # Noise must not carry a shower that deposits everything beyond the maximum.
-        sum_noisy = structure.layers.pool(noisy.unsqueeze(-1), "sum").squeeze(-1)
-        shrink = ((1 - _NEAREST) * seen.maximum / sum_noisy).clamp(max=1.0)
-        noisy = noisy * structure.layers.spread(shrink)
-        ratios = ratios_of_energies(noisy, seen.maximum, structure.layers)
-        cells = torch.log(fill_empty(energies, seen.threshold, generator) / seen.threshold)
-        counts = seen.real & (structure.to_patches(layer) > 0).unsqueeze(-1)
-        return _Numbers(layer, ratios, torch.where(seen.real, cells, torch.zeros_like(cells)), counts)
 
     # ---- symmetry --------------------------------------------------------------------------
 
@@ -407,68 +377,6 @@ class CalorimeterFlow(Generator):
     def symmetry_paths(self) -> dict[str, Symmetry]:
         """Nothing is kept: places of patches are those of a detector at rest."""
         return {"network": self._network.symmetry, "detector": Symmetry.trivial()}
-
-
-@dataclass(frozen=True, eq=False)
-class _Numbers:
-    """What flows: energies of layers (T,) and their ratios (T,), cells (P, S), and which cells count in the loss."""
-
-    layer: Tensor
-    ratios: Tensor
-    cells: Tensor
-    counts: Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class _Showers:
-    """A packed cloud of showers, its columns found by name."""
-
-    cloud: ParticleCloud
-    layout: Packed
-    structure: Structure
-    energies: Tensor
-    real: Tensor
-    place: Tensor
-    positions: Tensor
-    layer_positions: Tensor
-    context: Tensor
-    threshold: Tensor
-    layer_threshold: Tensor
-    maximum: Tensor
-    first_layer: Tensor
-
-    @classmethod
-    def of(cls, cloud: ParticleCloud, slots: int) -> _Showers:
-        assert isinstance(cloud.layout, Packed)
-        scalars, names = cloud.scalars.to(torch.float64), cloud.scalar_names
-        energies = take_columns(scalars, names, voxel_names(slots), "scalars of the cloud")
-        place = take_columns(scalars, names, PLACE, "scalars of the cloud")
-        context = take_columns(
-            cloud.context.to(torch.float64), cloud.context_names, INCIDENT, "context of the cloud"
-        )
-        column = dict(zip(INCIDENT, context.unbind(-1), strict=True))
-        structure = Structure.of(cloud, place[:, PLACE.index("layer")])
-        threshold = column["log_threshold"].exp()
-        positions = place[:, [PLACE.index(name) for name in _POSITIONS]]
-        slot = torch.arange(slots, device=cloud.device)
-        first = torch.zeros(structure.layers.num_rows, dtype=torch.bool, device=cloud.device)
-        filled = structure.layers.counts() > 0
-        first[structure.layers.ptr[:-1][filled]] = True
-        return cls(
-            cloud,
-            cloud.layout,
-            structure,
-            energies,
-            slot < place[:, PLACE.index("cells")].unsqueeze(-1),
-            place * place.new_tensor(_PLACE_SCALE),
-            positions,
-            structure.of_layers(positions[:, :2]),
-            (context - context.new_tensor(_INCIDENT_SHIFT)) * context.new_tensor(_INCIDENT_SCALE),
-            cloud.layout.spread(threshold).unsqueeze(-1),
-            structure.layers.spread(threshold),
-            (column["log_energy"] + column["log_max_ratio"]).exp(),
-            first,
-        )
 
 
 def _random(count: int, generator: torch.Generator | None, like: Tensor) -> Tensor:
