@@ -12,6 +12,7 @@ import torch
 from hypothesis import given
 from torch import Tensor
 
+from lorentzoo.core.grouping import group_by_length
 from lorentzoo.core.layout import Layout, Packed, Padded
 from lorentzoo.core.rows import drop_rows, gather_rows, segment_sum, spread_rows
 
@@ -478,3 +479,12 @@ def test_events_are_mapped_in_their_order(max_pairs: int) -> None:
     mask = layout.pad(torch.ones(62, 1))[..., 0].bool()
     torch.testing.assert_close(Padded(mask).map_events(total, padded), layout.pool(x))
     assert Packed.from_lengths([]).map_events(total, x[:0]).shape == (0, 3)
+
+
+def test_long_events_share_blocks_where_lengths_repeat() -> None:
+    few = [24, 20] * 40
+    groups = group_by_length(few, 2**17)
+    assert len(groups) <= 3
+    assert sorted(event for group in groups for event in group) == list(range(80))
+    # Of many lengths each stands alone, which needs no gather.
+    assert group_by_length(list(range(16, 60)), 2**17) == tuple((event,) for event in range(44))
