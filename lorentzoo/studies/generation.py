@@ -311,8 +311,10 @@ def _drawn(generator: Generator, condition: ParticleCloud, rng: torch.Generator)
 
 
 def _log_probs(generator: Generator, data: EventData, count: int, line: ProgressLine) -> Array:
-    """Of the first events; NaN where the generator fails and says for which."""
+    """Of the first events; NaN where the generator fails and says for which, or has no density at all."""
     values = torch.full((count,), math.nan, dtype=torch.float64)
+    if generator.has_density is not True:
+        return values.numpy()
     for chunk in torch.arange(count).split(_CHUNK // 4):
         todo = chunk
         while len(todo):

@@ -255,7 +255,7 @@ def labelled(generated: ParticleCloud, true: ParticleCloud, true_weight: Tensor 
 
 
 def joined(clouds: Sequence[ParticleCloud]) -> ParticleCloud:
-    """The events of several clouds one after another, packed, in GeV, on the host; names are left out."""
+    """The events of several clouds one after another, packed, in GeV, on the host; names are kept where all have them."""
     packed = [cloud.to_packed().to_units("GeV").to("cpu") for cloud in clouds]
     lengths: list[int] = []
     for cloud in packed:
@@ -266,8 +266,15 @@ def joined(clouds: Sequence[ParticleCloud]) -> ParticleCloud:
         Packed.from_lengths(lengths).ptr,
         torch.cat([cloud.scalars for cloud in packed]),
         torch.cat([cloud.context for cloud in packed]),
+        scalar_names=_common([cloud.scalar_names for cloud in packed]),
+        context_names=_common([cloud.context_names for cloud in packed]),
         validate=False,
     )
+
+
+def _common(names: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """The names of columns if all clouds agree on them."""
+    return names[0] if len(set(names)) == 1 else ()
 
 
 def _divided(counts: list[int], fraction: float, seed: int) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ import torch
 
 import lorentzoo as lz
 from lorentzoo.data.showers.observables import OBSERVABLES, shower_observables
+from lorentzoo.studies.generation import evaluate_generator
 from lorentzoo.studies.generative_plots import plot_marginals
 from lorentzoo.studies.shower_observables import layer_observables, observables_of_showers
 
@@ -25,4 +26,22 @@ def test_clouds_give_what_voxels_give() -> None:
     expected = np.maximum(detector.grid.layer_energies(voxels)[:, [0, 3]], detector.threshold)
     assert np.concatenate([one(cloud) for one in layers], axis=1) == pytest.approx(expected)
     figure = plot_marginals([*found, *layers], cloud, {"the same": cloud})
-    assert len([axes for part in figure.subfigs for axes in part.axes]) >= 2 * len(found)
+    assert len(figure.axes) >= 2 * len(found)
+
+
+def test_a_generator_without_density_is_evaluated_all_the_same() -> None:
+    data = lz.load_dataset("showers", detector="lead-tungstate", num_showers=120, energy_max=5.0)
+    model = lz.create_model("vit-showers", generator={"steps": 1}, backbone={"num_blocks": 1, "width": 16})
+    model.fit_statistics([data.split("train").batch(range(60))])
+    found = evaluate_generator(
+        model,
+        data,
+        num_samples=120,
+        num_log_prob=5,
+        observables=observables_of_showers(data.detector()),
+        classifier={"backbone": "deep-sets", "embedding": "kinematics", "head": "classify"},
+        config={"epochs": 1},
+        progress=False,
+    ).metrics()
+    assert found["nll_failed"] == 5
+    assert np.isfinite([found["fpd"], found["c2st_auc"]]).all()
