@@ -122,7 +122,7 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=Path("runs/showers"))
     parser.add_argument(
-        "--seconds", type=float, default=300.0, help="processor time of the training on two detectors"
+        "--seconds", type=float, default=330.0, help="processor time of the training on two detectors"
     )
     parser.add_argument(
         "--fine-tuning", type=float, default=40.0, help="processor time of each row on the third"
