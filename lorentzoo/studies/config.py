@@ -13,6 +13,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -20,7 +21,7 @@ from lorentzoo.studies.errors import TrainingError
 from lorentzoo.studies.optimisers import OptimiserName, PartName
 from lorentzoo.studies.schedules import ScheduleName
 
-__all__ = ["BUDGETS", "TrainConfig", "describe_problems"]
+__all__ = ["BUDGETS", "GenerationConfig", "TrainConfig", "describe_problems"]
 
 BUDGETS = ("epochs", "max_steps", "cpu_seconds")
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -122,6 +123,41 @@ class TrainConfig(BaseModel):
     def to_data(self) -> dict[str, Any]:
         """Plain data that `of` reads back."""
         return self.model_dump(mode="json")
+
+
+class GenerationConfig(BaseModel):
+    """How thoroughly a generator is tested: an immutable value that goes through JSON and YAML.
+
+    Parameters
+    ----------
+    num_samples
+        Events that are drawn.
+    num_log_prob
+        Held-out events whose density is computed.
+    classifier
+        Of the two-sample test, see `lorentzoo.studies.two_sample.two_sample_test`.
+    recipe
+        Keys of `TrainConfig` for its training, over those of the classifier's own.
+    seed
+        Of samples and classifier; the same for all rows of a study.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num_samples: PositiveInt = 10_000
+    num_log_prob: PositiveInt = 2_000
+    classifier: str | dict[str, Any] = "boosted-trees"
+    recipe: dict[str, Any] = {}
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @field_validator("recipe")
+    @classmethod
+    def _recipe(cls, recipe: dict[str, Any]) -> dict[str, Any]:
+        try:
+            TrainConfig.of(recipe)
+        except TrainingError as error:
+            raise ValueError(str(error)) from None
+        return recipe
 
 
 def describe_problems(error: ValidationError, known: list[str]) -> str:

@@ -17,9 +17,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from lorentzoo.core.cloud import Batch
-from lorentzoo.core.model import Model
+from lorentzoo.core.cloud import Batch, ParticleCloud
+from lorentzoo.core.generator import Generator
 from lorentzoo.data.events import EventData
+from lorentzoo.studies.objectives import Trainable, objective_of
 
 __all__ = ["Costs", "count_flops", "measure_costs", "peak_memory", "time_per_event"]
 
@@ -63,9 +64,11 @@ class Costs:
 
 
 def measure_costs(
-    model: Model, dataset: EventData, *, batch_size: int = 128, multiplicity: int | None = None
+    model: Trainable, dataset: EventData, *, batch_size: int = 128, multiplicity: int | None = None
 ) -> Costs:
-    """Costs of a model whose statistics are fitted, on events of a data set.
+    """Costs of a model or a generator whose statistics are fitted, on events of a data set.
+
+    The forward pass of a generator is that of its loss.
 
     The model is left as it was. Times and memory are of a batch of the data set's first `batch_size`
     events, arithmetic of an event with `multiplicity` particles, by default the median of the data set.
@@ -87,7 +90,7 @@ def measure_costs(
 
 
 @torch.no_grad()
-def count_flops(model: Model, dataset: EventData, multiplicity: int) -> float:
+def count_flops(model: Trainable, dataset: EventData, multiplicity: int) -> float:
     """Floating-point operations of the forward pass of one event with `multiplicity` particles.
 
     A multiplication with its addition counts two. Matrix products, convolutions and attention are
@@ -112,11 +115,11 @@ def count_flops(model: Model, dataset: EventData, multiplicity: int) -> float:
         validate=False,
     )
     with FlopCounterMode(display=False, custom_mapping=_CPU_ATTENTION) as counter:
-        model.eval()(cloud)
+        _forward(model.eval(), cloud)
     return counter.get_total_flops() / len(batch)
 
 
-def time_per_event(model: Model, batch: Batch) -> tuple[float, float]:
+def time_per_event(model: Trainable, batch: Batch) -> tuple[float, float]:
     """CPU-seconds an event, forward and training (forward, loss and backward): medians of up to five repetitions.
 
     Processor time of all threads, so that other programs on the machine count little.
@@ -124,7 +127,7 @@ def time_per_event(model: Model, batch: Batch) -> tuple[float, float]:
 
     def forward() -> None:
         with torch.no_grad():
-            model(batch.cloud)
+            _forward(model, batch.cloud)
 
     def training() -> None:
         _step(model, batch)
@@ -136,7 +139,7 @@ def time_per_event(model: Model, batch: Batch) -> tuple[float, float]:
     return first, second
 
 
-def peak_memory(model: Model, batch: Batch) -> float:
+def peak_memory(model: Trainable, batch: Batch) -> float:
     """Largest number of bytes in tensors during a training step (forward, loss, backward).
 
     Parameters, buffers, the batch, activations and gradients count, each storage once; the optimiser's
@@ -158,9 +161,16 @@ def peak_memory(model: Model, batch: Batch) -> float:
     return float(live.peak)
 
 
-def _step(model: Model, batch: Batch) -> None:
+def _forward(model: Trainable, cloud: ParticleCloud) -> None:
+    if isinstance(model, Generator):
+        model.loss(cloud)
+    else:
+        model(cloud)
+
+
+def _step(model: Trainable, batch: Batch) -> None:
     """Forward, loss and, where there is anything to descend on, backward."""
-    loss = model.loss(batch)
+    loss = objective_of(model).loss(batch)
     if loss.requires_grad:
         loss.backward()
     model.zero_grad(set_to_none=True)

@@ -140,11 +140,21 @@ def plot_marginals(
     rows = -(-len(observables) // _COLUMNS)
     columns = min(len(observables), _COLUMNS)
     with style():
-        figure = Figure(figsize=(4.5 * columns, 4.0 * rows + 0.5), layout="constrained")
-        figure.get_layout_engine().set(h_pad=0.01, hspace=0.01)  # type: ignore[union-attr,call-arg]
-        grid = figure.subfigures(rows, columns, squeeze=False)
-        for observable, part in zip(observables, grid.flat, strict=False):
-            pair = part.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1], "hspace": 0.0})
+        # Panels of one size need no layout engine, which would take a minute for so many axes.
+        height = 4.0 * rows + 0.6
+        figure = Figure(figsize=(4.6 * columns, height))
+        grid = figure.add_gridspec(
+            rows, columns, left=0.2 / columns, right=0.995, bottom=0.6 / height, top=1 - 0.9 / height,
+            hspace=0.3, wspace=0.26,
+        )  # fmt: skip
+        first: Axes | None = None
+        for place, observable in enumerate(observables):
+            cell = grid[place // columns, place % columns].subgridspec(
+                2, 1, height_ratios=(3, 1), hspace=0.06
+            )
+            upper = figure.add_subplot(cell[0])
+            pair = upper, figure.add_subplot(cell[1], sharex=upper)
+            first = first or upper
             plot_marginal(
                 observable,
                 true,
@@ -152,10 +162,11 @@ def plot_marginals(
                 true_weight=true_weight,
                 weights=weights,
                 legend=False,
-                axes=(pair[0], pair[1]),
+                axes=pair,
             )
-        handles, labels = grid.flat[0].axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 5), frameon=False)
+        assert first is not None, "there is at least one observable"
+        handles, labels = first.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="upper center", ncols=min(len(labels), 5), frameon=False)
     return figure
 
 

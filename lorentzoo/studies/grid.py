@@ -22,14 +22,14 @@ from pydantic import (
 
 from lorentzoo.core.errors import LorentzooError
 from lorentzoo.registry.specs import SLOTS, PartSpec, parse_part
-from lorentzoo.studies.config import BUDGETS, TrainConfig, describe_problems
+from lorentzoo.studies.config import BUDGETS, GenerationConfig, TrainConfig, describe_problems
 from lorentzoo.studies.errors import StudyError
 
 __all__ = ["AXES", "Budget", "Choice", "Combination", "Pretraining", "Study", "load_study"]
 
 RECIPE_AXES: Final = ("training", "pretraining")
 """What may vary in how a network is trained."""
-AXES: Final = ("model", *SLOTS, "spurion_mode", "anchor", *RECIPE_AXES)
+AXES: Final = ("model", "generator", *SLOTS, "spurion_mode", "anchor", *RECIPE_AXES)
 """What may vary in a study."""
 _PLAIN: Final = ("spurion_mode", "anchor")
 _LISTS: Final = ("spurions", "embedding")
@@ -119,7 +119,8 @@ class Study(BaseModel):
         A data set by name, ``"name:key=value"`` or mapping, with splits train, validation and test.
     axes
         What varies: lists of names, inline parts or mappings (with a ``label``, if wanted) for `AXES`. On the axis
-        ``training`` stand mappings of what differs in the recipe, on ``pretraining`` null and `Pretraining`.
+        ``training`` stand mappings of what differs in the recipe, on ``pretraining`` null and `Pretraining`; null on
+        ``generator`` is the one that the model's name has.
     fixed
         What does not vary, in the same way.
     exclude
@@ -132,6 +133,8 @@ class Study(BaseModel):
         Recipe without a budget, see `lorentzoo.studies.config.TrainConfig`.
     budget
         What every row gets equally much of.
+    generation
+        How thoroughly generators are tested, see `lorentzoo.studies.config.GenerationConfig`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -146,6 +149,7 @@ class Study(BaseModel):
     train_sizes: tuple[PositiveInt | None, ...] = (None,)
     training: dict[str, Any] = {}
     budget: Budget
+    generation: GenerationConfig = GenerationConfig()
 
     @field_validator("description")
     @classmethod
@@ -199,8 +203,8 @@ class Study(BaseModel):
         both = sorted(set(self.axes) & set(self.fixed))
         if both:
             raise ValueError(f"{', '.join(both)} cannot be both in axes and fixed")
-        if not {"model", "backbone"} & (set(self.axes) | set(self.fixed)):
-            raise ValueError("neither axes nor fixed names a backbone or a model")
+        if not {"model", "generator", "backbone"} & (set(self.axes) | set(self.fixed)):
+            raise ValueError("neither axes nor fixed names a backbone, a generator or a model")
         if not self.train_sizes:
             raise ValueError("train_sizes is empty; leave it out to train on all events")
         for pattern in self.exclude:
@@ -284,7 +288,7 @@ class Combination:
         return {
             axis: choice.value
             for axis, choice in {**self.fixed, **self.choices}.items()
-            if axis not in RECIPE_AXES
+            if axis not in RECIPE_AXES and not (axis == "generator" and choice.value is None)
         }
 
     @property
@@ -354,6 +358,8 @@ class _Reading:
             return cls(value or "default", value or "default", value)
         if axis in RECIPE_AXES:
             return cls._of_recipe(axis, value)
+        if axis == "generator" and value is None:
+            return cls("as named", "as named", None)
         if isinstance(value, Mapping) and "label" in value:
             rest = {key: item for key, item in value.items() if key != "label"}
             return cls(str(value["label"]), str(value["label"]), _readable(rest, axis).to_data(), stated=True)

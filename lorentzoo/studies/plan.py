@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +17,7 @@ from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.composition import build, load_dataset, model_spec
 from lorentzoo.registry.parameters import parameters_of
 from lorentzoo.registry.specs import PartSpec, Spec, parse_part
-from lorentzoo.studies.config import TrainConfig
+from lorentzoo.studies.config import GenerationConfig, TrainConfig
 from lorentzoo.studies.errors import StudyError
 from lorentzoo.studies.files import canonical_json, digest_of
 from lorentzoo.studies.grid import Combination, Pretraining, Study
@@ -43,6 +43,8 @@ class RunSpec:
         Recipe, with the seed.
     start_from
         Hash of what its weights start from: the full specification of another run, or the weights themselves.
+    generation
+        How a generator is tested; what predicts a target does not use it.
     """
 
     spec: Spec
@@ -51,6 +53,7 @@ class RunSpec:
     train_size: int | None
     config: TrainConfig
     start_from: str | None = None
+    generation: GenerationConfig = field(default_factory=GenerationConfig)
 
     def to_data(self) -> dict[str, Any]:
         """Plain data that `from_data` reads back."""
@@ -61,6 +64,9 @@ class RunSpec:
             "train_size": self.train_size,
             "config": self.config.to_data(),
             "start_from": self.start_from,
+            **(
+                {} if self.spec.generator is None else {"generation": self.generation.model_dump(mode="json")}
+            ),
         }
 
     @classmethod
@@ -73,6 +79,7 @@ class RunSpec:
             data["train_size"],
             TrainConfig.of(data["config"]),
             data.get("start_from"),
+            GenerationConfig.model_validate(data.get("generation", {})),
         )
 
     @property
@@ -136,6 +143,7 @@ class Plan:
                 row.combination.train_size,
                 self.study.config(seed, row.combination),
                 None if first is None else first.key,
+                self.study.generation,
             )
             for seed, first in zip(self.study.seeds, before, strict=True)
         ]
@@ -231,7 +239,7 @@ def spec_for(values: Mapping[str, Any], dataset: EventData) -> Spec:
         overrides = {axis: value for axis, value in values.items() if axis != "model"}
         # Parameters of the model's own parts first, so that a whole slot given by an axis wins.
         return fitted_to(model_spec(model.name, **{**model.parameters, **overrides}), dataset)
-    if "head" not in values:
+    if "head" not in values and "generator" not in values:
         classes = len(dataset.class_names)
         if not classes:
             raise StudyError("the data set has no classes: name a head, e.g. fixed: {head: regress}")
@@ -244,6 +252,8 @@ def fitted_to(spec: Spec, dataset: EventData) -> Spec:
     spec = replace(spec, in_scalars=dataset.num_scalars, in_context=dataset.num_context)
     classes, stated = len(dataset.class_names), spec.head.parameters.get("num_classes", 2)
     fits = stated == classes or (classes == 2 and stated == 1)
+    if spec.generator is not None:
+        return spec  # it brings its own head
     head = parameters_of(catalogue().target(catalogue().find("head", spec.head.name)))
     if spec.model is None or "num_classes" not in head or not classes or fits:
         return spec

@@ -20,7 +20,15 @@ from lorentzoo.studies.results import RowResult, StudyResult
 __all__ = ["legend_entries", "plot_costs", "plot_history", "plot_roc"]
 
 Array = NDArray[np.float64]
-Cost = Literal["training_cpu_seconds", "flops", "forward_ms", "training_ms", "parameters", "memory_mb"]
+Cost = Literal[
+    "training_cpu_seconds",
+    "flops",
+    "forward_ms",
+    "training_ms",
+    "parameters",
+    "memory_mb",
+    "seconds_per_sample",
+]
 
 _COST_LABELS: Final = {
     "training_cpu_seconds": "Training [CPU-s]",
@@ -29,6 +37,7 @@ _COST_LABELS: Final = {
     "training_ms": "Training step [CPU-ms per event]",
     "parameters": "Parameters",
     "memory_mb": "Peak memory of a training step [MB]",
+    "seconds_per_sample": "Drawing an event [CPU-s]",
 }
 
 
@@ -177,9 +186,18 @@ def plot_costs(
             )
         ax.set_xscale("log")
         ax.set_xlabel(_COST_LABELS[cost])
-        ax.set_ylabel({"auc": "AUC", "accuracy": "Accuracy"}.get(metric, metric))
+        ax.set_ylabel(_METRICS.get(metric, metric))
         _finish(ax, result, legend)
     return ax
+
+
+_METRICS: Final = {
+    "auc": "AUC",
+    "accuracy": "Accuracy",
+    "nll": "Negative log-likelihood",
+    "c2st_auc": "AUC of a classifier against the truth",
+    "fpd": "Fréchet physics distance",
+}
 
 
 def legend_entries(result: StudyResult) -> list[tuple[str, str, str, str, bool]]:
@@ -254,4 +272,6 @@ def _log_rejection(row: RowResult, index: int, signal: int) -> Array:
 
 def _cost(row: RowResult, index: int, cost: Cost) -> float:
     run = row.runs[index]
+    if cost == "seconds_per_sample":
+        return float(run.metrics[cost])
     return float(run.training["cpu_seconds"] if cost == "training_cpu_seconds" else getattr(run.costs, cost))

@@ -13,8 +13,10 @@ from typing import Any
 
 import yaml
 
-from lorentzoo.studies.class_figures import classification_figures
+from lorentzoo.studies.class_figures import ClassFigure, classification_figures
 from lorentzoo.studies.figures import to_svg
+from lorentzoo.studies.generative_figures import generator_figures
+from lorentzoo.studies.generative_plots import plot_marginals
 from lorentzoo.studies.plots import legend_entries, plot_costs, plot_history, plot_roc
 from lorentzoo.studies.report_style import SCRIPT, STYLE
 from lorentzoo.studies.results import StudyResult
@@ -31,6 +33,7 @@ def report_html(result: StudyResult) -> str:
         parts += ["<h2>Results</h2>", _table(tables["results"], sortable=True)]
         parts += _figures(result)
         parts += _best_in_detail(result)
+        parts += _generated(result)
         parts += [_section(tables[name]) for name in ("effects", "differences") if name in tables]
         parts.append(_section(tables["costs"]))
     else:
@@ -129,6 +132,11 @@ def _figures(result: StudyResult) -> Iterable[str]:
         figures.append((plot_costs(result, "flops", legend=False), caption))
         caption = "AUC of the test split against the processor time of training an event once."
         figures.append((plot_costs(result, "training_ms", legend=False), caption))
+    if any("c2st_auc" in run.metrics for run in runs):
+        caption = "A classifier's AUC between true and generated events against the processor time of drawing an event."
+        figures.append((plot_costs(result, "seconds_per_sample", "c2st_auc", legend=False), caption))
+        caption = "The same against the processor time of training an event once."
+        figures.append((plot_costs(result, "training_ms", "c2st_auc", legend=False), caption))
     shown = [
         f"<figure>{_image(to_svg(ax))}<figcaption>{escape(text)}</figcaption></figure>"
         for ax, text in figures
@@ -143,12 +151,33 @@ def _best_in_detail(result: StudyResult) -> Iterable[str]:
         return []
     best = max(rows, key=lambda row: sum(run.metrics["auc"] for run in row.runs) / len(row.runs))
     figures = classification_figures([run.predictions for run in best.runs])
-    shown = [
-        f"<figure>{_image(to_svg(figure.axes))}<figcaption>{escape(figure.caption)}</figcaption></figure>"
-        for figure in figures
-    ]
+    shown = [_framed(figure) for figure in figures]
     title = f"<h2>In detail: {escape(best.label)}, the row with the largest AUC</h2>"
     return [title, '<div class="figures">', *shown, "</div>"]
+
+
+def _generated(result: StudyResult) -> Iterable[str]:
+    """Marginals of all generators beside the truth, and all figures of the one that is hardest to tell from it."""
+    rows = [row for row in result.finished if all("c2st_auc" in run.metrics for run in row.runs)]
+    if not rows:
+        return []
+    first = {row.label: row.runs[0].generation for row in rows}
+    one = next(iter(first.values()))
+    samples = {label: evaluation.samples for label, evaluation in first.items()}
+    page = plot_marginals(list(one.observables), one.true, samples, true_weight=one.true_weight)
+    caption = "Generated against true events, with the ratio below; bars and bands are statistical errors."
+    together = ClassFigure("marginals", page.axes[0], caption)
+    seed = rows[0].seeds[0]
+    best = min(rows, key=lambda row: sum(run.metrics["c2st_auc"] for run in row.runs) / len(row.runs))
+    # Its marginals are in the figure of all.
+    details = [figure for figure in generator_figures(first[best.label]) if figure.name != "marginals"]
+    parts = [f"<h2>Generated events, seed {seed}</h2>", _framed(together)]
+    parts += [f"<h2>In detail: {escape(best.label)}, the row with the smallest C2ST AUC, seed {seed}</h2>"]
+    return [*parts, '<div class="figures">', *(_framed(figure) for figure in details), "</div>"]
+
+
+def _framed(figure: ClassFigure) -> str:
+    return f"<figure>{_image(to_svg(figure.axes))}<figcaption>{escape(figure.caption)}</figcaption></figure>"
 
 
 def _legend(result: StudyResult) -> str:

@@ -3,7 +3,8 @@
 A directory, named by the hash of the run's full specification::
 
     run.json            the full specification        config.json       the recipe alone
-    metrics.json        of the test split             predictions.npz   of the test split, every event
+    metrics.json        of the test split             predictions.npz   of the test split, every event; for a
+                                                      generator generation.npz, samples beside true events
     costs.json          parameters, FLOPs, times      history.csv       one row an epoch
     training.json       steps, epochs, CPU-seconds    environment.json  versions and machine
     spec.json, weights.safetensors                    the model, for `lorentzoo.load`
@@ -20,22 +21,26 @@ import traceback
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
 from lorentzoo.data.events import EventData
 from lorentzoo.registry.checkpoints import save
-from lorentzoo.registry.composition import build_model
+from lorentzoo.registry.composition import build
 from lorentzoo.registry.specs import distribution_version
 from lorentzoo.studies.costs import Costs, measure_costs
 from lorentzoo.studies.course import history_from_csv, history_to_csv
 from lorentzoo.studies.errors import RunError
-from lorentzoo.studies.evaluation import Predictions, evaluate
+from lorentzoo.studies.evaluation import Predictions
 from lorentzoo.studies.files import checksum, write_json, write_text
+from lorentzoo.studies.objectives import Density, Prediction, objective_of
 from lorentzoo.studies.plan import RunSpec, open_dataset
 from lorentzoo.studies.progress import ProgressLine
 from lorentzoo.studies.transfer import initial_weights
+
+if TYPE_CHECKING:
+    from lorentzoo.studies.generation import GeneratorEvaluation
 
 __all__ = ["RunRecord", "execute_run", "read_run", "read_run_spec", "record_failure", "state_of"]
 
@@ -47,7 +52,6 @@ _KEPT: Final = (
     "costs.json",
     "training.json",
     "history.csv",
-    "predictions.npz",
     "environment.json",
     "spec.json",
     "weights.safetensors",
@@ -93,8 +97,15 @@ class RunRecord:
 
     @property
     def predictions(self) -> Predictions:
-        """Of every event of the test split."""
-        return Predictions.load(self.directory / "predictions.npz")
+        """Of every event of the test split; a generator has none."""
+        return Predictions.load(self.directory / Prediction.file)
+
+    @property
+    def generation(self) -> GeneratorEvaluation:
+        """Samples of a generator beside true events."""
+        from lorentzoo.studies.generation import GeneratorEvaluation
+
+        return GeneratorEvaluation.load(self.directory / Density.file)
 
 
 def execute_run(
@@ -138,7 +149,8 @@ def execute_run(
         training = training.subset(torch.arange(run.train_size))
     test = data.split("test")
     seed_everything(run.config.seed)
-    model = build_model(run.spec)
+    model = build(run.spec)
+    objective = objective_of(model)
     initial = None
     if run.start_from is not None:
         source = directory.parent / run.start_from if source is None else source
@@ -148,17 +160,17 @@ def execute_run(
     validation = data.split("validation")
     result = train(model, training, validation, run.config, directory, initial=initial, progress=line)
     with threads(run.config.num_threads):
-        predictions = evaluate(model, test)
+        evaluation = objective.evaluate(test, run.generation, line)
         costs = measure_costs(model, test, batch_size=run.config.batch_size)
-    predictions.save(directory / "predictions.npz")
+    evaluation.save(directory / objective.file)
     save(model, directory)
     summary = {name: value for name, value in result.course.to_data().items() if name in _SUMMARY}
     write_json(directory / "training.json", summary | {"resumed_at": result.resumed_at})
-    write_json(directory / "metrics.json", predictions.metrics())
+    write_json(directory / "metrics.json", evaluation.metrics())
     write_json(directory / "costs.json", costs.to_data())
     write_json(directory / "environment.json", environment(run.config.num_threads))
     write_text(directory / "history.csv", history_to_csv(result.course.history))
-    checksums = {name: checksum(directory / name) for name in _KEPT}
+    checksums = {name: checksum(directory / name) for name in (*_KEPT, objective.file)}
     write_json(directory / _FINISHED, {"format": _FORMAT, "checksums": checksums})
     (directory / "checkpoint.ckpt").unlink(missing_ok=True)
     return read_run(directory)

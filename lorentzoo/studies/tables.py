@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from lorentzoo.registry.specs import parse_part
 from lorentzoo.studies.metrics import SIGNAL_EFFICIENCIES
 from lorentzoo.studies.render import to_latex, to_markdown, to_text
 from lorentzoo.studies.results import RowResult, StudyResult
@@ -35,7 +36,27 @@ _NAMES: Final = {
     "mse": "MSE",
     "mae": "MAE",
     "r2": "R²",
+    "nll": "NLL",
+    "c2st_auc": "C2ST AUC",
+    "fpd": "FPD",
+    "nll_infinite": "No density",
+    "nll_failed": "Density failed",
+    "samples_failed": "Samples failed",
+    "cut_violations": "Cuts violated",
+    "evaluations_per_sample": "Evaluations/sample",
+    "seconds_per_sample": "CPU-s/sample",
 } | {key: f"1/ε_B (ε_S = {key.rpartition('_')[2]})" for key in _REJECTIONS}
+_FACTS: Final = (
+    "nll_infinite",
+    "nll_failed",
+    "samples_failed",
+    "cut_violations",
+    "evaluations_per_sample",
+    "seconds_per_sample",
+)
+"""What is told of generators, but says nothing of how good they are."""
+_RARE: Final = ("nll_failed", "samples_failed")
+"""What is told only where it happens."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +119,7 @@ def study_tables(result: StudyResult) -> dict[str, Table]:
 
 def results_table(result: StudyResult) -> Table:
     """Metrics of the test split with their errors, symmetry, and what was spent."""
-    metrics = _metrics(result)
+    metrics = [name for name in _metrics(result) if name not in _RARE or _occurs(result, name)]
     matched = _Matched.of(result)
     # A column only where rows differ: what all have stands in the notes.
     uneven = len({len(row.runs) for row in result.finished}) > 1
@@ -132,6 +153,8 @@ def results_table(result: StudyResult) -> Table:
             "background events; '>' is a lower limit at 95 % confidence, where in some seed no background "
             "event passes."
         )
+    if "nll" in metrics:
+        notes += _generation_notes(result)
     if matched:
         notes.append(matched.note)
     return Table("Results", tuple(columns), tuple(rows), _messages(result), tuple(notes))
@@ -165,17 +188,22 @@ def costs_table(result: StudyResult) -> Table:
             )
         )
     notes = (
-        f"FLOPs: forward pass of an event with {_listed(multiplicities)} particles; a multiply-add counts two; matrix "
-        "products, convolutions and attention only.",
+        f"FLOPs: forward pass of an event with {_listed(multiplicities)} particles{_of_loss(result)}; a multiply-add "
+        "counts two; matrix products, convolutions and attention only.",
         f"Times and memory: batches of {_listed(batches)} test events; processor time of all threads; training is "
         "forward, loss and backward. Peak memory of tensors in a training step, without the optimiser's state.",
     )
     return Table("Costs", columns, tuple(rows), (), notes)
 
 
+def _of_loss(result: StudyResult) -> str:
+    generates = any("nll" in run.metrics for row in result.finished for run in row.runs)
+    return ", for a generator that of its loss" if generates else ""
+
+
 def differences_table(result: StudyResult) -> Table:
     """Every row against the first, paired over seeds."""
-    metrics = _metrics(result)
+    metrics = [name for name in _metrics(result) if name not in _FACTS]
     reference = result.finished[0]
     rows = []
     for row in result.finished[1:]:
@@ -198,7 +226,7 @@ def effects_table(result: StudyResult) -> Table:
     For each seed the difference is averaged over the combinations of all other axes in which both were
     trained; the averages are then compared over the seeds.
     """
-    metrics = _metrics(result)
+    metrics = [name for name in _metrics(result) if name not in _FACTS]
     rows = []
     for axis in result.study.varying:
         labels = list(dict.fromkeys(row.choices[axis] for row in result.finished))
@@ -267,10 +295,32 @@ def _metrics(result: StudyResult) -> list[str]:
     return [name for name in _NAMES if name in known and name != "log_loss"]
 
 
+def _occurs(result: StudyResult, name: str) -> bool:
+    return any(value > 0 for row in result.finished for value in row.values(name).values())
+
+
+def _generation_notes(result: StudyResult) -> list[str]:
+    tested = result.study.generation
+    return [
+        "NLL: mean of -ln p over held-out events, relative to Π d⁴p or Π d³p/2E in powers of GeV; 'No density' counts "
+        "those that the generator cannot draw, which the mean leaves out.",
+        f"C2ST: AUC of a classifier{_named(tested.classifier)} between true and generated events; 0.5 is perfect. "
+        "FPD: Fréchet physics distance, extrapolated to infinitely many events; 0 is perfect.",
+        f"{tested.num_samples:,} events are drawn from each generator.",
+    ]
+
+
+def _named(classifier: str | Mapping[str, Any]) -> str:
+    known = isinstance(classifier, str) or "name" in classifier
+    return f" ({parse_part(classifier, 'model').name})" if known else ""
+
+
 def _metric_cell(row: RowResult, name: str) -> Cell:
     values = list(row.values(name).values())
     if not values:
         return Cell("–")
+    if name in _FACTS and name != "seconds_per_sample":
+        return _spread_cell(values, _whole)
     summary = summarise(values)
     if name not in _REJECTIONS:
         return Cell(format_uncertain(summary.mean, summary.spread), summary.mean)

@@ -21,14 +21,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lorentzoo.core.cloud import Batch
-from lorentzoo.core.model import Model
 from lorentzoo.data.batching import LengthBatchSampler
 from lorentzoo.registry.checkpoints import write_atomically
 from lorentzoo.studies.averaging import WeightAverage
 from lorentzoo.studies.config import TrainConfig
 from lorentzoo.studies.course import Course
 from lorentzoo.studies.errors import TrainingError
-from lorentzoo.studies.evaluation import Predictions
+from lorentzoo.studies.objectives import Trainable, objective_of
 from lorentzoo.studies.optimisers import make_optimiser, part_of
 from lorentzoo.studies.progress import ProgressLine
 from lorentzoo.studies.schedules import learning_rate_factor
@@ -53,7 +52,7 @@ class TrainingTask(pl.LightningModule):
     Parameters
     ----------
     model
-        The network; trained in place.
+        The network, or the generator with its network; trained in place.
     config
         The recipe.
     batches
@@ -68,7 +67,7 @@ class TrainingTask(pl.LightningModule):
 
     def __init__(
         self,
-        model: Model,
+        model: Trainable,
         config: TrainConfig,
         batches: DataLoader[Batch],
         fingerprint: str,
@@ -77,6 +76,7 @@ class TrainingTask(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.model = model
+        self.objective = objective_of(model)
         self.config = config
         self.course = Course()
         self.average = WeightAverage(model, config.ema) if config.ema is not None else None
@@ -91,7 +91,6 @@ class TrainingTask(pl.LightningModule):
         self._step_started = 0.0
         self._loss_sum = torch.zeros((), dtype=torch.float64)
         self._weight_sum = torch.zeros((), dtype=torch.float64)
-        self._validated: list[tuple[Tensor, Batch]] = []
         for part in config.freeze:
             part_of(model, part).requires_grad_(False)
 
@@ -148,7 +147,7 @@ class TrainingTask(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted loss of a batch."""
-        loss = self.model.loss(batch)
+        loss = self.objective.loss(batch)
         weight = batch.weight.sum().cpu()
         self._loss_sum += loss.detach().double().cpu() * weight
         self._weight_sum += weight
@@ -171,38 +170,22 @@ class TrainingTask(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """The averaged weights are validated, where there are any."""
-        self._validated.clear()
+        self.objective.start_validation()
         if self.average is not None:
             self.average.swap(self.model)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Keep raw outputs: metrics need all events at once."""
-        self._validated.append((self.model(batch.cloud).double().cpu(), batch.to("cpu")))
+        """Take note of a batch."""
+        self.objective.validate(batch)
 
     def on_validation_epoch_end(self) -> None:
         """Write a row of the history; note whether the loss is the best."""
-        outputs = torch.cat([output for output, _ in self._validated])
-        target = torch.cat([batch.target for _, batch in self._validated])
-        weight = torch.cat([batch.weight for _, batch in self._validated])
-        head = self.model.head
-        loss = float(head.loss(outputs, target, weight))
-        row = self._row() | {"val_loss": loss}
-        if np.isfinite(loss):
-            predictions = Predictions(
-                head.predict(outputs).numpy(),
-                target.numpy(),
-                weight.numpy(),
-                np.zeros(0, np.int64),
-                head.task,
-            )
-            metrics = predictions.metrics()
-            row |= {f"val_{name}": value for name, value in metrics.items() if isinstance(value, float)}
+        row = self._row() | self.objective.validated()
         self.course.history.append(row)
-        if self.course.judge(loss, self.config.patience) and self.config.keep == "best":
+        if self.course.judge(row["val_loss"], self.config.patience) and self.config.keep == "best":
             self.best_weights = copy.deepcopy(self.model.state_dict())
         if self.average is not None:
             self.average.swap(self.model)
-        self._validated.clear()
 
     def on_train_epoch_end(self) -> None:
         """Report, save a checkpoint, and stop where the training is over."""

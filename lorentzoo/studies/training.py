@@ -15,14 +15,13 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from lorentzoo.core.model import Model
 from lorentzoo.data.batching import make_loader
 from lorentzoo.data.events import EventData
 from lorentzoo.studies.config import TrainConfig
 from lorentzoo.studies.course import Course
 from lorentzoo.studies.errors import TrainingError
-from lorentzoo.studies.evaluation import check_fit
 from lorentzoo.studies.files import digest_of
+from lorentzoo.studies.objectives import Trainable, objective_of
 from lorentzoo.studies.progress import ProgressLine
 from lorentzoo.studies.task import CHECKPOINT, TrainingTask, seed_everything
 
@@ -48,14 +47,14 @@ class TrainResult:
         Epochs that had been finished before, if the training was continued.
     """
 
-    model: Model
+    model: Trainable
     config: TrainConfig
     course: Course
     resumed_at: int = 0
 
 
 def train(
-    model: Model,
+    model: Trainable,
     train_set: EventData,
     validation_set: EventData | None = None,
     config: TrainConfig | Mapping[str, Any] | None = None,
@@ -70,7 +69,7 @@ def train(
     Parameters
     ----------
     model
-        From `lorentzoo.compose` or `lorentzoo.create_model`.
+        From `lorentzoo.compose` or `lorentzoo.create_model`: a model, or a generator.
     train_set, validation_set
         Events. Without a validation set there is no early stopping and no best model.
     config
@@ -122,7 +121,7 @@ def train(
                 # All that such a model learns, it has learned now: what that took is its training.
                 task.course.cpu_seconds = time.process_time() - started
                 task.course.events = len(train_set)
-            _try_out(model, train_set)
+            objective_of(model).try_out(train_set)
         else:
             task.restore(checkpoint)
         resumed_at = task.course.epochs
@@ -166,12 +165,7 @@ def _for_statistics(train_set: EventData) -> EventData:
     return train_set.subset(torch.arange(_STATISTICS_EVENTS)) if streamed else train_set
 
 
-def _try_out(model: Model, dataset: EventData) -> None:
-    """Run two events before any training time is lost."""
-    check_fit(model, dataset, model.predict(dataset.batch(torch.arange(min(2, len(dataset)))).cloud))
-
-
-def _fingerprint(model: Model, config: TrainConfig, train_set: EventData) -> str:
+def _fingerprint(model: Trainable, config: TrainConfig, train_set: EventData) -> str:
     shapes = {name: list(value.shape) for name, value in model.state_dict().items()}
     spec = model.spec.to_data() if model.spec is not None else {}
     events = [len(train_set), int(train_set.event_id.sum()), int(train_set.lengths.sum())]

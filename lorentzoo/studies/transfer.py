@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from lorentzoo.core.generator import Generator
 from lorentzoo.core.model import Model
 from lorentzoo.registry.checkpoints import load
 from lorentzoo.registry.specs import Spec
@@ -15,15 +16,16 @@ from lorentzoo.studies.files import checksum
 __all__ = ["initial_weights", "saved_spec", "weights_hash"]
 
 
-def initial_weights(model: Model, source: str | Path) -> dict[str, Tensor]:
+def initial_weights(model: Model | Generator, source: str | Path) -> dict[str, Tensor]:
     """Weights and fitted statistics of a saved model, as far as another model takes them.
 
-    Everything but the head must fit. The head is taken where all of it fits, and starts anew otherwise.
+    Everything but the head must fit. The head is taken where all of it fits, and starts anew otherwise. Of a generator
+    everything must fit.
 
     Parameters
     ----------
     model
-        The model to start.
+        The model or generator to start.
     source
         Directory of a run, or of a model saved by `lorentzoo.save`.
 
@@ -66,10 +68,10 @@ def saved_spec(source: str | Path) -> Spec:
     Raises
     ------
     RunError
-        If the source holds no model with a specification, but e.g. a generator.
+        If the source holds no model with a specification.
     """
     model = load(source)
-    if not isinstance(model, Model) or not isinstance(model.spec, Spec):
+    if not isinstance(model.spec, Spec):
         raise RunError(f"{source} holds no model that another one could start from")
     return model.spec
 

@@ -147,7 +147,11 @@ class Recorder(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-NETWORKS = [name for name in lz.list_models() if "jetclass" not in name and "eventgen" not in name]
+NETWORKS = [
+    component.name
+    for component in catalogue().components("model")
+    if "jetclass" not in component.name and "generator" not in component.spec
+]
 """Generators are counted by the networks in them."""
 
 

@@ -7,7 +7,7 @@ _HERE = "lorentzoo.plugins.flows"
 
 @hookimpl
 def lorentzoo_components() -> list[Component]:
-    """The generator."""
+    """The generator, and the one of the shipped top pairs by name."""
     return [
         Component(
             "generator",
@@ -15,5 +15,21 @@ def lorentzoo_components() -> list[Component]:
             f"{_HERE}.generator:RationalQuadraticFlow",
             "Rational-quadratic spline flow of events of fixed multiplicity",
             "arXiv:1906.04032",
+        ),
+        Component(
+            "model",
+            "rqs-flow-eventgen",
+            summary="Spline flow of events of top pairs",
+            reference="arXiv:1906.04032",
+            spec={
+                "generator": {
+                    "name": "rqs-flow",
+                    "num_particles": 6,
+                    "pt_min": 22.0,
+                    "mass_min": 1.0,
+                    "eta_max": 5.0,
+                },
+                "in_scalars": 6,
+            },
         ),
     ]

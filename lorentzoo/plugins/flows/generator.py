@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lorentzoo import Batch, Generator, ParticleCloud, Symmetry
-from lorentzoo.core.coordinates import CoordinateName, make_coordinates
+from lorentzoo.core.coordinates import CoordinateName, Cuts, make_coordinates
 from lorentzoo.core.coordinates.named import Standardisation
 from lorentzoo.core.generator import Template
 from lorentzoo.core.means import weighted_mean
@@ -68,6 +68,7 @@ class RationalQuadraticFlow(Generator):
         if num_particles < 1:
             raise ValueError(f"num_particles must be positive, but is {num_particles}")
         self.num_particles = num_particles
+        self.cuts = Cuts(pt_min=pt_min, eta_max=eta_max, mass_min=mass_min)
         self.coordinates = make_coordinates(
             coordinates,
             standardise=standardise,
