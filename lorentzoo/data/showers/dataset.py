@@ -31,6 +31,7 @@ class _Part(Protocol):
 
     detector: Detector
     num_showers: int
+    block_size: int
 
     def rows(self, wanted: NDArray[np.int64]) -> Showers: ...
 
@@ -60,7 +61,7 @@ class ShowerArrays:
                 f"showers in {detector.name!r} have {detector.grid.num_voxels} voxels, but these are of shape "
                 f"{voxels.shape}"
             )
-        self.detector, self.num_showers = detector, len(voxels)
+        self.detector, self.num_showers, self.block_size = detector, len(voxels), BLOCK_SIZE
         self._voxels = voxels.astype(np.float32)
         self._energy = np.asarray(energy, np.float64)
         self._angle = np.zeros(len(voxels)) if angle is None else np.asarray(angle, np.float64)
@@ -105,8 +106,11 @@ class ShowerData(EventData):
         splits = stratified_splits(self.target.numpy(), self.event_id.numpy())
         self.splits = torch.from_numpy(splits.astype(np.int64))
         if any(isinstance(part, ShowerFile) for part in parts):
-            starts = np.cumsum([0, *(-(-count // BLOCK_SIZE) for count in counts)])[:-1]
-            self.block = torch.from_numpy(starts)[self._part] + self._row // BLOCK_SIZE
+            sizes = np.array([part.block_size for part in parts])
+            starts = np.cumsum([0, *-(-np.array(counts) // sizes)])[:-1]
+            self.block = (
+                torch.from_numpy(starts)[self._part] + self._row // torch.from_numpy(sizes)[self._part]
+            )
         self.units = "GeV"
         self.scalar_names = (*voxel_names(slots), *PLACE)
         self.context_names = INCIDENT
@@ -164,9 +168,9 @@ class ShowerData(EventData):
 
     def _update_fingerprint(self, digest: hashlib._Hash) -> None:
         for number in self._part.unique().tolist():
-            rows = self._row[self._part == number].numpy()
-            for start in range(0, len(rows), BLOCK_SIZE):
-                for column in self._parts[number].rows(rows[start : start + BLOCK_SIZE]):
+            rows, part = self._row[self._part == number].numpy(), self._parts[number]
+            for start in range(0, len(rows), part.block_size):
+                for column in part.rows(rows[start : start + part.block_size]):
                     digest.update(np.ascontiguousarray(column).tobytes())
 
 

@@ -28,7 +28,9 @@ Showers = tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]
 """Deposits (n, V) in GeV, incident energies (n,) in GeV and angles (n,) in radians."""
 
 BLOCK_SIZE: Final = 1024
-"""Showers that are read at once."""
+"""Showers that are read at once, at most."""
+_BLOCK_VOXELS: Final = 1 << 22
+"""Voxels that are read at once, at most: with the blocks that are kept, a quarter of a gigabyte."""
 _BLOCKS_KEPT: Final = 16
 _MEV: Final = 1000.0
 
@@ -42,6 +44,13 @@ class ShowerFile:
         The file.
     detector
         Its geometry; by default what the file says of itself.
+
+    Attributes
+    ----------
+    num_showers
+        How many it holds.
+    block_size
+        Showers that are read at once.
 
     Raises
     ------
@@ -79,6 +88,7 @@ class ShowerFile:
             raise EventFileError(
                 path, f"{self.num_showers} showers but {shapes['incident_energies'][0]} incident energies"
             )
+        self.block_size = max(1, min(BLOCK_SIZE, _BLOCK_VOXELS // voxels))
         self._kept: OrderedDict[int, Showers] = OrderedDict()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -94,9 +104,10 @@ class ShowerFile:
         """
         voxels = np.zeros((len(wanted), self.detector.grid.num_voxels), np.float32)
         incident = np.zeros((2, len(wanted)))
-        for block in np.unique(wanted // BLOCK_SIZE).tolist():
-            here = np.flatnonzero(wanted // BLOCK_SIZE == block)
-            place = wanted[here] - block * BLOCK_SIZE
+        blocks = wanted // self.block_size
+        for block in np.unique(blocks).tolist():
+            here = np.flatnonzero(blocks == block)
+            place = wanted[here] - block * self.block_size
             held = self._block(block)
             voxels[here] = held[0][place]
             incident[:, here] = held[1][place], held[2][place]
@@ -111,7 +122,8 @@ class ShowerFile:
         return self._kept[number]
 
     def _read(self, number: int) -> Showers:
-        start, stop = number * BLOCK_SIZE, min((number + 1) * BLOCK_SIZE, self.num_showers)
+        start = number * self.block_size
+        stop = min(start + self.block_size, self.num_showers)
         voxels = self._file.rows("showers", start, stop) / _MEV
         energy = self._file.rows("incident_energies", start, stop).astype(np.float64).reshape(-1) / _MEV
         angle = np.zeros(len(energy))
@@ -166,7 +178,7 @@ def write_showers(
     os.close(handle)
     try:
         with h5py.File(temporary, "w") as file:
-            rows = min(count, 256) or 1
+            rows = max(1, min(count, 256, _BLOCK_VOXELS // (16 * voxels)))
             deposits = file.create_dataset(
                 "showers", (count, voxels), "f4", chunks=(rows, voxels), compression="gzip"
             )

@@ -15,7 +15,7 @@ import numpy as np
 
 from lorentzoo.data.progress import Progress
 from lorentzoo.data.showers.detectors import Detector, find_detector
-from lorentzoo.data.showers.files import BLOCK_SIZE, ShowerFile, Showers, write_showers
+from lorentzoo.data.showers.files import ShowerFile, Showers, write_showers
 from lorentzoo.data.showers.simulate import draw_incident, simulate_showers
 
 __all__ = ["NOTES", "configured", "describe_showers", "make_showers", "simulated"]
@@ -117,7 +117,7 @@ def make_showers(
 def describe_showers(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What a file of showers holds, as plain data: the first block of it is read."""
     file = ShowerFile(path)
-    voxels, energy, angle = file.rows(np.arange(min(file.num_showers, BLOCK_SIZE)))
+    voxels, energy, angle = file.rows(np.arange(min(file.num_showers, file.block_size)))
     grid = file.detector.grid
     described: dict[str, Any] = {
         "path": str(path),

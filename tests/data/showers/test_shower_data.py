@@ -191,6 +191,15 @@ class TestFiles:
         file = ShowerFile(tmp_path / "x.hdf5")
         assert file.rows(np.arange(29, -1, -1))[1] == pytest.approx(made[1][::-1])
         assert len(file._kept) == 2
+        assert file.block_size == 4
+
+    def test_blocks_are_smaller_where_there_are_many_voxels(self, tmp_path: Path) -> None:
+        detector = find_detector("calochallenge-3")
+        made = random_showers(detector, 2)
+        write_showers(tmp_path / "x.hdf5", detector, [made], 2)
+        file = ShowerFile(tmp_path / "x.hdf5")
+        assert file.block_size * detector.grid.num_voxels <= 1 << 22
+        assert file.rows(np.array([1]))[0] == pytest.approx(made[0][1:], rel=1e-6)
 
     def test_making_a_sample_is_reproducible_by_any_number_of_workers(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
