@@ -92,7 +92,9 @@ def train_command(
 
 
 def evaluate_command(
-    run: Path = typer.Argument(..., help="Directory of a run, as `lorentzoo train` makes it."),
+    runs: list[Path] = typer.Argument(
+        ..., help="Directory of a run, as `lorentzoo train` makes it; several predict together."
+    ),
     dataset: str | None = typer.Option(None, "--dataset", "-d", help="Data set; the run's own by default."),
     split: Split = typer.Option(Split.test, help="Its split."),
     plots: Path | None = typer.Option(
@@ -106,30 +108,35 @@ def evaluate_command(
     ),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Evaluate a trained run on a data set; or a saved generator.
+    """Evaluate a trained run on a data set, or several together (their mean prediction); or a saved generator.
 
     Example: lorentzoo evaluate runs/a --split test --plots figures
 
+    Example: lorentzoo evaluate runs/seed0 runs/seed1 runs/seed2
+
     Example: lorentzoo evaluate runs/flow --dataset ttbar --num-samples 5000 --plots figures
     """
+    from lorentzoo.studies.ensembles import ensemble
     from lorentzoo.studies.single import evaluate_run, evaluate_saved_generator, holds_generator
 
-    if holds_generator(run):
+    if any(holds_generator(run) for run in runs):
+        if len(runs) > 1:
+            raise ValueError("generators are evaluated one at a time; name one directory")
         from lorentzoo.studies.generative_figures import generator_figures
 
         evaluation = evaluate_saved_generator(
-            run, dataset, split.value, num_samples=num_samples, num_log_prob=num_log_prob
+            runs[0], dataset, split.value, num_samples=num_samples, num_log_prob=num_log_prob
         )
         _report(evaluation, as_json)
         if plots is not None:
             _write_figures(generator_figures(evaluation), plots)
         return
-    predictions = evaluate_run(run, dataset=dataset, split=split.value)
+    predictions = ensemble([evaluate_run(run, dataset=dataset, split=split.value) for run in runs])
     _report(predictions, as_json)
     if plots is None:
         return
     if predictions.task != "classification":
-        raise ValueError(f"figures are for classifiers; {run} is a {predictions.task}")
+        raise ValueError(f"figures are for classifiers; {runs[0]} is a {predictions.task}")
     from lorentzoo.studies.class_figures import classification_figures
 
     _write_figures(classification_figures([predictions]), plots)

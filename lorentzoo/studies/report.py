@@ -34,7 +34,9 @@ def report_html(result: StudyResult) -> str:
         parts += _figures(result)
         parts += _best_in_detail(result)
         parts += _generated(result)
-        parts += [_section(tables[name]) for name in ("effects", "differences") if name in tables]
+        parts += [
+            _section(tables[name]) for name in ("effects", "differences", "ensembles") if name in tables
+        ]
         parts.append(_section(tables["costs"]))
     else:
         parts.append("<p>No run has finished yet.</p>")

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from lorentzoo.registry.specs import parse_part
+from lorentzoo.studies.ensembles import ensemble
 from lorentzoo.studies.metrics import SIGNAL_EFFICIENCIES
 from lorentzoo.studies.render import to_latex, to_markdown, to_text
 from lorentzoo.studies.results import RowResult, StudyResult
@@ -108,13 +109,16 @@ class Table:
 
 
 def study_tables(result: StudyResult) -> dict[str, Table]:
-    """Tables by name: ``results``, ``costs``, and with several rows ``differences`` and ``effects``."""
+    """Tables by name: ``results``, ``costs``; with several rows ``differences`` and ``effects``; with several seeds of a
+    classifier ``ensembles``.
+    """
     tables = {"results": results_table(result), "costs": costs_table(result)}
     if len(result.finished) > 1:
         tables["differences"] = differences_table(result)
         if result.study.varying:
             tables["effects"] = effects_table(result)
-    return tables
+    ensembles = ensembles_table(result)
+    return tables if ensembles is None else tables | {"ensembles": ensembles}
 
 
 def results_table(result: StudyResult) -> Table:
@@ -244,6 +248,35 @@ def effects_table(result: StudyResult) -> Table:
         (),
         ("Everything else equal, averaged over the pairs of rows. " + _INTERVALS,),
     )
+
+
+def ensembles_table(result: StudyResult) -> Table | None:
+    """Mean probabilities of the seeds of each row, and of all rows; None where nothing is classified."""
+    rows = [
+        row for row in result.finished if len(row.runs) > 1 and all("auc" in run.metrics for run in row.runs)
+    ]
+    metrics = [name for name in _metrics(result) if name in ("accuracy", "auc", *_REJECTIONS)]
+    if not rows:
+        return None
+    members = {row.label: [run.predictions for run in row.runs] for row in rows}
+    if len(rows) > 1:
+        members["all rows"] = [prediction for each in members.values() for prediction in each]
+    lines = []
+    for label, each in members.items():
+        found = ensemble(each).metrics()
+        cells = [_single_cell(found.get(name)) for name in metrics]
+        lines.append((Cell(label, label), Cell(str(len(each)), len(each)), *cells))
+    note = (
+        "Probabilities of all seeds of a row are averaged: training and evaluation cost as many times more."
+    )
+    columns = ("Model", "Members", *(_NAMES[name] for name in metrics))
+    return Table("Seeds together", columns, tuple(lines), (), (note,))
+
+
+def _single_cell(value: Any) -> Cell:
+    if value is None:
+        return Cell("–")
+    return rejection_cell([value]) if isinstance(value, Mapping) else Cell(f"{value:.4f}", value)
 
 
 _INTERVALS: Final = (
