@@ -97,6 +97,16 @@ def make_masked(
     hidden
         Widths of the hidden layers.
     """
+    device = torch.get_default_device()
+    # Masks are found by looking at values, which the meta device does not have.
+    with torch.device("cpu"):
+        net = _masked(backend, groups, outputs, context, hidden)
+    return net.to(device)
+
+
+def _masked(
+    backend: Backend, groups: Sequence[int], outputs: Sequence[int], context: int, hidden: Sequence[int]
+) -> Conditioner:
     before = torch.tensor([0, *groups]).cumsum(0)
     if backend == "zuko":
         import zuko

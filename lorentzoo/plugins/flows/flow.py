@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Final, Literal
 
 import torch
@@ -156,14 +157,17 @@ class _Layer(nn.Module):
         self.kinds = [ends[i] for i in active]
         seen = active if transform == "autoregressive" else [i for i in range(len(ends)) if i not in active]
         self.register_buffer("active", torch.tensor(active), persistent=False)
-        angles = torch.tensor([ends[i] == "circular" for i in seen])
-        self.register_buffer("angles", angles, persistent=False)
+        round_ = [ends[i] == "circular" for i in seen]
+        self.register_buffer("angles", torch.tensor(round_), persistent=False)
         self.register_buffer("seen", torch.tensor(seen), persistent=False)
         outputs = [num_parameters(bins, kind) for kind in self.kinds]
-        groups = [2 if ends[i] == "circular" else 1 for i in seen]
-        slots = torch.tensor([0, *groups]).cumsum(0)[:-1]
-        self.register_buffer("sines", angles.nonzero().squeeze(-1), persistent=False)
-        self.register_buffer("rows", torch.cat([slots, slots[angles] + 1]).argsort(), persistent=False)
+        groups = [2 if angle else 1 for angle in round_]
+        # Where cosines and sines end up is known on the host, also of a flow on the meta device.
+        sines = [i for i, angle in enumerate(round_) if angle]
+        slots = [0, *accumulate(groups)][:-1]
+        places = [*slots, *(slots[i] + 1 for i in sines)]
+        self.register_buffer("sines", torch.tensor(sines, dtype=torch.long), persistent=False)
+        self.register_buffer("rows", torch.tensor(places).argsort(), persistent=False)
         starts = torch.tensor([0, *outputs]).cumsum(0)[:-1]
         self.present = sorted(set(self.kinds))
         for kind in self.present:

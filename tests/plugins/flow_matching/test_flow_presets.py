@@ -42,7 +42,7 @@ def test_parameters_with_other_frames(frames: str, count: int) -> None:
 
 
 def test_every_name_is_here() -> None:
-    assert set(lz.list_models("*-eventgen")) == {*TRAINABLE, "lgatr-slim-eventgen"}
+    assert set(lz.list_models("*-eventgen")) == {*TRAINABLE, "lgatr-slim-eventgen", "rqs-flow-eventgen"}
 
 
 QUICK = ("mlp-eventgen", "lloca-transformer-eventgen", "lgatr-eventgen")

@@ -89,6 +89,16 @@ def test_densities_are_normalised() -> None:
         assert total == pytest.approx(1.0, abs=2e-3)
 
 
+@pytest.mark.parametrize(("backend", "transform", "tails"), EVERY)
+def test_flows_are_made_on_the_meta_device(backend: Backend, transform: Transform, tails: Tails) -> None:
+    real = made(backend, transform, tails)
+    with torch.device("meta"):
+        described = made(backend, transform, tails)
+    assert all(tensor.is_meta for tensor in (*described.parameters(), *described.buffers()))
+    shapes = {name: tensor.shape for name, tensor in real.state_dict().items()}
+    assert {name: tensor.shape for name, tensor in described.state_dict().items()} == shapes
+
+
 def test_tails() -> None:
     """Beyond the bound linear tails are those of the base, and bounded ones are empty."""
     far = torch.tensor([[4.5, 0.3, -4.2, 1.0]], dtype=torch.float64)
