@@ -52,6 +52,10 @@ class EmbeddingList(Embedding):
         return intersection([part.scalar_symmetry for part in self._embeddings])
 
     @property
+    def fixed_symmetry(self) -> Symmetry:
+        return intersection([part.fixed_symmetry for part in self._embeddings])
+
+    @property
     def reads_spurions(self) -> bool:
         return any(part.reads_spurions for part in self._embeddings)
 

@@ -263,7 +263,17 @@ class Embedding(Part):
     @property
     @abstractmethod
     def scalar_symmetry(self) -> Symmetry:
-        """What leaves the scalar functions invariant when all momenta are transformed together."""
+        """What leaves invariant the scalars that are measured in the frames, when all momenta go together."""
+
+    @property
+    def fixed_symmetry(self) -> Symmetry:
+        """What leaves invariant the scalars that are measured in the laboratory, whatever frames there are."""
+        return Symmetry.full()
+
+    @property
+    def symmetry(self) -> Symmetry:
+        """What leaves all scalars invariant where every frame is the laboratory's."""
+        return self.scalar_symmetry & self.fixed_symmetry
 
     @property
     def reads_spurions(self) -> bool:

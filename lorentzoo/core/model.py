@@ -338,6 +338,8 @@ class Model(nn.Module):
             return invariance if inside <= invariance else covariant
 
         paths = {"scalars": through_frames(embedding.scalar_symmetry)}
+        if embedding.fixed_symmetry != full:
+            paths["fixed scalars"] = embedding.fixed_symmetry
         spurions = full
         as_inputs = self.spurion_mode in ("tokens", "channels")
         if self.spurions.num_vectors and (embedding.reads_spurions or as_inputs):

@@ -143,8 +143,7 @@ def _symmetry_of(component: Component, target: Any) -> str:
         part = target(**component.defaults)
     except (TypeError, ValueError, ParameterError):
         return ""
-    symmetry = part.symmetry if component.kind == "spurions" else part.scalar_symmetry
-    return str(symmetry.describe())
+    return str(part.symmetry.describe())
 
 
 def _with_default(parameter: Parameter, defaults: Mapping[str, Any]) -> Parameter:

@@ -336,3 +336,48 @@ def test_channels_of_several_embeddings_must_differ() -> None:
 
     with pytest.raises(ValueError, match=r"give the channels \['log_pt'\] twice"):
         EmbeddingList([Kinematics(["log_pt"]), Kinematics(["log_pt", "log_e"])])
+
+
+class InTheLaboratory(lz.Embedding):
+    """pT, or the energy, of each particle in the laboratory, whatever its frame."""
+
+    vector_names = ()
+    scalar_symmetry = lz.Symmetry.full()
+
+    def __init__(self, energy: bool = False) -> None:
+        super().__init__()
+        self.energy = energy
+
+    @property
+    def scalar_names(self) -> tuple[str, ...]:
+        return ("lab_energy" if self.energy else "lab_pt",)
+
+    @property
+    def fixed_symmetry(self) -> lz.Symmetry:
+        return lz.Symmetry.spanned_by(*(("Jx", "Jy", "Jz") if self.energy else ("Kz", "Jz")))
+
+    def forward(self, cloud, frames):  # type: ignore[no-untyped-def]
+        p = cloud.momenta
+        of_interest = p[..., 0] if self.energy else p[..., 1:3].square().sum(-1).sqrt()
+        return lz.Features.of_scalars(torch.log(of_interest).unsqueeze(-1), self.scalar_names)
+
+
+def test_scalars_of_the_laboratory_cost_symmetry_in_any_frames(own_catalogue: None) -> None:
+    from lorentzoo.plugins.embeddings.momenta import Momenta
+
+    parts = [Momenta(), InTheLaboratory(), InTheLaboratory(energy=True)]
+    assert [EmbeddingList(parts[:n]).fixed_symmetry.name for n in (1, 2, 3)] == [
+        "SO⁺(1,3)",
+        "SO⁺(1,1)_beam × SO(2)_beam",
+        "SO(2)_beam",
+    ]
+    assert EmbeddingList(parts).scalar_symmetry == lz.Symmetry.full()
+    assert EmbeddingList(parts).symmetry.name == "SO(2)_beam"
+    lz.register("embedding", "laboratory")(InTheLaboratory)
+    for energy, name in ((False, "SO⁺(1,1)_beam × SO(2)_beam"), (True, "SO(3)")):
+        laboratory = {"name": "laboratory", "energy": energy}
+        model = lz.compose(backbone=DEEP, frames="lloca-polar", embedding=["momenta", laboratory])
+        assert model.symmetry.name == name
+        result = lz.verify(model, random_cloud([9, 7, 12, 5]), rapidities=(1.0,))
+        assert result.passed, str(result)
+        assert result.measured.name == name

@@ -105,7 +105,7 @@ class Learned(FramesNet):
     def group(self, spurions: Symmetry) -> Symmetry:
         """The construction's own group ∩ what the spurions leave ∩ what the laboratory scalars keep."""
         kept = self.residual & spurions
-        return kept if self.lab is None else kept & self.lab.scalar_symmetry
+        return kept if self.lab is None else kept & self.lab.symmetry
 
     # ---- running --------------------------------------------------------------------------
 
@@ -158,7 +158,10 @@ class Learned(FramesNet):
         return torch.cat([scalars, lab.to(dtype)], dim=-1)
 
     def fit_statistics(self, batches: Iterable[Batch]) -> None:
-        """Mean and width of the logarithmic pair masses over the given batches."""
+        """Mean and width of the logarithmic pair masses over the given batches, and what laboratory scalars need."""
+        batches = list(batches)
+        if self.lab is not None:
+            self.lab.fit_statistics(batches)
 
         def events() -> Iterator[tuple[Tensor, Tensor, Layout]]:
             for batch in batches:

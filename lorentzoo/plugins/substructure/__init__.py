@@ -24,6 +24,13 @@ def lorentzoo_components() -> list[Component]:
             "arXiv:1709.04464",
         ),
         Component(
+            "embedding",
+            "substructure",
+            "lorentzoo.plugins.substructure.embedding:SubstructureScalars",
+            "The same jet observables, standardised, as scalars of each particle",
+            "arXiv:1709.04464",
+        ),
+        Component(
             "backbone",
             "placed-observables",
             "lorentzoo.plugins.substructure.places:PlacedObservables",

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Iterable, Sequence
-from typing import Final
 
 import torch
 from torch import Tensor
 
 from lorentzoo import Backbone, Features, Frames, Layout, Symmetry
-from lorentzoo.plugins.substructure.observables import OBSERVABLES, Jets, Observable
+from lorentzoo.plugins.substructure.observables import Observable, measure
 
 __all__ = ["Substructure"]
-
-_PAIRS: Final = 2**19
-"""Pairs of particles in a block: clustering costs by the step, so that many jets take it together."""
 
 
 class Substructure(Backbone):
@@ -86,14 +82,4 @@ class Substructure(Backbone):
 
     def _measure(self, features: Features, layout: Layout) -> Tensor:
         """In float64, shape (B, width)."""
-        return layout.map_events(
-            self._of_block, features.vectors.squeeze(-2), features.scalars, max_pairs=_PAIRS
-        )
-
-    def _of_block(self, mask: Tensor | None, momenta: Tensor, scalars: Tensor) -> Tensor:
-        if momenta.shape[1] == 0:
-            return momenta.new_zeros(momenta.shape[0], self.width)
-        jets = Jets(momenta, mask)
-        measured = torch.stack([OBSERVABLES[name](jets) for name in self.observables], dim=-1)
-        scalars = torch.where(jets.real.unsqueeze(-1), scalars, 0.0).to(momenta.dtype)
-        return torch.cat([measured, torch.einsum("bn,bns->bs", jets.fractions, scalars)], dim=-1)
+        return measure(self.observables, layout, features.vectors.squeeze(-2), features.scalars)

@@ -7,7 +7,7 @@ them alone exactly, for massive particles too. What is undefined (a ratio over z
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Literal
@@ -15,6 +15,7 @@ from typing import Final, Literal
 import torch
 from torch import Tensor
 
+from lorentzoo import Layout
 from lorentzoo.core.minkowski import delta_phi, mass_squared, phi, pt, rapidity
 from lorentzoo.plugins.substructure.clustering import Subjets, exclusive_subjets
 
@@ -28,6 +29,7 @@ __all__ = [
     "energy_correlator_d2",
     "les_houches",
     "mass",
+    "measure",
     "multiplicity",
     "smallest_pair_mass",
     "tau",
@@ -244,3 +246,37 @@ OBSERVABLES: Final[dict[str, Callable[[Jets], Tensor]]] = {
     "smallest_pair_mass": smallest_pair_mass,
 }
 """Observables by name."""
+
+
+_PAIRS: Final = 2**19
+"""Pairs of particles in a block: clustering costs by the step, so that many jets take it together."""
+
+
+def measure(names: Sequence[str], layout: Layout, momenta: Tensor, scalars: Tensor | None = None) -> Tensor:
+    """Observables of each jet and the pT-weighted means of its particles' scalars.
+
+    Parameters
+    ----------
+    names
+        Of observables.
+    layout
+        Which particle belongs to which jet.
+    momenta, scalars
+        Of the particles, (*lead, 4) and (*lead, S).
+
+    Returns
+    -------
+    Shape (B, observables + S), float64.
+    """
+    given = momenta[..., :0] if scalars is None else scalars
+    width = len(names) + given.shape[-1]
+
+    def of_block(mask: Tensor | None, momenta: Tensor, scalars: Tensor) -> Tensor:
+        if momenta.shape[1] == 0:
+            return momenta.new_zeros(momenta.shape[0], width)
+        jets = Jets(momenta, mask)
+        measured = torch.stack([OBSERVABLES[name](jets) for name in names], dim=-1)
+        scalars = torch.where(jets.real.unsqueeze(-1), scalars, 0.0).to(momenta.dtype)
+        return torch.cat([measured, torch.einsum("bn,bns->bs", jets.fractions, scalars)], dim=-1)
+
+    return layout.map_events(of_block, momenta, given, max_pairs=_PAIRS)

@@ -1,0 +1,81 @@
+"""How do jet observables stand beside the features of every particle?"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from lorentzoo import Batch, Embedding, Features, Frames, Layout, ParticleCloud, Symmetry
+from lorentzoo.plugins.substructure.observables import Observable, measure
+
+__all__ = ["SubstructureScalars"]
+
+
+class SubstructureScalars(Embedding):
+    """Standardised observables of the jet as scalars of each of its particles: what a physicist knows, for any network.
+
+    They are measured in the lab, whatever the frames of the particles. Nothing here is learned.
+
+    Parameters
+    ----------
+    observables
+        Which ones, in this order; see `lorentzoo.plugins.substructure.observables`.
+    """
+
+    exportable = (
+        "clustering takes as many steps as the jet has particles, a number that an exported graph would fix"
+    )
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, observables: Sequence[Observable] = typing.get_args(Observable)) -> None:
+        super().__init__()
+        if not observables or len(set(observables)) != len(observables):
+            raise ValueError(f"observables needs at least one, none twice, not {list(observables)}")
+        self.observables: tuple[str, ...] = tuple(observables)
+        width = len(self.observables)
+        self.register_statistics(mean=torch.zeros(width), deviation=torch.ones(width))
+
+    @property
+    def scalar_names(self) -> tuple[str, ...]:
+        return tuple(f"jet_{name}" for name in self.observables)
+
+    @property
+    def vector_names(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def scalar_symmetry(self) -> Symmetry:
+        """Everything: the observables are no functions of frames."""
+        return Symmetry.full()
+
+    @property
+    def fixed_symmetry(self) -> Symmetry:
+        """Beam boosts and rotations about the beam, of which observables see only differences."""
+        return Symmetry.spanned_by("Kz", "Jz", discrete=("P", "z-flip"))
+
+    def fit_statistics(self, batches: Iterable[Batch]) -> None:
+        """Take mean and standard deviation of the observables."""
+        values = torch.cat([self._measured(batch.cloud)[0] for batch in batches])
+        deviation = values.std(0, correction=0)
+        self.mean.copy_(values.mean(0))
+        self.deviation.copy_(torch.where(deviation > 0, deviation, torch.ones_like(deviation)))
+        self.mark_fitted()
+
+    def forward(self, cloud: ParticleCloud, frames: Frames) -> Features:
+        """Scalar channels, shape (*lead, observables)."""
+        self.require_fitted()
+        values, layout = self._measured(cloud)
+        values = (values - self.mean) / self.deviation
+        return Features.of_scalars(layout.spread(values), self.scalar_names)
+
+    def _measured(self, cloud: ParticleCloud) -> tuple[Tensor, Layout]:
+        """Observables of each jet (B, observables), without its spurions, and the layout of everything."""
+        momenta, particles = cloud.momenta, cloud.layout
+        if cloud.particles_layout is not None and cloud.tokens:
+            particles = cloud.particles_layout
+            _, momenta = particles.append(cloud.tokens).split(momenta)
+        return measure(self.observables, particles, momenta), cloud.layout
