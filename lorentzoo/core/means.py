@@ -13,4 +13,6 @@ def weighted_mean(values: Tensor, weight: Tensor | None) -> Tensor:
     if weight is None:
         return values.mean()
     weight = weight.to(values)
-    return (values * weight).sum() / weight.sum().clamp(min=torch.finfo(values.dtype).tiny)
+    total = weight.sum()
+    # Not by a tiny number: scaled losses would have infinite gradients, and times weights of zero no number at all.
+    return (values * weight).sum() / torch.where(total == 0, torch.ones_like(total), total)

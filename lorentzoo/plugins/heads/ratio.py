@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lorentzoo import Features, ParticleCloud
 from lorentzoo.core.interfaces import Pooling
 from lorentzoo.core.means import weighted_mean
 from lorentzoo.plugins.heads.classify import Classify
 from lorentzoo.plugins.heads.readout import Activation
 
 __all__ = ["LikelihoodRatio"]
+
+_EXPONENTIAL_UP_TO: Final = 5.0
+"""Of the network's output; no event of q pulls on it with more than exp of this."""
 
 
 class LikelihoodRatio(Classify):
@@ -28,6 +32,9 @@ class LikelihoodRatio(Classify):
     criterion
         ``"mlc"``: the maximum-likelihood classifier loss -⟨ln f⟩_p + ⟨f - 1⟩_q of f = w (arXiv:1806.02350);
         ``"bce"``: the binary cross-entropy of p and q in equal parts. Both are least at w = p/q.
+        With ``"mlc"``, w is the exponential of the network's output s up to s = 5, and beyond it goes on along the
+        tangent, w = e⁵ (s - 4): any ratio can still be given, the loss is the published one and least at the same w,
+        but a few events of q at large s, of which e^s would overflow, have gradients of at most e⁵.
     pooling, hidden, dropout, activation
         As for `classify`.
     """
@@ -46,6 +53,14 @@ class LikelihoodRatio(Classify):
             raise ValueError(f"criterion is one of mlc, bce, not {criterion!r}")
         super().__init__(1, pooling, hidden, dropout, activation, in_scalars=in_scalars)
         self.criterion = criterion
+
+    def forward(self, features: Features, cloud: ParticleCloud) -> Tensor:
+        """ln w, shape (B, 1)."""
+        output = super().forward(features, cloud)
+        if self.criterion != "mlc":
+            return output
+        beyond = F.relu(output - _EXPONENTIAL_UP_TO)
+        return output.clamp(max=_EXPONENTIAL_UP_TO) + torch.log1p(beyond)
 
     def loss(self, output: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Of ln w (B, 1) and labels (B,), 1 for p and 0 for q."""

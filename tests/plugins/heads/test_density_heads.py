@@ -100,6 +100,67 @@ class TestLikelihoodRatio:
         with pytest.raises(ValueError, match="criterion is one of mlc, bce, not 'mse'"):
             LikelihoodRatio("mse")  # type: ignore[arg-type]
 
+    @staticmethod
+    def _of(raw: Tensor, criterion: Literal["mlc", "bce"] = "mlc") -> tuple[LikelihoodRatio, Tensor]:
+        """A head that shows what it makes of the network's raw outputs (B,)."""
+        head = LikelihoodRatio(criterion, in_scalars=1).to(raw.dtype)
+        with torch.no_grad():
+            for parameter in head.parameters():
+                parameter.fill_(float(parameter.ndim > 1))
+        return head, head(lz.Features.of_scalars(raw.unsqueeze(-1)), alone(len(raw)))
+
+    def test_large_outputs_have_finite_losses_and_bounded_gradients(self) -> None:
+        raw = torch.tensor([-200.0, 0.0, 4.9, 5.1, 90.0, 1e4, 1e20], requires_grad=True)
+        head, output = self._of(raw)
+        for of_p in (0, 1):
+            loss = head.loss(output, torch.full((7,), of_p))
+            (gradient,) = torch.autograd.grad(7 * loss, raw, retain_graph=True)
+            assert math.isfinite(float(loss.detach()))
+            assert bool(torch.isfinite(gradient).all())
+            assert bool((gradient.abs() <= math.exp(5) * (1 + 1e-5)).all())
+            assert bool((gradient[4:] != 0).all()), "they are brought back"
+        # The loss of outputs that were not continued, for which this is.
+        assert math.isinf(float(head.loss(raw.detach().unsqueeze(-1), torch.zeros(7))))
+
+    def test_w_is_the_exponential_and_then_its_tangent(self) -> None:
+        raw = torch.linspace(-3, 12, 61, dtype=torch.float64, requires_grad=True)
+        head, output = self._of(raw)
+        w = head.ratio(output)
+        wanted = torch.where(raw <= 5, raw.exp(), math.exp(5) * (raw - 4))
+        torch.testing.assert_close(w, wanted, rtol=1e-12, atol=0)
+        (slope,) = torch.autograd.grad(w.sum(), raw)
+        torch.testing.assert_close(slope, raw.detach().clamp(max=5).exp(), rtol=1e-12, atol=0)
+        torch.testing.assert_close(self._of(raw, "bce")[1].squeeze(-1), raw, rtol=0, atol=0)
+
+    @pytest.mark.parametrize("ratio", [0.01, 3.0, 140.0, 160.0, 2000.0])
+    def test_the_loss_is_least_at_the_ratio_beyond_the_bound_too(self, ratio: float) -> None:
+        """One kind of event, `ratio` times as frequent among those of p as among those of q."""
+        least = math.log(ratio) if ratio <= math.exp(5) else ratio / math.exp(5) + 4
+        raw = torch.linspace(-10, 10, 41, dtype=torch.float64) + least
+        raw.requires_grad_()
+        head, output = self._of(raw)
+        assert float(head.ratio(output.detach())[20]) == pytest.approx(ratio, rel=1e-12)
+        of_p, of_q = torch.ones(41), torch.zeros(41)
+        (slope,) = torch.autograd.grad(ratio * head.loss(output, of_p) + head.loss(output, of_q), raw)
+        assert abs(float(slope[20])) < 1e-12 * ratio
+        assert bool((slope[:20] < 0).all() and (slope[21:] > 0).all())
+        assert bool((slope.diff() > 0).all()), "convex"
+
+    def test_high_learning_rates_do_not_overflow(self) -> None:
+        """At this rate e^s of the outputs overflows within a few steps."""
+        torch.manual_seed(0)
+        head = LikelihoodRatio("mlc", hidden=(64, 64), in_scalars=2)
+        optimiser = torch.optim.Adam(head.parameters(), 0.3)
+        target = torch.arange(256) % 2
+        for _ in range(100):
+            x = 5 * torch.randn(256, 2) + target.unsqueeze(-1)
+            loss = head.loss(head(lz.Features.of_scalars(x), alone(256)), target)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            assert math.isfinite(float(loss.detach()))
+        assert all(bool(torch.isfinite(parameter).all()) for parameter in head.parameters())
+
     @pytest.mark.parametrize("criterion", ["mlc", "bce"])
     @pytest.mark.parametrize("dim", [2, 10])
     def test_a_known_ratio_is_recovered(self, criterion: Literal["mlc", "bce"], dim: int) -> None:
