@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
 
 from lorentzoo.studies.class_plots import (
     plot_calibration,
@@ -13,32 +12,12 @@ from lorentzoo.studies.class_plots import (
     plot_scores,
 )
 from lorentzoo.studies.evaluation import Predictions
+from lorentzoo.studies.report_figure import ReportFigure
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-__all__ = ["ClassFigure", "classification_figures"]
+__all__ = ["classification_figures"]
 
 
-class ClassFigure(NamedTuple):
-    """A figure, what to call its file, and what it shows.
-
-    Attributes
-    ----------
-    name
-        Short, for a file.
-    axes
-        Where it is drawn.
-    caption
-        One or two sentences.
-    """
-
-    name: str
-    axes: Axes
-    caption: str
-
-
-def classification_figures(runs: Sequence[Predictions]) -> list[ClassFigure]:
+def classification_figures(runs: Sequence[Predictions]) -> list[ReportFigure]:
     """Everything that can be drawn of a classifier's predictions.
 
     Parameters
@@ -53,14 +32,14 @@ def classification_figures(runs: Sequence[Predictions]) -> list[ClassFigure]:
     first = runs[0]
     several = "; bands: spread over seeds" if len(runs) > 1 else ""
     figures = [
-        ClassFigure(
+        ReportFigure(
             "rejection", plot_rejections(runs), f"Background rejection against signal efficiency{several}."
         ),
-        ClassFigure("scores", plot_scores(first), "Distribution of the score for each true class."),
-        ClassFigure(
+        ReportFigure("scores", plot_scores(first), "Distribution of the score for each true class."),
+        ReportFigure(
             "confusion", plot_confusion(first), "What events of each true class are taken for, in percent."
         ),
-        ClassFigure(
+        ReportFigure(
             "calibration",
             plot_calibration(first),
             "How often that comes true which is predicted; Clopper-Pearson intervals of 68 %.",
@@ -70,6 +49,6 @@ def classification_figures(runs: Sequence[Predictions]) -> list[ClassFigure]:
         if getattr(first, observable) is not None:
             caption = f"Efficiency of each class against the jet's {name}; Clopper-Pearson intervals of 68 %."
             figures.append(
-                ClassFigure(f"efficiency-{observable}", plot_efficiency(first, observable), caption)  # type: ignore[arg-type]
+                ReportFigure(f"efficiency-{observable}", plot_efficiency(first, observable), caption)  # type: ignore[arg-type]
             )
     return figures

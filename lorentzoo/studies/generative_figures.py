@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from lorentzoo.studies.class_figures import ClassFigure
 from lorentzoo.studies.class_plots import plot_calibration
 from lorentzoo.studies.generation import GeneratorEvaluation
 from lorentzoo.studies.generative_plots import plot_marginals, plot_weights
 from lorentzoo.studies.observables import Observable
+from lorentzoo.studies.report_figure import ReportFigure
 
 __all__ = ["generator_figures"]
 
@@ -20,7 +20,7 @@ def generator_figures(
     observables: Sequence[Observable] | None = None,
     *,
     clip: float | None = 20.0,
-) -> list[ClassFigure]:
+) -> list[ReportFigure]:
     """Everything that can be drawn of one generator, or of several by name on the same true events.
 
     Parameters
@@ -49,18 +49,18 @@ def generator_figures(
     weights = {name: one.test.weights(clip=clip) for name, one in every.items()}
     closure = plot_marginals(shown, first.true, held, true_weight=first.true_weight, weights=weights)
     figures = [
-        ClassFigure(
+        ReportFigure(
             "marginals",
             page.axes[0],
             "Generated against true events, with the ratio below; bars and bands are statistical errors.",
         ),
-        ClassFigure(
+        ReportFigure(
             "reweighted",
             closure.axes[0],
             "The same for events that the classifier has not seen, weighted by its p/q"
             + (f", clipped at {clip:g} times the mean." if clip is not None else "."),
         ),
-        ClassFigure(
+        ReportFigure(
             "weights",
             plot_weights({name: one.test for name, one in every.items()}),
             "Weights p/q that the classifier gives generated and true events.",
@@ -69,7 +69,7 @@ def generator_figures(
     for name, one in every.items():
         suffix = f"-{name}" if len(every) > 1 else ""
         figures.append(
-            ClassFigure(
+            ReportFigure(
                 f"calibration{suffix}",
                 plot_calibration(one.test.predictions),
                 f"Calibration of the classifier{'' if len(every) == 1 else f' of {name}'}: how often an event is true "

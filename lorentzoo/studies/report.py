@@ -13,11 +13,12 @@ from typing import Any
 
 import yaml
 
-from lorentzoo.studies.class_figures import ClassFigure, classification_figures
+from lorentzoo.studies.class_figures import classification_figures
 from lorentzoo.studies.figures import to_svg
 from lorentzoo.studies.generative_figures import generator_figures
 from lorentzoo.studies.generative_plots import plot_marginals
 from lorentzoo.studies.plots import legend_entries, plot_costs, plot_history, plot_roc
+from lorentzoo.studies.report_figure import ReportFigure
 from lorentzoo.studies.report_style import SCRIPT, STYLE
 from lorentzoo.studies.results import StudyResult
 from lorentzoo.studies.tables import Table
@@ -168,7 +169,7 @@ def _generated(result: StudyResult) -> Iterable[str]:
     samples = {label: evaluation.samples for label, evaluation in first.items()}
     page = plot_marginals(list(one.observables), one.true, samples, true_weight=one.true_weight)
     caption = "Generated against true events, with the ratio below; bars and bands are statistical errors."
-    together = ClassFigure("marginals", page.axes[0], caption)
+    together = ReportFigure("marginals", page.axes[0], caption)
     seed = rows[0].seeds[0]
     best = min(rows, key=lambda row: sum(run.metrics["c2st_auc"] for run in row.runs) / len(row.runs))
     # Its marginals are in the figure of all.
@@ -178,7 +179,7 @@ def _generated(result: StudyResult) -> Iterable[str]:
     return [*parts, '<div class="figures">', *(_framed(figure) for figure in details), "</div>"]
 
 
-def _framed(figure: ClassFigure) -> str:
+def _framed(figure: ReportFigure) -> str:
     return f"<figure>{_image(to_svg(figure.axes))}<figcaption>{escape(figure.caption)}</figcaption></figure>"
 
 
