@@ -69,13 +69,6 @@ class TestTemplate:
             Template(3).fit([batch(random_cloud([3, 4]))])
 
 
-def test_weighted_mean() -> None:
-    values = torch.tensor([1.0, 3.0])
-    assert float(weighted_mean(values, None)) == 2.0
-    assert float(weighted_mean(values, torch.tensor([3.0, 1.0]))) == 1.5
-    assert float(weighted_mean(values, torch.zeros(2))) == 0.0
-
-
 class TestComposition:
     """A generator of a third party, with and without a network."""
 
