@@ -89,6 +89,8 @@ def test_tables_and_report_speak_of_generation(finished, monkeypatch) -> None:
     assert any("0.5 is perfect" in note for note in results.notes)
     assert finished.tables()["differences"].columns == ("Model", "Δ NLL", "Δ C2ST AUC", "Δ FPD")
     page = report.report_html(finished)
+    # The course of training, two costs, the marginals of all rows, and three figures of the best one.
+    assert len(drawn) >= 7
     assert all(axes.get_legend_handles_labels()[1] or axes.lines for axes in drawn)
     assert "Generated events, seed 0" in page
     assert "smallest C2ST AUC" in page

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lorentzoo import Batch, Embedding, Features, Frames, Layout, ParticleCloud, Symmetry
 from lorentzoo.plugins.substructure.observables import Observable, measure
+from lorentzoo.plugins.substructure.standardise import mean_and_deviation
 
 __all__ = ["SubstructureScalars"]
 
@@ -60,9 +61,9 @@ class SubstructureScalars(Embedding):
     def fit_statistics(self, batches: Iterable[Batch]) -> None:
         """Take mean and standard deviation of the observables."""
         values = torch.cat([self._measured(batch.cloud)[0] for batch in batches])
-        deviation = values.std(0, correction=0)
-        self.mean.copy_(values.mean(0))
-        self.deviation.copy_(torch.where(deviation > 0, deviation, torch.ones_like(deviation)))
+        mean, deviation = mean_and_deviation(values)
+        self.mean.copy_(mean)
+        self.deviation.copy_(deviation)
         self.mark_fitted()
 
     def forward(self, cloud: ParticleCloud, frames: Frames) -> Features:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lorentzoo import Backbone, Features, Frames, Layout, Symmetry
 from lorentzoo.core.minkowski import delta_phi, mass_squared, phi, pseudorapidity, pt
+from lorentzoo.plugins.substructure.standardise import mean_and_deviation
 
 __all__ = ["PlacedObservables"]
 
@@ -99,9 +100,9 @@ class PlacedObservables(Backbone):
         if not self.standardise:
             return
         values = torch.cat([self._measured(features, layout) for features, _, layout in inputs])
-        deviation = values.std(0, correction=0)
-        self.mean.copy_(values.mean(0))
-        self.deviation.copy_(torch.where(deviation > 0, deviation, torch.ones_like(deviation)))
+        mean, deviation = mean_and_deviation(values)
+        self.mean.copy_(mean)
+        self.deviation.copy_(deviation)
         self.mark_fitted()
 
     def forward(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
