@@ -47,7 +47,7 @@ class LengthBatchSampler(Sampler[Tensor]):
     sort_within
         Batches among which events are sorted; 1 is a plain shuffle. More makes lengths in a batch more alike, but also
         the events themselves: batches then lean to one class, and batch norms learn statistics that no other batch
-        has. Training on jets of all lengths is much worse for it, and no faster, since layouts sort inside a batch.
+        has. It is hardly faster, since layouts sort inside a batch.
     block
         Block of each event, shape (B,), where events are read in blocks.
 
