@@ -94,13 +94,27 @@ def load(directory: str | Path, *, device: torch.device | str = "cpu") -> Any:
     state = read_tensors(_read_weights(directory, weights))
     model = build(spec)
     dtype = getattr(torch, str(weights.get("dtype", "float32")), torch.float32)
-    model.to(dtype)
-    load_state(model, state, source=str(directory))
+    if model.dtype != dtype:
+        model.to(dtype)
+    load_state(model, state, source=str(directory), own_types=True)
     return model.to(device).eval()
 
 
-def load_state(model: torch.nn.Module, state: dict[str, Tensor], *, source: str) -> None:
+def load_state(
+    model: torch.nn.Module, state: dict[str, Tensor], *, source: str, own_types: bool = False
+) -> None:
     """Copy a state dict strictly.
+
+    Parameters
+    ----------
+    model
+        Into which it is copied.
+    state
+        Tensors by name.
+    source
+        Where they come from, for messages.
+    own_types
+        Whether entries keep the types in which they come: statistics in float64 beside weights in float32.
 
     Raises
     ------
@@ -120,6 +134,9 @@ def load_state(model: torch.nn.Module, state: dict[str, Tensor], *, source: str)
             f"the weights in {source} are not those of this model: "
             f"missing {missing or 'none'}, unexpected {unexpected or 'none'}, wrong shape {misshapen or 'none'}"
         )
+    if own_types:
+        for name, tensor in model.state_dict(keep_vars=True).items():
+            tensor.data = tensor.data.to(state[name].dtype)
     model.load_state_dict(state)
 
 

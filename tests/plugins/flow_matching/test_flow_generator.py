@@ -180,6 +180,13 @@ class TestComposition:
         assert torch.equal(again.sample(4, generator=rng()).momenta, cloud.momenta)
         assert again.spec == three.spec
 
+    def test_statistics_keep_their_type_beside_float32_weights(self, tmp_path: Any) -> None:
+        made = fitted(double=False, generator="flow-matching:steps=2,pt_min=22,num_particles=2")
+        again = lz.load(lz.save(made, tmp_path))
+        assert again.dtype == torch.float32
+        assert again.base.widths.dtype == torch.float64
+        assert torch.equal(again.sample(8, generator=rng()).momenta, made.sample(8, generator=rng()).momenta)
+
     def test_copies(self, three: FlowMatching) -> None:
         cloud = three.sample(4, generator=rng())
         for other in (copy.deepcopy(three), pickle.loads(pickle.dumps(three))):
