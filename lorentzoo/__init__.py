@@ -17,6 +17,7 @@ _HOMES = {
     "Backbone": "lorentzoo.core.interfaces",
     "Batch": "lorentzoo.core.cloud",
     "Component": "lorentzoo.registry.components",
+    "DensityHead": "lorentzoo.core.density_head",
     "Embedding": "lorentzoo.core.interfaces",
     "Features": "lorentzoo.core.features",
     "Frames": "lorentzoo.core.frames",
@@ -51,6 +52,7 @@ __all__ = ["__version__", *sorted(_HOMES)]
 if TYPE_CHECKING:
     from lorentzoo.core.cloud import Batch as Batch
     from lorentzoo.core.cloud import ParticleCloud as ParticleCloud
+    from lorentzoo.core.density_head import DensityHead as DensityHead
     from lorentzoo.core.features import Features as Features
     from lorentzoo.core.frames import Frames as Frames
     from lorentzoo.core.generator import Generator as Generator

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lorentzoo.core.means import weighted_mean
+from lorentzoo.core.means import mean_and_deviation, weighted_mean
 
 
 def test_means() -> None:
@@ -23,3 +23,26 @@ def test_no_weight_at_all(scale: float) -> None:
     (gradient,) = torch.autograd.grad(scale * mean, values)
     assert float(mean.detach()) == 0
     assert torch.equal(gradient, torch.zeros(2))
+
+
+def test_standardised_columns_have_mean_zero_and_width_one() -> None:
+    torch.manual_seed(0)
+    values = 5 + 3 * torch.randn(200, 3, dtype=torch.float64)
+    mean, deviation = mean_and_deviation(values)
+    torch.testing.assert_close(deviation, values.std(0, correction=0))
+    torch.testing.assert_close(mean, values.mean(0))
+    counts = torch.randint(0, 4, (200,))
+    repeated = values.repeat_interleave(counts, dim=0)
+    for found, wanted in zip(mean_and_deviation(values, counts), mean_and_deviation(repeated), strict=True):
+        torch.testing.assert_close(found, wanted)
+
+
+def test_columns_that_do_not_vary_are_divided_by_one() -> None:
+    """Also where rounding gives them a spread, and where only events without weight differ."""
+    values = torch.full((1001, 2), 0.1, dtype=torch.float64)
+    values[0] = 7.0
+    weight = torch.ones(1001)
+    weight[0] = 0
+    mean, deviation = mean_and_deviation(values, weight)
+    torch.testing.assert_close(mean, torch.full((2,), 0.1, dtype=torch.float64))
+    assert torch.equal(deviation, torch.ones(2, dtype=torch.float64))

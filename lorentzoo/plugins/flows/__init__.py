@@ -7,13 +7,20 @@ _HERE = "lorentzoo.plugins.flows"
 
 @hookimpl
 def lorentzoo_components() -> list[Component]:
-    """The generator, and the one of the shipped top pairs by name."""
+    """The generator, the head, and the generator of the shipped top pairs by name."""
     return [
         Component(
             "generator",
             "rqs-flow",
             f"{_HERE}.generator:RationalQuadraticFlow",
             "Rational-quadratic spline flow of events of fixed multiplicity",
+            "arXiv:1906.04032",
+        ),
+        Component(
+            "head",
+            "spline-density",
+            f"{_HERE}.head:SplineDensity",
+            "Distribution of the targets of each event: a spline flow given the backbone's features",
             "arXiv:1906.04032",
         ),
         Component(

@@ -119,12 +119,15 @@ class SplineFlow(nn.Module):
         """Draws of the base, (count, D), float64: uniform on circles and bounded lines, else normal."""
         device = "cpu" if generator is None else generator.device
         shape = (count, self.dim)
-        uniform = 2 * torch.rand(shape, generator=generator, dtype=torch.float64, device=device) - 1
-        lines = self.lines.to(device)
-        if self.tails == "bounded":
-            return uniform * torch.where(lines, self.bound, math.pi).to(uniform)
-        normal = torch.randn(shape, generator=generator, dtype=torch.float64, device=device)
-        return torch.where(lines, normal, math.pi * uniform)
+        return self.base_at(torch.rand(shape, generator=generator, dtype=torch.float64, device=device))
+
+    def base_at(self, share: Tensor) -> Tensor:
+        """Numbers below which shares (..., D) of the base lie, float64; of circles from -π on."""
+        share = share.double().clamp(torch.finfo(torch.float64).tiny, 1 - torch.finfo(torch.float64).eps / 2)
+        uniform = 2 * share - 1
+        lines = self.lines.to(share.device)
+        ends = torch.where(lines, self.bound, math.pi) * uniform
+        return ends if self.tails == "bounded" else torch.where(lines, torch.special.ndtri(share), ends)
 
     def _base(self, z: Tensor) -> Tensor:
         if self.tails == "linear":

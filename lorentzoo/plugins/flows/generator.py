@@ -13,7 +13,7 @@ from lorentzoo import Batch, Generator, ParticleCloud, Symmetry
 from lorentzoo.core.coordinates import CoordinateName, Cuts, make_coordinates
 from lorentzoo.core.coordinates.named import Standardisation
 from lorentzoo.core.generator import Template
-from lorentzoo.core.means import weighted_mean
+from lorentzoo.core.means import mean_and_deviation, weighted_mean
 from lorentzoo.plugins.flows.conditioners import Backend
 from lorentzoo.plugins.flows.flow import SplineFlow, Tails, Transform
 
@@ -103,12 +103,9 @@ class RationalQuadraticFlow(Generator):
         self.coordinates.fit(momenta, weight.to(momenta))
         self._check_tails(self._numbers(momenta))
         given = torch.cat([self._given(batch.cloud) for batch in batches])
-        share = torch.cat([batch.weight for batch in batches]).to(given).unsqueeze(-1)
-        share = share / share.sum()
-        mean = (share * given).sum(0)
-        width = (share * (given - mean).square()).sum(0).sqrt()
+        mean, deviation = mean_and_deviation(given, torch.cat([batch.weight for batch in batches]))
         self.condition_mean.copy_(mean)
-        self.condition_std.copy_(torch.where(width > 0, width, 1.0))
+        self.condition_std.copy_(deviation)
         self.mark_fitted()
 
     def _check_tails(self, x: Tensor) -> None:

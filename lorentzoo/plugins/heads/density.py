@@ -10,10 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
+from lorentzoo import DensityHead, Features, ParticleCloud
 from lorentzoo.core.interfaces import Pooling
-from lorentzoo.core.means import weighted_mean
-from lorentzoo.plugins.heads.readout import Activation
-from lorentzoo.plugins.heads.regress import Regress
+from lorentzoo.plugins.heads.readout import Activation, Readout
 
 __all__ = ["Density"]
 
@@ -23,11 +22,11 @@ _ONE = math.log(math.e - 1)
 """Where softplus is one."""
 
 
-class Density(Regress):
+class Density(DensityHead):
     """A mixture of normal distributions of the targets of each event, trained by maximum likelihood (Bishop 1994).
 
-    The raw output holds the parameters of the mixture in standardised targets, so that the head trains and predicts
-    like any other; `distribution` makes a distribution in the targets' own units of it.
+    The raw output holds the parameters of the mixture in standardised targets; `distribution` makes a distribution in the
+    targets' own units of it.
 
     Parameters
     ----------
@@ -50,19 +49,13 @@ class Density(Regress):
         *,
         in_scalars: int | None = None,
     ) -> None:
-        if num_targets < 1 or components < 1:
-            raise ValueError(
-                f"num_targets and components must be positive, not {num_targets} and {components}"
-            )
+        super().__init__(num_targets)
+        if components < 1:
+            raise ValueError(f"components must be positive, not {components}")
         self.components = components
-        super().__init__(
-            num_targets,
-            pooling=pooling,
-            hidden=hidden,
-            dropout=dropout,
-            activation=activation,
-            in_scalars=in_scalars,
-        )
+        self.pooling = pooling
+        self.readout = Readout(in_scalars, self.num_outputs, hidden, dropout, activation)
+        self.out_scalars = self.readout.wants
         # Components that start alike would stay alike.
         starts = torch.linspace(-1, 1, components) if components > 1 else torch.zeros(1)
         self.register_buffer("starts", starts.unsqueeze(-1), persistent=False)
@@ -77,6 +70,10 @@ class Density(Regress):
     def num_outputs(self) -> int:
         """Of each component a weight, a mean and the lower triangle of its width."""
         return self.components * (1 + self.num_targets + self._entries(self.num_targets))
+
+    def forward(self, features: Features, cloud: ParticleCloud) -> Tensor:
+        """Parameters of the mixtures, shape (B, num_outputs)."""
+        return self.readout(features, cloud, self.pooling)
 
     def distribution(self, output: Tensor) -> MixtureSameFamily:
         """The distribution of the targets (B, num_targets) in their own units, float64, of raw outputs (B, M)."""
@@ -93,12 +90,3 @@ class Density(Regress):
             mean + width * (means + self.starts.double()), scale_tril=width.unsqueeze(-1) * triangle
         )
         return MixtureSameFamily(Categorical(logits=weights.squeeze(-1)), normal)
-
-    def loss(self, output: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Mean of -ln p of the targets, in their own units."""
-        wanted = target.double().reshape(-1, self.num_targets)
-        return weighted_mean(-self.distribution(output).log_prob(wanted), weight).to(output.dtype)
-
-    def predict(self, output: Tensor) -> Tensor:
-        """Means of the distributions, shape (B, num_targets)."""
-        return self.distribution(output).mean.to(output.dtype)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lorentzoo import Batch, Features, Head, ParticleCloud
 from lorentzoo.core.interfaces import Pooling
-from lorentzoo.core.means import weighted_mean
+from lorentzoo.core.means import mean_and_deviation, weighted_mean
 from lorentzoo.plugins.heads.readout import Activation, Readout
 
 __all__ = ["Regress"]
@@ -68,12 +68,10 @@ class Regress(Head):
             return
         batches = list(batches)
         target = self._transformed(torch.cat([batch.target.double() for batch in batches]))
-        weight = torch.cat([batch.weight.double() for batch in batches]).unsqueeze(-1)
-        mean = (weight * target).sum(0) / weight.sum()
-        variance = (weight * (target - mean).square()).sum(0) / weight.sum()
+        mean, deviation = mean_and_deviation(target, torch.cat([batch.weight for batch in batches]))
         self.mean.copy_(mean)
-        self.std.copy_(variance.sqrt().clamp(min=torch.finfo(self.std.dtype).tiny))
-        self.fitted.fill_(True)
+        self.std.copy_(deviation)
+        self.mark_fitted()
 
     def forward(self, features: Features, cloud: ParticleCloud) -> Tensor:
         """Standardised targets, shape (B, num_targets)."""

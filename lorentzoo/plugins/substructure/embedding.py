@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from lorentzoo import Batch, Embedding, Features, Frames, Layout, ParticleCloud, Symmetry
+from lorentzoo.core.means import mean_and_deviation
 from lorentzoo.plugins.substructure.observables import Observable, measure
-from lorentzoo.plugins.substructure.standardise import mean_and_deviation
 
 __all__ = ["SubstructureScalars"]
 
@@ -60,8 +60,10 @@ class SubstructureScalars(Embedding):
 
     def fit_statistics(self, batches: Iterable[Batch]) -> None:
         """Take mean and standard deviation of the observables."""
+        batches = list(batches)
         values = torch.cat([self._measured(batch.cloud)[0] for batch in batches])
-        mean, deviation = mean_and_deviation(values)
+        weight = torch.cat([batch.weight for batch in batches])
+        mean, deviation = mean_and_deviation(values, weight)
         self.mean.copy_(mean)
         self.deviation.copy_(deviation)
         self.mark_fitted()

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from lorentzoo import Backbone, Features, Frames, Layout, Symmetry
+from lorentzoo.core.means import mean_and_deviation
 from lorentzoo.plugins.substructure.observables import Observable, measure
-from lorentzoo.plugins.substructure.standardise import mean_and_deviation
 
 __all__ = ["Substructure"]
 

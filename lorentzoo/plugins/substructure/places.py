@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from lorentzoo import Backbone, Features, Frames, Layout, Symmetry
+from lorentzoo.core.means import mean_and_deviation
 from lorentzoo.core.minkowski import delta_phi, mass_squared, phi, pseudorapidity, pt
-from lorentzoo.plugins.substructure.standardise import mean_and_deviation
 
 __all__ = ["PlacedObservables"]
 

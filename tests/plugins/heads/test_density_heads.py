@@ -82,8 +82,10 @@ class TestDensity:
         assert float((log_p - made.log_prob(target)).mean()) < 0.02
 
     def test_what_cannot_be_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="num_targets and components must be positive, not 1 and 0"):
+        with pytest.raises(ValueError, match="components must be positive, not 0"):
             Density(1, 0)
+        with pytest.raises(ValueError, match="num_targets must be positive, not -1"):
+            Density(-1)
 
 
 class TestLikelihoodRatio:
