@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lorentzoo.core.coordinates.standardise import Standardise
 from lorentzoo.core.coordinates.steps import OnShell, Step
-from lorentzoo.core.minkowski import from_ptetaphim, generators
+from lorentzoo.core.minkowski import from_ptetaphim, generators, mass
 from lorentzoo.core.symmetry import DISCRETE, Symmetry, intersection
 
 __all__ = ["Coordinates", "null_symmetry", "reference_momenta"]
@@ -139,11 +139,17 @@ class Coordinates(nn.Module):
         outside = ~self.inside(momenta)
         if bool(outside.any()):
             first = int(outside.nonzero()[0, 0])
+            remedy = "apply the cuts to the data first, or choose lower bounds (pt_min, mass_min, eta_max)"
+            for step in self._steps:
+                if isinstance(step, OnShell) and not bool(step.inside(momenta[first])):
+                    remedy = (
+                        f"its mass is {float(mass(momenta[first])):.6g} GeV, not that of the shell, {step.mass:g} GeV: "
+                        "state the particles' mass, or take coordinates with a mass"
+                    )
             raise ValueError(
                 f"{int(outside.sum())} of {len(outside)} particles ({100 * float(outside.double().mean()):.3g} %) lie "
                 f"outside the coordinates {self.name or self.names}, the first being particle {first} with (E, px, py, "
-                f"pz) = {momenta[first].tolist()} GeV; apply the cuts to the data first, or choose lower bounds "
-                "(pt_min, mass_min, eta_max)"
+                f"pz) = {momenta[first].tolist()} GeV; {remedy}"
             )
 
     # ---- symmetry -------------------------------------------------------------------------

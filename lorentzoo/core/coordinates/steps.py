@@ -114,8 +114,8 @@ class OnShell(Step):
     """(E, px, py, pz) of a particle of fixed mass ↔ (px, py, pz).
 
     `log_det` is relative to the invariant measure d³p/2E of the shell. Velocities are first projected on the shell's
-    tangent space, along the momentum itself (u - p ⟨u,p⟩/m²), which every Lorentz transformation respects; massless
-    shells have no such projection, and the energy is adjusted instead, which only rotations respect.
+    tangent space by adjusting the energy, which rotations respect. The projection along the momentum, u - p ⟨u,p⟩/m²,
+    would respect boosts too, but makes velocities of light particles larger by (E/m)²: no solver takes that.
 
     Parameters
     ----------
@@ -131,8 +131,6 @@ class OnShell(Step):
 
     @property
     def symmetry(self) -> Symmetry:
-        if self.mass > 0:
-            return Symmetry.full()
         return Symmetry.spanned_by("Jx", "Jy", "Jz", discrete=("P", "z-flip"))
 
     def names(self, names: Names) -> Names:
@@ -156,10 +154,7 @@ class OnShell(Step):
         return torch.log(2 * x[..., 0])
 
     def push(self, x: Tensor, velocity: Tensor) -> Tensor:
-        if self.mass == 0:
-            return velocity[..., 1:]
-        along = x[..., 0] * velocity[..., 0] - (x[..., 1:] * velocity[..., 1:]).sum(-1)
-        return velocity[..., 1:] - x[..., 1:] * (along / self.mass**2).unsqueeze(-1)
+        return velocity[..., 1:]
 
     def pull(self, y: Tensor, velocity: Tensor) -> Tensor:
         energy = self.inverse(y)[..., :1]

@@ -74,10 +74,14 @@ class EventBase(nn.Module, ABC):
         Raises
         ------
         ValueError
-            If events are too long, or the cuts accept almost nothing of the base.
+            If events are too long for a cut on pairs, or the cuts accept almost nothing of the base.
         """
-        if max(lengths, default=0) > MAX_PARTICLES:
-            raise ValueError(f"events of more than {MAX_PARTICLES} particles are not supported as a base")
+        longest = max(lengths, default=0)
+        if self.cuts.delta_r_min > 0 and longest > MAX_PARTICLES:
+            raise ValueError(
+                f"with a cut on pairs events have at most {MAX_PARTICLES} particles, but there are some of {longest}; "
+                "leave delta_r_min at zero"
+            )
         self.fit_widths(momenta, weight)
         rng = torch.Generator().manual_seed(20241100)
         drawn = self.draw(_PROBES, rng)
@@ -89,6 +93,10 @@ class EventBase(nn.Module, ABC):
                 "check their units (GeV), or take base='coordinates'"
             )
         self.log_particle.fill_(math.log(share))
+        if self.cuts.delta_r_min == 0:
+            # Particles are independent, whatever their number.
+            self.log_event.fill_(0.0)
+            return
         self.log_event.fill_(math.nan)
         kept = drawn[good]
         for length in sorted(lengths):
@@ -96,7 +104,7 @@ class EventBase(nn.Module, ABC):
 
     def _log_accepted(self, particles: Tensor, length: int) -> float:
         """Logarithm of the part of events of good particles that pass the cuts on pairs."""
-        if length < 2 or self.cuts.delta_r_min == 0:
+        if length < 2:
             return 0.0
         events = len(particles) // length
         layout = Packed.from_lengths([length] * events)
@@ -156,7 +164,7 @@ class EventBase(nn.Module, ABC):
         """
         counts = layout.counts()
         normalisation = self.log_event[counts.clamp(max=MAX_PARTICLES)]
-        unknown = normalisation.isnan()
+        unknown = normalisation.isnan() | ((counts > MAX_PARTICLES) & (self.cuts.delta_r_min > 0))
         if bool(unknown.any()):
             raise NotFittedError(
                 f"the base was not fitted for events of {sorted(set(counts[unknown].tolist()))} particles: call "

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lorentzoo.core.coordinates import Coordinates
-from lorentzoo.core.symmetry import Symmetry
+from lorentzoo.core.coordinates import Bounded, Coordinates, OnShell
+from lorentzoo.core.symmetry import Symmetry, intersection
 from lorentzoo.plugins.flow_matching.manifolds import Flat, Hyperboloid, Manifold
 
 __all__ = ["Chart", "CoordinateChart", "ShellChart"]
@@ -52,6 +52,10 @@ class Chart(ABC):
 class CoordinateChart(Chart):
     """Coordinates, of which angles live on circles.
 
+    A vector moves a bounded component as if there were no bound. Pushed forward exactly it would grow without limit on
+    the way to the bound, which it reaches within a finite time, where no solver can follow. The bound alone breaks all
+    that this breaks.
+
     Parameters
     ----------
     coordinates
@@ -67,6 +71,9 @@ class CoordinateChart(Chart):
         self.scalars = tuple(scalars)
         periods = coordinates.periods if circles else (math.inf,) * coordinates.dim
         self.manifold = Flat(periods)
+        unbounded = [step for step in coordinates.steps if not isinstance(step, Bounded)]
+        self._bounded = len(unbounded) < len(coordinates.steps)
+        self._unbounded = Coordinates(unbounded)  # type: ignore[arg-type]
 
     def points(self, momenta: Tensor) -> Tensor:
         return self.coordinates.forward(momenta)
@@ -75,7 +82,7 @@ class CoordinateChart(Chart):
         return self.coordinates.inverse(points)
 
     def velocity(self, momenta: Tensor, vector: Tensor, scalars: Tensor) -> Tensor:
-        pushed = self.coordinates.push(momenta, vector)
+        pushed = self._unbounded.push(momenta, vector)
         if not self.scalars:
             return pushed
         columns = list(pushed.unbind(-1))
@@ -88,7 +95,8 @@ class CoordinateChart(Chart):
 
     @property
     def symmetry(self) -> Symmetry:
-        return self.coordinates.symmetry
+        about = Symmetry.spanned_by("Jz", discrete=("P", "z-flip"))
+        return intersection([self.coordinates.symmetry, *([about] if self._bounded else [])])
 
     @property
     def scalar_symmetry(self) -> Symmetry:
@@ -98,6 +106,8 @@ class CoordinateChart(Chart):
 class ShellChart(Chart):
     """The mass shell itself, a hyperboloid: every Lorentz transformation is one of its isometries.
 
+    Vectors become tangent by adjusting their energy, see `OnShell`.
+
     Parameters
     ----------
     mass
@@ -106,6 +116,7 @@ class ShellChart(Chart):
 
     def __init__(self, mass: float) -> None:
         self.manifold: Hyperboloid = Hyperboloid(mass)
+        self._shell = OnShell(mass)
 
     def points(self, momenta: Tensor) -> Tensor:
         return momenta
@@ -114,7 +125,7 @@ class ShellChart(Chart):
         return points
 
     def velocity(self, momenta: Tensor, vector: Tensor, scalars: Tensor) -> Tensor:
-        return self.manifold.tangent(momenta, vector)
+        return self._shell.pull(momenta[..., 1:], vector[..., 1:])
 
     def log_det(self, momenta: Tensor) -> Tensor:
         """The volume is m d³p/E."""
@@ -122,4 +133,4 @@ class ShellChart(Chart):
 
     @property
     def symmetry(self) -> Symmetry:
-        return Symmetry.full()
+        return self._shell.symmetry

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lorentzoo.core.coordinates import Coordinates, Cuts, make_coordinates
+from lorentzoo.core.coordinates import Cuts, make_coordinates
 from lorentzoo.core.errors import NotFittedError
 from lorentzoo.core.layout import Packed
 from lorentzoo.core.minkowski import exp, from_ptetaphim, mass, pt
@@ -23,6 +23,25 @@ def data(count: int = 3000, fixed_mass: float | None = None, seed: int = 0) -> T
     u = torch.rand(4, count, generator=rng, dtype=torch.float64)
     m = 1.2 + 20 * u[3] if fixed_mass is None else torch.full_like(u[3], fixed_mass)
     return from_ptetaphim(22.5 + 80 * u[0].square(), 5.8 * u[1] - 2.9, math.pi * (2 * u[2] - 1), m)
+
+
+def test_without_a_cut_on_pairs_any_multiplicity_will_do() -> None:
+    base = made("phase-space", Cuts(pt_min=22.0, eta_max=3.0, mass_min=1.0), (2,))
+    layout = Packed.from_lengths([2, 5, 60])
+    momenta = base.sample(layout, torch.Generator().manual_seed(0))
+    density = base.log_prob(momenta, layout)
+    alone = base.log_prob(momenta, Packed.from_lengths([1] * 67))
+    torch.testing.assert_close(density, torch.stack([part.sum() for part in alone.split([2, 5, 60])]))
+
+
+def test_with_a_cut_on_pairs_long_events_are_refused() -> None:
+    with pytest.raises(
+        ValueError, match=r"at most 32 particles, but there are some of 40; leave delta_r_min"
+    ):
+        made("phase-space", CUTS, (40,))
+    layout = Packed.from_lengths([33])
+    with pytest.raises(NotFittedError, match=r"not fitted for events of \[33\]"):
+        made("phase-space", CUTS, (2,)).log_prob(data(33), layout)
 
 
 @functools.cache
@@ -136,6 +155,3 @@ def test_cuts_that_accept_nothing_are_refused() -> None:
         made("phase-space", Cuts(pt_min=22_000.0))
     with pytest.raises(ValueError, match="accept only 0 % of the base's events of 2 particles"):
         made("phase-space", Cuts(delta_r_min=50.0))
-    coordinates: Coordinates = make_coordinates("momenta", standardise="none")
-    with pytest.raises(ValueError, match="more than 32 particles"):
-        PhaseSpaceBase(coordinates, Cuts()).fit(data(), torch.ones(3000), {33})

@@ -40,6 +40,15 @@ def fitted(double: bool = True, batch: lz.Batch | None = None, **slots: Any) -> 
     return made.eval()
 
 
+def light_pairs() -> lz.Batch:
+    """Pairs of particles of 0.1 GeV and some 50 GeV of momentum."""
+    three = 30 * torch.randn(400, 3, generator=rng(2), dtype=torch.float64)
+    energy = (three.square().sum(-1, keepdim=True) + 0.01).sqrt()
+    cloud = lz.ParticleCloud.from_packed(torch.cat([energy, three], dim=-1), torch.arange(0, 401, 2))
+    one = torch.ones(200)
+    return lz.Batch(cloud, one.long(), one, one.long())
+
+
 def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
@@ -84,6 +93,25 @@ class TestDensity:
         assert bool(torch.isfinite(momenta).all())
         assert bool(made.cuts.particles(momenta).all())
 
+    @pytest.mark.parametrize("angle", [4.99, 4.9999999])
+    def test_vectors_move_bounded_components_at_a_finite_rate(
+        self, three: FlowMatching, angle: float
+    ) -> None:
+        """Exactly pushed forward they would reach the bound in a finite time, at a velocity without limit."""
+        momenta = from_ptetaphim(*(torch.tensor(v).double() for v in (40.0, angle, 0.1, 5.0)))
+        along = torch.tensor([0.0, 0.0, 0.0, 1e4]).double()
+        velocity = three.chart.velocity(momenta, along, torch.zeros(2).double())
+        assert 0 < float(velocity[2]) < 20
+
+    @pytest.mark.parametrize("manifold", ["circles", "shell"])
+    def test_light_particles_on_their_shell_flow_as_heavy_ones(self, manifold: str) -> None:
+        """Velocities along the momentum, which boosts would need, grow as (E/m)²."""
+        name = f"flow-matching:mass=0.1,steps=16,manifold={manifold},num_particles=2,coordinates=on-shell-cartesian"
+        made = fitted(generator=name, batch=light_pairs())
+        assert len(made.sample(50, generator=rng()).momenta) == 100
+        with pytest.raises(ValueError, match=r"its mass is 0\.1 GeV, not that of the shell, 0\.2 GeV"):
+            fitted(generator=name.replace("mass=0.1", "mass=0.2"), batch=light_pairs())
+
     def test_events_outside_have_no_density(self, three: FlowMatching) -> None:
         cloud = three.sample(3, generator=rng())
         momenta = cloud.momenta.clone()
@@ -91,7 +119,7 @@ class TestDensity:
         outside = lz.ParticleCloud.from_packed(momenta, cloud.layout.ptr, cloud.scalars)  # type: ignore[attr-defined]
         found = three.log_prob(outside)
         assert found.isinf().tolist() == [False, True, False]
-        assert torch.equal(found[[0, 2]], three.log_prob(cloud)[[0, 2]])
+        torch.testing.assert_close(found[[0, 2]], three.log_prob(cloud)[[0, 2]], rtol=1e-12, atol=0)
 
     def test_packed_padded_and_units_are_the_same(self, three: FlowMatching) -> None:
         cloud = three.sample(5, generator=rng())
