@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FrechetDistance", "frechet_distance", "frechet_physics_distance"]
+__all__ = ["FrechetDistance", "frechet_distance", "frechet_physics_distance", "require_enough"]
 
 Array = NDArray[np.float64]
 
@@ -101,6 +101,22 @@ def frechet_physics_distance(
     return FrechetDistance(float(coefficients[1]), float(error), sizes, means)
 
 
+def require_enough(observables: int, generated: int, true: int) -> None:
+    """Refuse too few events for the distance of so many observables.
+
+    Raises
+    ------
+    ValueError
+        Saying how many are needed.
+    """
+    needed = int(np.ceil((observables + 2) / _SMALLEST))
+    if min(generated, true) < needed:
+        raise ValueError(
+            f"{observables} observables need at least {needed} events of each sample for their covariance, not "
+            f"{generated} and {true}"
+        )
+
+
 def _between(first: Array, second: Array) -> float:
     return frechet_distance(*_moments(first), *_moments(second))
 
@@ -117,12 +133,7 @@ def _checked(generated: Array, true: Array) -> tuple[Array, Array]:
     shapes = [values.shape for values in arrays]
     if any(len(shape) != 2 for shape in shapes) or shapes[0][1] != shapes[1][1]:
         raise ValueError(f"observables must have shapes (n, F) and (m, F), not {shapes[0]} and {shapes[1]}")
-    needed = int(np.ceil((shapes[0][1] + 2) / _SMALLEST))
-    if min(shapes[0][0], shapes[1][0]) < needed:
-        raise ValueError(
-            f"{shapes[0][1]} observables need at least {needed} events of each sample for their covariance, not "
-            f"{shapes[0][0]} and {shapes[1][0]}"
-        )
+    require_enough(shapes[0][1], shapes[0][0], shapes[1][0])
     for values, what in zip(arrays, ("generated", "true"), strict=True):
         bad = int((~np.isfinite(values).all(1)).sum())
         if bad:

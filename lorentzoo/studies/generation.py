@@ -27,11 +27,11 @@ from lorentzoo.registry.checkpoints import write_atomically
 from lorentzoo.registry.specs import Spec
 from lorentzoo.studies.config import TrainConfig
 from lorentzoo.studies.errors import RunError, TrainingError
-from lorentzoo.studies.frechet import FrechetDistance, frechet_physics_distance
+from lorentzoo.studies.frechet import FrechetDistance, frechet_physics_distance, require_enough
 from lorentzoo.studies.metrics import effective_number
 from lorentzoo.studies.observables import Observable, default_observables, observable_table
 from lorentzoo.studies.progress import ProgressLine
-from lorentzoo.studies.two_sample import TwoSampleTest, joined, two_sample_test
+from lorentzoo.studies.two_sample import TwoSampleTest, joined, require_classifier, two_sample_test
 
 __all__ = ["GeneratorEvaluation", "evaluate_generator"]
 
@@ -233,16 +233,23 @@ def evaluate_generator(
     Returns
     -------
     Samples, densities, two-sample test and distance; ``.metrics()`` gives the numbers.
+
+    Raises
+    ------
+    ValueError, LorentzooError
+        Before anything is drawn, if the events are too few, have no such observables, or do not go with the classifier.
     """
     line = progress if isinstance(progress, ProgressLine) else ProgressLine("evaluate", show=bool(progress))
     everything = test.batch(torch.arange(len(test)))
     true, true_weight = everything.cloud.to_units("GeV"), everything.weight
+    chosen = tuple(observables or _observables(test.particle_names, test.resonances, true))
+    true_table = observable_table(true, chosen)
+    # Events may take hours to draw: what would be refused afterwards is refused now.
+    require_enough(true_table.shape[1], num_samples, len(true_table))
+    require_classifier(true, classifier, config)
     samples, seconds, evaluations = _draw(generator, test, num_samples, seed, line)
     log_prob = _log_probs(generator, test, min(num_log_prob, len(test)), line)
-    chosen = tuple(observables or _observables(test.particle_names, test.resonances, true))
-    distance = frechet_physics_distance(
-        observable_table(samples, chosen), observable_table(true, chosen), seed=seed
-    )
+    distance = frechet_physics_distance(observable_table(samples, chosen), true_table, seed=seed)
     line.step(0.7, "classifier")
     found = two_sample_test(
         samples, true, true_weight=true_weight, classifier=classifier, config=config, seed=seed
@@ -301,10 +308,11 @@ def _drawn(generator: Generator, condition: ParticleCloud, rng: torch.Generator)
     try:
         return [generator.sample(count, condition, generator=rng).to("cpu")]
     except LorentzooError as error:
-        if not getattr(error, "events", None):
+        failed = getattr(error, "events", None)
+        if not failed:
             raise
-    if count == 1:
-        return []
+        if len(failed) == count:
+            return []
     events = torch.arange(count)
     halves = [condition.select(events < count // 2), condition.select(events >= count // 2)]
     return [part for half in halves for part in _drawn(generator, half, rng)]

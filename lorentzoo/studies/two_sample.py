@@ -27,7 +27,7 @@ from lorentzoo.studies.progress import ProgressLine
 from lorentzoo.studies.reweighting import effective_fraction, ratio_weights
 from lorentzoo.studies.training import train
 
-__all__ = ["CLASSIFIERS", "Classifier", "TwoSampleTest", "two_sample_test"]
+__all__ = ["CLASSIFIERS", "Classifier", "TwoSampleTest", "require_classifier", "two_sample_test"]
 
 Array = NDArray[np.float64]
 
@@ -220,6 +220,23 @@ def two_sample_test(
     place = np.where(target == 1, second.numpy() - generated.num_events, second.numpy())
     spent = time.process_time() - started
     return TwoSampleTest(log_ratio, target, predicted.weight, place, value, error, spent)
+
+
+def require_classifier(
+    events: ParticleCloud,
+    classifier: str | Mapping[str, Any] | Spec | Model,
+    config: TrainConfig | Mapping[str, Any] | None = None,
+) -> None:
+    """Refuse what `two_sample_test` would refuse of such events, before there are any generated ones.
+
+    Raises
+    ------
+    TrainingError
+        If the classifier does not go with the events, or is none. Unknown names and options have errors of their own.
+    """
+    _recipe(classifier, config, 0)
+    with torch.random.fork_rng(devices=[]):
+        _model(classifier, labelled(events, events), 0)
 
 
 def labelled(generated: ParticleCloud, true: ParticleCloud, true_weight: Tensor | None = None) -> JetDataset:

@@ -161,3 +161,31 @@ def test_samples_do_not_depend_on_what_else_is_evaluated(flow: Generator, events
     assert torch.equal(few.samples.momenta, many.samples.momenta)
     assert few.test.auc == many.test.auc
     np.testing.assert_allclose(few.log_prob, many.log_prob[:5])
+
+
+class Undrawn(Failing):
+    """A generator that must not be asked for events."""
+
+    def sample(self, n, condition=None, *, generator=None):  # type: ignore[no-untyped-def]
+        raise AssertionError("events were drawn before the question was looked at")
+
+
+@pytest.mark.parametrize(
+    ("given", "count", "message"),
+    [
+        ({"classifier": "boosted-threes"}, 1000, "boosted-threes"),
+        ({"config": {"epoch": 1}}, 1000, "epoch"),
+        ({"classifier": {"backbone": "deep-sets", "head": "velocity"}}, 1000, "two classes apart"),
+        (
+            {"num_samples": 50},
+            1000,
+            r"observables need at least \d+ events of each sample .* not 50 and 1000",
+        ),
+        ({}, 40, r"observables need at least \d+ events of each sample .* not 10000 and 40"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_refused_before_events_are_drawn(
+    flow: Generator, events: JetDataset, given: dict, count: int, message: str
+) -> None:
+    with pytest.raises((ValueError, LorentzooError), match=message):
+        evaluate_generator(Undrawn(flow), events.subset(torch.arange(count)), progress=False, **given)
