@@ -185,8 +185,8 @@ def test_events_that_fail_are_counted() -> None:
     assert found.samples_failed == 2
     assert found.samples.num_events == 118
     model.sample = lambda *_, **__: (_ for _ in ()).throw(_Fails("no"))
-    with pytest.raises(TrainingError, match="failed for each of 3 events"):
-        evaluate_generator(model, test, num_samples=3, progress=False)
+    with pytest.raises(TrainingError, match="failed for each of 120 events"):
+        evaluate_generator(model, test, num_samples=120, progress=False)
 
 
 def _classifier_of(settings: dict[str, Any]) -> dict[str, Any]:

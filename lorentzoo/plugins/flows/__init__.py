@@ -26,7 +26,7 @@ def lorentzoo_components() -> list[Component]:
         Component(
             "model",
             "rqs-flow-eventgen",
-            summary="Spline flow of events of top pairs",
+            summary="Spline flow of events of top pairs that sees masses of pairs, invariant about the beam",
             reference="arXiv:1906.04032",
             spec={
                 "generator": {
@@ -35,6 +35,8 @@ def lorentzoo_components() -> list[Component]:
                     "pt_min": 22.0,
                     "mass_min": 1.0,
                     "eta_max": 5.0,
+                    "momentum_layers": True,
+                    "relative_azimuths": True,
                 },
                 "in_scalars": 6,
             },

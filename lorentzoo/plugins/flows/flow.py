@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lorentzoo.plugins.flows.conditioners import Backend, make_free, make_masked
 from lorentzoo.plugins.flows.spline import Ends, Knots, num_parameters
 
-__all__ = ["SplineFlow", "Tails", "Transform"]
+__all__ = ["SplineFlow", "SplineLayer", "Tails", "Transform"]
 
 Transform = Literal["coupling", "autoregressive"]
 Tails = Literal["linear", "bounded"]
@@ -82,7 +82,7 @@ class SplineFlow(nn.Module):
         self.register_buffer("lines", ~torch.tensor(list(circular), dtype=torch.bool), persistent=False)
         ends: list[Ends] = ["circular" if angle else tails for angle in circular]
         self.layers = nn.ModuleList(
-            _Layer(
+            SplineLayer(
                 ends, _active(transform, i, len(ends)), transform, i, context, bins, bound, hidden, backend
             )
             for i in range(num_transforms)
@@ -137,7 +137,7 @@ class SplineFlow(nn.Module):
         return torch.where(self.lines, line, -math.log(2 * math.pi)).sum(-1)
 
 
-class _Layer(nn.Module):
+class SplineLayer(nn.Module):
     """Splines of the active numbers, whose parameters come from the others, or from those before each."""
 
     def __init__(

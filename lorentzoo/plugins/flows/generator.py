@@ -16,6 +16,7 @@ from lorentzoo.core.generator import Template
 from lorentzoo.core.means import mean_and_deviation, weighted_mean
 from lorentzoo.plugins.flows.conditioners import Backend
 from lorentzoo.plugins.flows.flow import SplineFlow, Tails, Transform
+from lorentzoo.plugins.flows.momenta import MomentumLayers
 
 __all__ = ["RationalQuadraticFlow"]
 
@@ -37,12 +38,25 @@ class RationalQuadraticFlow(Generator):
         Of on-shell particles in GeV.
     transform, tails, bins, bound, hidden, num_transforms, backend
         Of the flow in standardised coordinates, see `SplineFlow`.
+    momentum_layers
+        Whether layers of transverse momenta that see the masses of pairs come nearest to the data, one for each
+        particle, see `MomentumLayers`: with them narrow resonances are found.
+    relative_azimuths
+        Whether splines see azimuths relative to that of the first particle, which is uniform: the density is then
+        invariant under rotations about the beam.
+
+    Raises
+    ------
+    ValueError
+        If the coordinates have no transverse momentum or azimuth where layers need one, or a number makes no sense.
     """
 
     needs_network = False
     permutation_symmetric = False
     condition_mean: Tensor
     condition_std: Tensor
+    angles: Tensor
+    drawn: Tensor
 
     def __init__(
         self,
@@ -60,6 +74,8 @@ class RationalQuadraticFlow(Generator):
         hidden: Sequence[int] = (128, 128),
         num_transforms: int = 10,
         backend: Backend = "zuko",
+        momentum_layers: bool = False,
+        relative_azimuths: bool = False,
         *,
         in_scalars: int = 0,
         in_context: int = 0,
@@ -80,8 +96,31 @@ class RationalQuadraticFlow(Generator):
         self.template = Template(num_particles, in_scalars, in_context)
         given = num_particles * in_scalars + in_context
         angles = [period < math.inf for period in self.coordinates.periods]
+        if relative_azimuths and not any(angles):
+            raise ValueError(
+                f"relative_azimuths need coordinates with an azimuth, not {', '.join(self.coordinates.names)}"
+            )
+        self.relative_azimuths = relative_azimuths
+        self.register_buffer("angles", torch.tensor(angles), persistent=False)
+        circular = angles * num_particles
+        self._azimuth = angles.index(True) if any(angles) else -1
+        drawn = [i for i in range(len(circular)) if not (relative_azimuths and i == self._azimuth)]
+        self.register_buffer("drawn", torch.tensor(drawn), persistent=False)
         self.flow = SplineFlow(
-            angles * num_particles, given, transform, tails, bins, bound, hidden, num_transforms, backend
+            [circular[i] for i in drawn],
+            given,
+            transform,
+            tails,
+            bins,
+            bound,
+            hidden,
+            num_transforms,
+            backend,
+        )
+        self.momentum_layers = (
+            MomentumLayers(self.coordinates, num_particles, given, tails, bins, bound, hidden, backend)
+            if momentum_layers
+            else None
         )
         self.register_statistics(condition_mean=torch.zeros(given), condition_std=torch.ones(given))
 
@@ -101,20 +140,24 @@ class RationalQuadraticFlow(Generator):
         momenta = torch.cat([batch.cloud.momenta for batch in batches])
         weight = torch.cat([b.cloud.layout.spread(b.weight.to(b.cloud.device)) for b in batches])
         self.coordinates.fit(momenta, weight.to(momenta))
-        self._check_tails(self._numbers(momenta))
+        numbers, events = self._numbers(momenta), torch.cat([batch.weight for batch in batches])
+        self._check_tails(numbers)
+        if self.momentum_layers is not None:
+            self.momentum_layers.fit(numbers, events)
         given = torch.cat([self._given(batch.cloud) for batch in batches])
-        mean, deviation = mean_and_deviation(given, torch.cat([batch.weight for batch in batches]))
+        mean, deviation = mean_and_deviation(given, events)
         self.condition_mean.copy_(mean)
         self.condition_std.copy_(deviation)
         self.mark_fitted()
 
     def _check_tails(self, x: Tensor) -> None:
+        x = x[:, self.drawn]
         outside = ~self.flow.inside(x)
         if not bool(outside.any()):
             return
         feature = int(torch.where(outside, x.abs(), -1.0).amax(0).argmax())
         column = x[:, feature]
-        particle, component = divmod(feature, self.coordinates.dim)
+        particle, component = divmod(int(self.drawn[feature]), self.coordinates.dim)
         raise ValueError(
             f"{100 * float(outside[:, feature].double().mean()):.3g} % of the training events have a standardised "
             f"{self.coordinates.names[component]} of particle {particle} outside the splines' domain: the worst is "
@@ -136,10 +179,16 @@ class RationalQuadraticFlow(Generator):
     ) -> ParticleCloud:
         self.require_fitted()
         cloud = self._checked(self.template.cloud(n, condition, self.device))
-        base = self.flow.base(n, generator).to(cloud.momenta)
-        numbers = self.flow.transported(base, self._standardised(cloud))
-        momenta = self.coordinates.inverse(numbers.unflatten(-1, (self.num_particles, -1)))
-        return replace(cloud, momenta=momenta.flatten(0, 1))
+        given = self._standardised(cloud)
+        numbers = cloud.momenta.new_zeros(n, self.num_particles * self.coordinates.dim)
+        base = self.flow.base(n, generator).to(numbers)
+        numbers = numbers.index_copy(-1, self.drawn, self.flow.transported(base, given))
+        if self.momentum_layers is not None:
+            numbers = self.momentum_layers.inverse(numbers, given)
+        numbers = numbers.unflatten(-1, (self.num_particles, -1))
+        if self.relative_azimuths:
+            numbers = self._turned(numbers, self._azimuths(n, generator).to(numbers))
+        return replace(cloud, momenta=self.coordinates.inverse(numbers).flatten(0, 1))
 
     @torch.no_grad()
     def log_prob(self, cloud: ParticleCloud) -> Tensor:
@@ -153,7 +202,13 @@ class RationalQuadraticFlow(Generator):
         safe = self.coordinates.inverse(torch.zeros_like(cloud.momenta[..., : self.coordinates.dim]))
         momenta = torch.where(good.unsqueeze(-1), cloud.momenta, safe)
         volume = self.coordinates.log_det(momenta).unflatten(0, (-1, self.num_particles)).sum(-1)
-        density = self.flow.log_prob(self._numbers(momenta), self._standardised(cloud)) + volume
+        numbers, given = self._numbers(momenta), self._standardised(cloud)
+        if self.momentum_layers is not None:
+            numbers, log_det = self.momentum_layers(numbers, given)
+            volume = volume + log_det
+        density = self.flow.log_prob(numbers[:, self.drawn], given) + volume
+        if self.relative_azimuths:
+            density = density - math.log(2 * math.pi)
         return torch.where(good.unflatten(0, (-1, self.num_particles)).all(-1), density, -math.inf)
 
     def _checked(self, cloud: ParticleCloud) -> ParticleCloud:
@@ -170,8 +225,22 @@ class RationalQuadraticFlow(Generator):
         return cloud
 
     def _numbers(self, momenta: Tensor) -> Tensor:
-        """Standardised coordinates of momenta (P, 4), one event a row."""
-        return self.coordinates.forward(momenta).unflatten(0, (-1, self.num_particles)).flatten(1)
+        """Standardised coordinates of momenta (P, 4), one event a row; azimuths relative to the first if wanted."""
+        numbers = self.coordinates.forward(momenta).unflatten(0, (-1, self.num_particles))
+        if self.relative_azimuths:
+            numbers = self._turned(numbers, -numbers[:, 0, self._azimuth : self._azimuth + 1])
+        return numbers.flatten(1)
+
+    def _turned(self, numbers: Tensor, by: Tensor) -> Tensor:
+        """Coordinates (B, N, D) of events turned about the beam by angles (B, 1)."""
+        turned = torch.remainder(numbers + by.unsqueeze(1) + math.pi, 2 * math.pi) - math.pi
+        return torch.where(self.angles, turned, numbers)
+
+    @staticmethod
+    def _azimuths(n: int, generator: torch.Generator | None) -> Tensor:
+        device = "cpu" if generator is None else generator.device
+        uniform = torch.rand(n, 1, generator=generator, dtype=torch.float64, device=device)
+        return math.pi * (2 * uniform - 1)
 
     @staticmethod
     def _given(cloud: ParticleCloud) -> Tensor:
@@ -186,5 +255,5 @@ class RationalQuadraticFlow(Generator):
 
     @property
     def symmetry_paths(self) -> dict[str, Symmetry]:
-        """Splines of single coordinates keep nothing."""
-        return {"splines": Symmetry.trivial()}
+        """Splines of single coordinates keep nothing, but for rotations about the beam if azimuths are relative."""
+        return {"splines": Symmetry.spanned_by("Jz") if self.relative_azimuths else Symmetry.trivial()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 
 import lorentzoo as lz
 from lorentzoo.core.errors import CompositionError, NotFittedError
-from lorentzoo.core.minkowski import from_ptetaphim, pt
+from lorentzoo.core.minkowski import from_ptetaphim, phi, pt, rotation
 from lorentzoo.plugins.flows.generator import RationalQuadraticFlow
 from lorentzoo.testing.densities import training_events
 
@@ -84,6 +85,37 @@ def test_the_measure_is_invariant(coordinates: str) -> None:
     assert float(ratio.mean()) == pytest.approx(float(inside.double().mean()), abs=4 * error + 0.01)
 
 
+@pytest.mark.parametrize("momentum_layers", [False, True])
+def test_relative_azimuths_make_densities_invariant_about_the_beam(
+    momentum_layers: bool, tmp_path: Path
+) -> None:
+    made = fitted(1, relative_azimuths=True, momentum_layers=momentum_layers)
+    condition = training_events(made, 300).cloud
+    cloud, density = made.sample_with_log_prob(300, condition, generator=rng())
+    turn = rotation([0.0, 0.0, 1.0], 2.1)
+    turned = replace(cloud, momenta=cloud.momenta @ turn.T)
+    torch.testing.assert_close(made.log_prob(turned), density, rtol=1e-5, atol=1e-4)
+    assert made.symmetry == lz.Symmetry.spanned_by("Jz")
+    tilted = replace(cloud, momenta=cloud.momenta @ rotation([1.0, 0.0, 0.0], 0.1).T)
+    assert float((made.log_prob(tilted) - density).abs().max()) > 1e-2
+    # Azimuths of all particles are uniform.
+    azimuths = phi(cloud.momenta).unflatten(0, (-1, 3))
+    for moment in (azimuths.cos().mean(0), azimuths.sin().mean(0)):
+        assert float(moment.abs().max()) < 4 / math.sqrt(2 * 300)
+    loaded = lz.load(lz.save(made, tmp_path / "model"))
+    assert torch.equal(loaded.sample(300, condition, generator=rng()).momenta, cloud.momenta)
+
+
+def test_relative_azimuths_leave_densities_normalised() -> None:
+    """E[u/q] over draws of q is one, for a density u of two particles that is known and lies within q."""
+    made = fitted(num_particles=2, relative_azimuths=True, momentum_layers=True)
+    plain = fitted(num_particles=2)
+    n = 20_000
+    cloud, density = made.sample_with_log_prob(n, generator=rng())
+    ratio = torch.exp(plain.log_prob(cloud) - density)
+    assert float(ratio.mean()) == pytest.approx(1, abs=5 * float(ratio.std()) / math.sqrt(n) + 0.02)
+
+
 def test_training_lowers_the_loss_and_draws_like_the_data() -> None:
     made = fitted()
     batch = training_events(made, 4000)
@@ -129,6 +161,10 @@ def test_what_cannot_be_is_refused() -> None:
         ValueError, match="of num_particles=3, but event 0 has 2; splines have no density of other"
     ):
         fitted().log_prob(training_events(composed(num_particles=2), 3).cloud)
+    with pytest.raises(
+        ValueError, match="relative_azimuths need coordinates with an azimuth, not e, px, py, pz"
+    ):
+        composed(coordinates="momenta", relative_azimuths=True, pt_min=0.0, mass_min=0.0, eta_max=math.inf)
     with pytest.raises(NotFittedError):
         composed().log_prob(training_events(composed(), 3).cloud)
     with pytest.raises(CompositionError, match="leave the backbone out"):

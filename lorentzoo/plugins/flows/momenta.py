@@ -1,0 +1,150 @@
+"""How does a flow find the masses of resonances?
+
+A narrow peak in the mass of two particles is, in coordinates of single particles, a thin curved sheet: m² is about
+pT pT' 2(cosh Δη - cos Δφ). For the transverse momentum of one particle, given everything else, it is one narrow peak
+at a place that is linear in logarithms which can be computed. So is the balance of transverse momenta.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from lorentzoo.core import minkowski
+from lorentzoo.core.coordinates import Coordinates
+from lorentzoo.core.means import mean_and_deviation
+from lorentzoo.plugins.flows.conditioners import Backend
+from lorentzoo.plugins.flows.flow import SplineLayer, Tails
+from lorentzoo.plugins.flows.spline import Ends
+
+__all__ = ["MomentumLayers"]
+
+_LEAST: Final = 1e-6
+"""Least squared mass of a pair with transverse momenta of 1 GeV, of which a logarithm is taken."""
+
+_SOFT: Final = 10.0
+"""GeV beyond which networks see logarithms of sums of transverse momenta."""
+
+
+class MomentumLayers(nn.Module):
+    """Splines of transverse momenta, one particle after the other, given everything else and the masses of pairs.
+
+    The n-th layer changes the transverse momentum of particle n. Its network sees all other coordinates, and besides
+
+    - ln m² of all pairs, as if massless, at these angles: with the transverse momenta of the particles behind n, and
+      1 GeV for n itself and those before it, which have been changed already;
+    - the sum of the transverse momenta of the particles behind n, along and across each particle: what the others
+      have to balance.
+
+    Parameters
+    ----------
+    coordinates
+        Of particles; one component is ``pt`` or ``log_pt``. Not saved with this module.
+    num_particles
+        Particles N of every event.
+    context
+        Width C of what is given.
+    tails, bins, bound, hidden, backend
+        Of each layer, see `SplineFlow`.
+
+    Raises
+    ------
+    ValueError
+        If the coordinates have no transverse momentum, or there is only one particle.
+    """
+
+    first: Tensor
+    second: Tensor
+    shift: Tensor
+    width: Tensor
+
+    def __init__(
+        self,
+        coordinates: Coordinates,
+        num_particles: int,
+        context: int,
+        tails: Tails,
+        bins: int,
+        bound: float,
+        hidden: Sequence[int],
+        backend: Backend,
+    ) -> None:
+        super().__init__()
+        names = [name.removeprefix("log_") for name in coordinates.names]
+        if "pt" not in names:
+            raise ValueError(
+                f"momentum_layers need coordinates with a transverse momentum, not {', '.join(coordinates.names)}; "
+                "take coordinates='log-pt-phi-eta-log-mass', or momentum_layers=False"
+            )
+        if num_particles < 2:
+            raise ValueError("momentum_layers need two particles or more; take momentum_layers=False")
+        self._coordinates = (coordinates,)
+        # Coordinates of their own, so that they do not change with the transverse momentum.
+        self._longitudinal = minkowski.rapidity if "rapidity" in names else minkowski.pseudorapidity
+        self.num_particles, self.dim = num_particles, coordinates.dim
+        first, second = torch.triu_indices(num_particles, num_particles, 1)
+        self.register_buffer("first", first, persistent=False)
+        self.register_buffer("second", second, persistent=False)
+        seen = len(first) + 2 * num_particles
+        shape = (num_particles, seen)
+        self.register_buffer("shift", torch.zeros(shape))
+        self.register_buffer("width", torch.ones(shape))
+        ends: list[Ends] = ["circular" if period < math.inf else tails for period in coordinates.periods]
+        self.layers = nn.ModuleList(
+            SplineLayer(
+                ends * num_particles,
+                [n * self.dim + names.index("pt")],
+                "coupling",
+                0,
+                context + seen,
+                bins,
+                bound,
+                hidden,
+                backend,
+            )
+            for n in range(num_particles)
+        )
+
+    def fit(self, x: Tensor, weight: Tensor) -> None:
+        """Standardise what networks see, of training events x (B, N * D) with weights (B,)."""
+        for n in range(self.num_particles):
+            mean, deviation = mean_and_deviation(self._seen(x, n), weight)
+            self.shift[n] = mean
+            self.width[n] = deviation
+
+    def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Values (B, N * D) and log-determinants (B,)."""
+        total = torch.zeros_like(x[..., 0])
+        for n, layer in enumerate(self.layers):
+            x, log_det = layer(x, self._given(x, n, context))
+            total = total + log_det
+        return x, total
+
+    def inverse(self, z: Tensor, context: Tensor) -> Tensor:
+        """Places (B, N * D) of values."""
+        for n, layer in reversed(list(enumerate(self.layers))):
+            z = layer.inverse(z, self._given(z, n, context))  # type: ignore[operator]
+        return z
+
+    def _given(self, x: Tensor, n: int, context: Tensor) -> Tensor:
+        seen = (self._seen(x, n) - self.shift[n].to(x)) / self.width[n].to(x)
+        return torch.cat([context.to(x), seen], dim=-1)
+
+    def _seen(self, x: Tensor, n: int) -> Tensor:
+        """What the n-th layer sees of masses and sums, (B, N (N - 1) / 2 + 2 N)."""
+        momenta = self._coordinates[0].inverse(x.unflatten(-1, (self.num_particles, self.dim)))
+        pt, eta, phi = minkowski.pt(momenta), self._longitudinal(momenta), minkowski.phi(momenta)
+        behind = torch.arange(self.num_particles, device=x.device) > n
+        log_pt = torch.where(behind, pt, 1.0).log()
+        i, j = self.first, self.second
+        apart = torch.cosh(eta[..., i] - eta[..., j]) - torch.cos(phi[..., i] - phi[..., j])
+        log_masses = (2 * apart).clamp(min=_LEAST).log() + log_pt[..., i] + log_pt[..., j]
+        between = phi.unsqueeze(-1) - phi.unsqueeze(-2)
+        present = torch.where(behind, pt, 0.0).unsqueeze(-2)
+        along, across = (present * between.cos()).sum(-1), (present * between.sin()).sum(-1)
+        # Transverse momenta differ by factors, these sums also in sign.
+        return torch.cat([log_masses, torch.asinh(along / _SOFT), torch.asinh(across / _SOFT)], dim=-1)
