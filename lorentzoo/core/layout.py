@@ -30,6 +30,7 @@ from lorentzoo.core.grouping import (
     group_together,
     pair_places,
 )
+from lorentzoo.core.lone import LONGEST_EVENT, attend_alone, attends_alone
 from lorentzoo.core.masks import allowed_pairs, attention_mask, masked_softmax
 from lorentzoo.core.rows import drop_rows, gather_rows, segment_sum, spread_rows
 
@@ -345,6 +346,8 @@ class Layout(ABC):
             if varlen_supported(q, v):
                 return varlen_attention(q, k, v, self, keys, scale)
         groups = self.groups() if bias is None else bias.groups
+        if bias is None and self._alone(keys, groups) and attends_alone(q, k, v):
+            return attend_alone(q, k, v, self.lengths, keys.lengths, scale)  # type: ignore[attr-defined]
         masks = keys.block_masks(groups)
         columns = [self.split_blocks(q, groups), keys.split_blocks(k, groups), keys.split_blocks(v, groups)]
         outputs = []
@@ -360,6 +363,21 @@ class Layout(ABC):
                 out = torch.where(masks[b].any(1)[:, None, None, None], out, torch.zeros_like(out))  # type: ignore[union-attr]
             outputs.append(out)
         return self.merge_blocks(outputs, groups)
+
+    def _alone(self, keys: Layout, groups: Groups) -> bool:
+        """Whether every event is a block of its own, in order, and has keys."""
+        if not isinstance(self, Packed) or not isinstance(keys, Packed) or len(groups) != self.num_events:
+            return False
+        return self._cached(
+            ("alone", keys.lengths),
+            lambda: (
+                groups == tuple((event,) for event in range(self.num_events))
+                and min(self.lengths) > 0
+                and min(keys.lengths) > 0
+                and max(self.lengths) <= LONGEST_EVENT
+                and max(keys.lengths) <= LONGEST_EVENT
+            ),
+        )
 
     def neighbours(self, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """The k nearest other particles of the same event, in Euclidean distance.
