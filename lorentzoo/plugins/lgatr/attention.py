@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from lorentzoo.core.layout import Layout
-from lorentzoo.plugins.lgatr.heads import HeadWidths, from_heads, metric, normalize_heads, to_heads
+from lorentzoo.plugins.lgatr.heads import HeadWidths, from_heads, to_heads
 from lorentzoo.plugins.lgatr.linear import EquivariantLinear, Maps, apply_maps
-from lorentzoo.plugins.lgatr.norm import NormGains
+from lorentzoo.plugins.lgatr.norm import NormGains, normalize
 from lorentzoo.plugins.lgatr.options import Options, share_heads
 from lorentzoo.plugins.lgatr.paired import Paired
 from lorentzoo.plugins.lgatr.positions import rotate
@@ -41,7 +41,7 @@ class HeadSizes:
         self.heads = options.num_heads
         self.channels = options.head_channels or share_heads("multivector", channels, options, 1)
         self.scalars = options.head_scalars or share_heads("scalar", scalars, options, 4) if scalars else 0
-        self.widths = HeadWidths(self.channels, self.scalars)
+        self.widths = HeadWidths.of_multivectors(self.channels, self.scalars)
 
 
 class _Attention(nn.Module):
@@ -64,14 +64,10 @@ class _Attention(nn.Module):
     def _heads(self, x: Paired, sets: int, normalized: bool, query: bool) -> tuple[Tensor, ...]:
         """``sets`` tensors of heads (..., H, D), the first with the metric if it is a query."""
         options, widths = self.options, self.sizes.widths
-        joined = to_heads(x, widths)
         if normalized:
-            heads = normalize_heads(
-                joined, widths, sets, options.eps_norm, options.eps_mode, options.eps_scalars
-            )
-        else:
-            heads = joined.chunk(sets, dim=-2)
-        return (heads[0] * metric(widths, joined), *heads[1:]) if query else tuple(heads)
+            groups = x.channels // self.sizes.channels
+            x = normalize(x, options.eps_norm, options.eps_mode, options.eps_scalars, groups)
+        return to_heads(*x, widths, sets, query=query)
 
     def _attend(
         self,
@@ -88,7 +84,7 @@ class _Attention(nn.Module):
         if k.shape[-2] != heads:  # one key and value for all heads
             k, v = (x.expand(*x.shape[:-2], heads, x.shape[-1]) for x in (k, v))
         out = layout.attend(q, k, v, keys_layout=keys_layout)
-        return apply_maps(self._output_maps(), from_heads(out, self.sizes.widths))
+        return apply_maps(self._output_maps(), Paired(*from_heads(out, self.sizes.widths)))
 
     def _output_maps(self) -> Maps:
         maps = self.output.maps()

@@ -58,8 +58,9 @@ class _Gate(torch.autograd.Function):
         scalar_activation: Activation,
     ) -> tuple[Tensor, ...]:
         width = vectors.shape[-1]
-        gates = _doubled(activate(scalars[..., :width:2], activation))
-        rest = activate(scalars[..., width:], scalar_activation)
+        # Activations of neighbours in memory have vector instructions, others do not.
+        gates = _doubled(activate(scalars[..., :width:2].contiguous(), activation))
+        rest = activate(scalars[..., width:].contiguous(), scalar_activation)
         return torch.cat([scalars[..., :width] * gates, rest], dim=-1), vectors * gates, bivectors * gates
 
     @staticmethod
@@ -73,13 +74,16 @@ class _Gate(torch.autograd.Function):
         x, g = Paired(*ctx.saved_tensors), Paired(*gradients)
         width = x.vectors.shape[-1]
         head, head_gradient = x.scalars[..., :width], g.scalars[..., :width]
-        gates = _doubled(activate(head[..., ::2], ctx.activation))
-        to_gate = _derivative(head[..., ::2], ctx.activation)
-        to_rest = _derivative(x.auxiliary, ctx.scalar_activation)
-        along = head_gradient * head + (g.vectors * x.vectors).sum(0) + (g.bivectors * x.bivectors).sum(0)
-        along = along.unflatten(-1, (-1, 2)).sum(-1) * to_gate
+        argument = head[..., ::2].contiguous()
+        gates = _doubled(activate(argument, ctx.activation))
+        along = head_gradient * head
+        for given, planes in ((g.vectors, x.vectors), (g.bivectors, x.bivectors)):
+            for left, right in zip(given, planes, strict=True):
+                along = along.addcmul(left, right)
+        along = _activation_adjoint(along.unflatten(-1, (-1, 2)).sum(-1), argument, ctx.activation)
         along = torch.stack([along, torch.zeros_like(along)], dim=-1).flatten(-2)
-        scalars = torch.cat([torch.addcmul(along, head_gradient, gates), g.auxiliary * to_rest], dim=-1)
+        rest = _activation_adjoint(g.auxiliary, x.auxiliary.contiguous(), ctx.scalar_activation)
+        scalars = torch.cat([torch.addcmul(along, head_gradient, gates), rest], dim=-1)
         return scalars, g.vectors * gates, g.bivectors * gates, None, None
 
     @staticmethod
@@ -88,10 +92,10 @@ class _Gate(torch.autograd.Function):
         width = x.vectors.shape[-1]
         head, head_tangent = x.scalars[..., :width], t.scalars[..., :width]
         gates = _doubled(activate(head[..., ::2], ctx.activation))
-        change = _doubled(_derivative(head[..., ::2], ctx.activation) * head_tangent[..., ::2])
-        to_rest = _derivative(x.auxiliary, ctx.scalar_activation)
+        change = _doubled(_activation_adjoint(head_tangent[..., ::2], head[..., ::2], ctx.activation))
+        rest = _activation_adjoint(t.auxiliary, x.auxiliary, ctx.scalar_activation)
         return (
-            torch.cat([head_tangent * gates + head * change, t.auxiliary * to_rest], dim=-1),
+            torch.cat([head_tangent * gates + head * change, rest], dim=-1),
             t.vectors * gates + x.vectors * change,
             t.bivectors * gates + x.bivectors * change,
         )
@@ -102,13 +106,15 @@ def _doubled(x: Tensor) -> Tensor:
     return x.unsqueeze(-1).expand(*x.shape, 2).flatten(-2)
 
 
-def _derivative(x: Tensor, activation: Activation) -> Tensor:
+def _activation_adjoint(given: Tensor, x: Tensor, activation: Activation) -> Tensor:
+    """A gradient, or a tangent, times the derivative of :func:`activate` at x."""
     if activation in ("gelu", "gelu-exact"):
         approximate = "tanh" if activation == "gelu" else "none"
-        return torch.ops.aten.gelu_backward(torch.ones_like(x), x, approximate=approximate)
+        return torch.ops.aten.gelu_backward(given, x, approximate=approximate)
     if activation == "relu":
-        return (x > 0).to(x.dtype)
+        return given * (x > 0)
     if activation == "tanh":
-        return 1 - torch.tanh(x).square()
+        return given * (1 - torch.tanh(x).square())
     sigmoid = torch.sigmoid(x)
-    return sigmoid * (1 - sigmoid) if activation == "sigmoid" else sigmoid * (1 + x * (1 - sigmoid))
+    slope = sigmoid * (1 - sigmoid)
+    return given * (slope if activation == "sigmoid" else sigmoid + x * slope)

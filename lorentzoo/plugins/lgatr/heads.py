@@ -1,253 +1,197 @@
 r"""From streams to heads of attention and back.
 
-A head holds c multivectors and s scalars of a token in D = 16 c + s neighbouring numbers: eight planes
-a, v_0..v_3, t_1..t_3 of 2c numbers, then the scalars. The step from the layout of :class:`Paired`, where planes lead,
-is a permutation; its transpose is the step back.
+A head holds its channels and scalars of a token as D neighbouring numbers: planes a (scalar and pseudoscalar),
+v_0..v_3, t_1..t_3, then the scalars. The step from the layout of a stream, where planes lead, is a permutation; its
+transpose is the step back. Both move rows of a few numbers, one by a concatenation of contiguous planes, the other by
+one gather for each part: strided copies would pay one short loop for each of these rows, several times the cost of
+the memory.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from lorentzoo.plugins.lgatr.norm import EpsilonMode, below
-from lorentzoo.plugins.lgatr.paired import Paired
-
-__all__ = ["HeadWidths", "from_heads", "metric", "normalize_heads", "to_heads"]
+__all__ = ["HeadWidths", "from_heads", "metric", "to_heads"]
 
 
 class HeadWidths(NamedTuple):
-    """Multivector channels c and scalars s of one head."""
+    """How many numbers a head takes from each plane of a stream.
 
-    channels: int
+    Attributes
+    ----------
+    invariants
+        From the plane of scalars and pseudoscalars.
+    vectors, bivectors
+        From each of the four, and of the three, planes of components.
+    scalars
+        Auxiliary scalars.
+    """
+
+    invariants: int
+    vectors: int
+    bivectors: int
     scalars: int
 
+    @staticmethod
+    def of_multivectors(channels: int, scalars: int) -> HeadWidths:
+        """Heads of a :class:`~lorentzoo.plugins.lgatr.paired.Paired` stream, D = 16 c + s."""
+        return HeadWidths(2 * channels, 2 * channels, 2 * channels, scalars)
 
-def to_heads(x: Paired, widths: HeadWidths) -> Tensor:
-    """Write a stream of W c channels and W s scalars as heads, shape (..., W, D)."""
-    return _permute(_ToHeads, *x, widths)
+    @staticmethod
+    def of_vectors(channels: int, scalars: int) -> HeadWidths:
+        """Heads of a stream of scalars and four-vectors, D = 4 c + s."""
+        return HeadWidths(0, channels, 0, scalars)
+
+    @property
+    def numbers(self) -> int:
+        """D, the numbers of a head."""
+        return self.invariants + 4 * self.vectors + 3 * self.bivectors + self.scalars
+
+    @property
+    def row(self) -> int:
+        """How many neighbours always move together."""
+        return math.gcd(*self)
 
 
-def from_heads(heads: Tensor, widths: HeadWidths) -> Paired:
-    """Read a stream back from heads (..., W, D): the inverse of :func:`to_heads`."""
-    return Paired(*_permute(_FromHeads, heads, widths))
-
-
-def metric(widths: HeadWidths, like: Tensor) -> Tensor:
-    """Signs of the algebra's inner product over the numbers of a head, shape (D,)."""
-    pair = like.new_tensor([1.0, -1.0]).repeat(widths.channels)
-    return torch.cat([pair, pair, *[-pair] * 6, like.new_ones(widths.scalars)])
-
-
-def normalize_heads(
-    heads: Tensor,
+def to_heads(
+    scalars: Tensor,
+    vectors: Tensor,
+    bivectors: Tensor,
     widths: HeadWidths,
-    sets: int,
-    epsilon: float = 0.01,
-    mode: EpsilonMode = "clamp",
-    scalar_epsilon: float = 1e-5,
+    sets: int = 1,
+    *,
+    query: bool = False,
 ) -> tuple[Tensor, ...]:
-    """Normalize each head as :func:`~lorentzoo.plugins.lgatr.norm.normalize` does a stream.
+    """Write a stream as heads: ``sets`` tensors (..., H, D).
 
     Parameters
     ----------
-    heads
-        Shape (..., sets x H, D).
+    scalars, vectors, bivectors
+        Shapes (..., W (a + s)), (4, ..., W v) and (3, ..., W t) for W = sets x H heads of the given widths; all the
+        invariants come before all the scalars.
     sets
-        How many groups of heads there are (queries, keys, values): one tensor (..., H, D) is returned for each.
+        How many groups of heads there are (queries, keys, values).
+    query
+        Multiply the first set with the metric.
     """
-    if torch.compiler.is_compiling():
-        return tuple(_normalized(heads, widths, epsilon, mode, scalar_epsilon)[0].chunk(sets, dim=-2))
-    return tuple(_NormalizeHeads.apply(heads, widths, sets, epsilon, mode, scalar_epsilon)[:sets])
+    count = vectors.shape[-1] // widths.vectors // sets
+    heads = _call(_ToHeads, scalars, vectors, bivectors, widths, count if query else 0)
+    return tuple(heads.unflatten(-2, (sets, count)).unbind(-3))
 
 
-def _permute(function: type[torch.autograd.Function], *arguments: Any) -> Any:
+def from_heads(heads: Tensor, widths: HeadWidths) -> tuple[Tensor, Tensor, Tensor]:
+    """Read the three parts of a stream back from one set of heads (..., H, D): the inverse of :func:`to_heads`."""
+    scalars, vectors, bivectors = _call(_FromHeads, heads, widths, 0)
+    return scalars, vectors, bivectors
+
+
+def metric(widths: HeadWidths, like: Tensor) -> Tensor:
+    """Signs of the inner product over the numbers of a head, shape (D,)."""
+    invariants, vectors, bivectors = (_signs(width, widths, like) for width in widths[:3])
+    return torch.cat([invariants, vectors, *[-vectors] * 3, *[-bivectors] * 3, like.new_ones(widths.scalars)])
+
+
+def _signs(width: int, widths: HeadWidths, like: Tensor) -> Tensor:
+    """Signs within a plane: where there are pairs, those of a real and an imaginary part."""
+    if not widths.invariants:
+        return like.new_ones(width)
+    return like.new_tensor([1.0, -1.0]).repeat(width // 2)
+
+
+def _call(function: type[torch.autograd.Function], *arguments: Any) -> Any:
     return function.forward(*arguments) if torch.compiler.is_compiling() else function.apply(*arguments)
 
 
 class _ToHeads(torch.autograd.Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(scalars: Tensor, vectors: Tensor, bivectors: Tensor, widths: HeadWidths) -> Tensor:
-        width = 2 * widths.channels
-        split = vectors.shape[-1]
-        planes = [scalars[..., :split], *vectors.unbind(0), *bivectors.unbind(0)]
-        parts = [plane.unflatten(-1, (-1, width)) for plane in planes]
-        if widths.scalars:
-            parts.append(scalars[..., split:].unflatten(-1, (-1, widths.scalars)))
-        return torch.cat(parts, dim=-1)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.widths = inputs[-1]
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        return *_FromHeads.apply(gradient, ctx.widths), None
-
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
-        return _ToHeads.apply(*tangents[:3], ctx.widths)
-
-
-class _FromHeads(torch.autograd.Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(heads: Tensor, widths: HeadWidths) -> tuple[Tensor, Tensor, Tensor]:
-        width = 2 * widths.channels
-        head, vectors, bivectors, scalars = heads.split([width, 4 * width, 3 * width, widths.scalars], dim=-1)
-        return (
-            torch.cat([head.flatten(-2), scalars.flatten(-2)], dim=-1),
-            vectors.unflatten(-1, (4, width)).movedim(-2, 0).flatten(-2),
-            bivectors.unflatten(-1, (3, width)).movedim(-2, 0).flatten(-2),
-        )
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        ctx.widths = inputs[-1]
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return _ToHeads.apply(*gradients, ctx.widths), None
-
-    @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, _: None) -> tuple[Tensor, ...]:
-        return _FromHeads.apply(tangent, ctx.widths)
-
-
-def _normalized(
-    heads: Tensor, widths: HeadWidths, epsilon: float, mode: EpsilonMode, scalar_epsilon: float
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Normalized heads, the factors of multivectors and scalars, and the signs of the invariant squares."""
-    size = 16 * widths.channels
-    body, scalars = heads[..., :size], heads[..., size:]
-    squares = (body * body) @ _contraction(widths, body)
-    mean = squares.abs().sum(-1, keepdim=True) / widths.channels
-    factor = torch.rsqrt(mean.clamp(min=epsilon) if mode == "clamp" else mean + epsilon)
-    normalized, scalar_factor = heads * factor, torch.ones_like(factor)
-    if widths.scalars:
-        shape = scalars.shape[-1:]
-        scalars, _, scalar_factor = torch.native_layer_norm(scalars, shape, None, None, scalar_epsilon)
-        normalized[..., size:] = scalars
-    return normalized, factor, scalar_factor, squares.sign().to(torch.int8)
-
-
-def _contraction(widths: HeadWidths, like: Tensor) -> Tensor:
-    """Matrix (16 c, 5 c) from squared numbers of a head to the invariant squares of its grades.
-
-    Columns: scalars and pseudoscalars (2c), vectors and axial vectors (2c), bivectors (c). Every row has one entry,
-    the sign with which that number enters.
-    """
-    one = torch.eye(2 * widths.channels, dtype=like.dtype, device=like.device)
-    pairs = one.unflatten(0, (-1, 2)) * like.new_tensor([1.0, -1.0])[:, None]
-    pairs = pairs.flatten(0, 1).unflatten(1, (-1, 2)).sum(-1)
-    zero, none = torch.zeros_like(one), torch.zeros_like(pairs)
-    rows = [[one, zero, none], [zero, one, none], *[[zero, -one, none]] * 3, *[[zero, zero, pairs]] * 3]
-    return torch.cat([torch.cat(row, dim=1) for row in rows])
-
-
-class _NormalizeHeads(torch.autograd.Function):
-    """Heads to ``sets`` tensors of normalized heads, and the factors from which all derivatives follow."""
+    """Stream to heads (..., W, D), of which the first ``queries`` are multiplied with the metric."""
 
     generate_vmap_rule = True
 
     @staticmethod
     def forward(
-        heads: Tensor,
-        widths: HeadWidths,
-        sets: int,
-        epsilon: float,
-        mode: EpsilonMode,
-        scalar_epsilon: float,
-    ) -> tuple[Tensor, ...]:
-        results = [
-            _normalized(part, widths, epsilon, mode, scalar_epsilon) for part in heads.chunk(sets, dim=-2)
+        scalars: Tensor, vectors: Tensor, bivectors: Tensor, widths: HeadWidths, queries: int
+    ) -> Tensor:
+        split = scalars.shape[-1] - vectors.shape[-1] // widths.vectors * widths.scalars
+        pieces = [
+            (scalars[..., :split], widths.invariants),
+            *((plane, widths.vectors) for plane in vectors),
+            *((plane, widths.bivectors) for plane in bivectors),
+            (scalars[..., split:], widths.scalars),
         ]
-        return tuple(part for parts in zip(*results, strict=True) for part in parts)
+        heads = torch.cat(
+            [piece.contiguous().unflatten(-1, (-1, width)) for piece, width in pieces if width], dim=-1
+        )
+        if queries:
+            heads[..., :queries, :].mul_(metric(widths, heads))
+        return heads
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        ctx.widths, ctx.sets, epsilon, mode, _ = inputs[1:]
-        ctx.bound = epsilon**-0.5 if mode == "clamp" else None
-        ctx.set_materialize_grads(False)
-        ctx.mark_non_differentiable(*output[3 * ctx.sets :])
-        ctx.save_for_backward(*output)
-        ctx.save_for_forward(*output)
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        *_, ctx.widths, ctx.queries = inputs
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        saved, sets = ctx.saved_tensors, ctx.sets
-        results = [
-            _normalize_adjoint(
-                ctx.widths, ctx.bound, *saved[place::sets], *gradients[place : 3 * sets : sets]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        return *_FromHeads.apply(gradient, ctx.widths, ctx.queries), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
+        return _ToHeads.apply(*tangents[:3], ctx.widths, ctx.queries)
+
+
+class _FromHeads(torch.autograd.Function):
+    """The transpose: heads (..., W, D) to the parts of a stream."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(heads: Tensor, widths: HeadWidths, queries: int) -> tuple[Tensor, ...]:
+        *lead, count, _ = heads.shape
+        rows = heads.reshape(-1, widths.row)
+        places = _places(widths, math.prod(lead), count, rows.device)
+        stream = tuple(
+            rows.index_select(0, place.flatten()).view(*shape, *lead, place.shape[-1] * widths.row)
+            for shape, place in zip(((), (4,), (3,)), places, strict=True)
+        )
+        if queries:
+            scalars, vectors, bivectors = (
+                part[..., : queries * width] for part, width in zip(stream, widths[:3], strict=True)
             )
-            for place in range(sets)
-        ]
-        return torch.cat(results, dim=-2), None, None, None, None, None
+            scalars.mul_(_signs(scalars.shape[-1], widths, heads))
+            vectors[:1].mul_(_signs(vectors.shape[-1], widths, heads))
+            vectors[1:].mul_(-_signs(vectors.shape[-1], widths, heads))
+            bivectors.mul_(-_signs(bivectors.shape[-1], widths, heads))
+        return stream
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        _, ctx.widths, ctx.queries = inputs
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        return _ToHeads.apply(*gradients, ctx.widths, ctx.queries), None, None
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, *_: None) -> tuple[Tensor, ...]:
-        saved, sets = ctx.saved_tensors, ctx.sets
-        results = [
-            _normalize_tangent(ctx.widths, ctx.bound, *saved[place::sets], part)  # type: ignore[call-arg]
-            for place, part in enumerate(tangent.chunk(sets, dim=-2))
-        ]
-        return *(part for parts in zip(*results, strict=True) for part in parts), *(None,) * sets
+        return _FromHeads.apply(tangent, ctx.widths, ctx.queries)
 
 
-def _normalize_adjoint(
-    widths: HeadWidths,
-    bound: float | None,
-    y: Tensor,
-    factor: Tensor,
-    scalar_factor: Tensor,
-    signs: Tensor,
-    g: Tensor | None,
-    factor_gradient: Tensor | None,
-    scalar_factor_gradient: Tensor | None,
-) -> Tensor:
-    g = torch.zeros_like(y) if g is None else g
-    size = 16 * widths.channels
-    body, given = y[..., :size], g[..., :size]
-    along = (body * given).sum(-1, keepdim=True)
-    if factor_gradient is not None:
-        along = along + factor_gradient * factor
-    weight = below(factor, bound, -factor / widths.channels * along)
-    pattern = (signs * weight) @ _contraction(widths, body).T
-    result = torch.addcmul(given * factor, pattern, body)
-    if not widths.scalars:
-        return result
-    scalars, given = y[..., size:], g[..., size:]
-    along = (given * scalars).mean(-1, keepdim=True)
-    if scalar_factor_gradient is not None:
-        along = along + scalar_factor_gradient * scalar_factor / widths.scalars
-    centred = given - given.mean(-1, keepdim=True)
-    return torch.cat([result, (centred - along * scalars) * scalar_factor], dim=-1)
-
-
-def _normalize_tangent(
-    widths: HeadWidths,
-    bound: float | None,
-    y: Tensor,
-    factor: Tensor,
-    scalar_factor: Tensor,
-    signs: Tensor,
-    t: Tensor,
+def _places(
+    widths: HeadWidths, tokens: int, heads: int, device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor]:
-    size = 16 * widths.channels
-    body, given = y[..., :size], t[..., :size]
-    pattern = signs.to(y.dtype) @ _contraction(widths, body).T
-    along = (pattern * body * given).sum(-1, keepdim=True)
-    change = below(factor, bound, -factor.square() / widths.channels * along)
-    result = given * factor + body * (change / factor)
-    if not widths.scalars:
-        return result, change, torch.zeros_like(scalar_factor)
-    scalars, given = y[..., size:], t[..., size:]
-    along = (given * scalars).mean(-1, keepdim=True)
-    centred = given - given.mean(-1, keepdim=True)
-    scalars = (centred - along * scalars) * scalar_factor
-    return torch.cat([result, scalars], dim=-1), change, -scalar_factor.square() * along
+    """Row of the heads (P, W, D) for the rows of each part of a stream, (P, ...), (4, P, ...), (3, P, ...)."""
+    first, vector, bivector, scalar = (width // widths.row for width in widths)
+    total = widths.numbers // widths.row
+    place = torch.arange(total, device=device)
+    token = torch.arange(tokens, device=device).unsqueeze(-1) * (heads * total)
+    head = torch.arange(heads, device=device).unsqueeze(-1) * total
+    scalars = torch.cat([(head + place[:first]).flatten(), (head + place[total - scalar :]).flatten()])
+
+    def planes(count: int, width: int, start: int) -> Tensor:
+        steps = start + width * torch.arange(count, device=device)
+        return steps.view(-1, 1, 1) + (token + (head + place[:width]).flatten())
+
+    return token + scalars, planes(4, vector, first), planes(3, bivector, first + 4 * vector)

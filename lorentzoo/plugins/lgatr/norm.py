@@ -11,22 +11,26 @@ not kept for the backward pass.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from lorentzoo.plugins.lgatr.linear import Maps
 from lorentzoo.plugins.lgatr.paired import Paired
 
-__all__ = ["EpsilonMode", "NormGains", "below", "normalize", "normalize_jointly"]
+__all__ = ["EpsilonMode", "NormGains", "normalize", "normalize_jointly"]
 
 EpsilonMode = Literal["clamp", "add"]
 
 
 def normalize(
-    x: Paired, epsilon: float = 0.01, mode: EpsilonMode = "clamp", scalar_epsilon: float = 1e-5
+    x: Paired,
+    epsilon: float = 0.01,
+    mode: EpsilonMode = "clamp",
+    scalar_epsilon: float = 1e-5,
+    groups: int = 1,
 ) -> Paired:
     """Divide a stream by the invariant root mean square of its multivectors; layer norm of its scalars.
 
@@ -39,30 +43,31 @@ def normalize(
         lower bound, as ``mode`` says. It is large, since components that do not enter the norm can be large.
     scalar_epsilon
         Added to the variance of the scalars.
+    groups
+        How many groups of neighbouring channels, and of neighbouring scalars, are normalized each for itself: the
+        heads of attention.
     """
     if torch.is_autocast_enabled(x.vectors.device.type):
         with torch.autocast(x.vectors.device.type, enabled=False):
-            return normalize(x.to(torch.float32), epsilon, mode, scalar_epsilon)
-    if torch.compiler.is_compiling():
-        return _traceable_normalize(x, epsilon, mode, scalar_epsilon)
-    width = x.vectors.shape[-1]
-    scalars, vectors, bivectors, _, _ = _Normalize.apply(*x, width, x.channels, epsilon, mode, scalar_epsilon)
-    return Paired(scalars, vectors, bivectors)
+            return normalize(x.to(torch.float32), epsilon, mode, scalar_epsilon, groups)
+    factors = _Factors(x.vectors.shape[-1], x.channels // groups, groups, epsilon, mode, scalar_epsilon)
+    return Paired(*_normalized(*x, factors))
 
 
-def normalize_jointly(scalars: Tensor, vectors: Tensor, epsilon: float = 0.01) -> tuple[Tensor, Tensor]:
-    """One root mean square for scalars (..., S) and vectors (4, ..., C) together: r⁻² = mean(s², |v²|) + ε."""
+def normalize_jointly(
+    scalars: Tensor, vectors: Tensor, epsilon: float = 0.01, groups: int = 1
+) -> tuple[Tensor, Tensor]:
+    """One root mean square for scalars (..., S) and vectors (4, ..., C) together: r⁻² = mean(s², |v²|) + ε.
+
+    With ``groups``, one for each group of neighbouring scalars and vectors.
+    """
     if torch.is_autocast_enabled(vectors.device.type):
         with torch.autocast(vectors.device.type, enabled=False):
-            return normalize_jointly(scalars.float(), vectors.float(), epsilon)
-    width, count = scalars.shape[-1], scalars.shape[-1] + vectors.shape[-1]
-    if torch.compiler.is_compiling():
-        squares = vectors[0].square() - vectors[1:].square().sum(0)
-        total = scalars.square().sum(-1, keepdim=True) + squares.abs().sum(-1, keepdim=True)
-        factor = torch.rsqrt(total / count + epsilon)
-        return scalars * factor, vectors * factor
+            return normalize_jointly(scalars.float(), vectors.float(), epsilon, groups)
+    width = scalars.shape[-1]
+    factors = _Factors(width, (width + vectors.shape[-1]) // groups, groups, epsilon, "add", 0.0)
     none = vectors.new_empty(3, *scalars.shape[:-1], 0)
-    scalars, vectors, *_ = _Normalize.apply(scalars, vectors, none, width, count, epsilon, "add", 0.0)
+    scalars, vectors, _ = _normalized(scalars, vectors, none, factors)
     return scalars, vectors
 
 
@@ -105,69 +110,110 @@ class NormGains(nn.Module):
         return Paired(x.scalars * head, x.vectors * vectors, x.bivectors * bivector.repeat_interleave(2))
 
 
-def _traceable_normalize(x: Paired, epsilon: float, mode: EpsilonMode, scalar_epsilon: float) -> Paired:
-    width = x.vectors.shape[-1]
-    head = x.scalars[..., :width]
-    vector_squares, bivector_squares = _grade_squares(x.vectors, x.bivectors)
-    mean = (
-        head.square().sum(-1, keepdim=True)
-        + vector_squares.abs().sum(-1, keepdim=True)
-        + bivector_squares.abs().sum(-1, keepdim=True)
-    ) / (width // 2)
-    factor = torch.rsqrt(mean.clamp(min=epsilon) if mode == "clamp" else mean + epsilon)
-    scalars = x.auxiliary
-    if scalars.shape[-1]:
-        scalars = F.layer_norm(scalars, scalars.shape[-1:], eps=scalar_epsilon)
-    return Paired(torch.cat([head * factor, scalars], -1), x.vectors * factor, x.bivectors * factor)
+class _Factors(NamedTuple):
+    """Which numbers share a factor, and how it follows from them.
+
+    Attributes
+    ----------
+    width
+        How many scalars, the first ones, share the factor of the vectors and bivectors; the rest have a layer norm.
+    divisor
+        By what the sum of squares of a group is divided.
+    groups
+        Number of groups, each with a factor of its own.
+    epsilon, mode, scalar_epsilon
+        Regularization.
+    """
+
+    width: int
+    divisor: int
+    groups: int
+    epsilon: float
+    mode: EpsilonMode
+    scalar_epsilon: float
+
+    @property
+    def bound(self) -> float | None:
+        """The largest factor, if there is one."""
+        return self.epsilon**-0.5 if self.mode == "clamp" else None
+
+
+def _normalized(
+    scalars: Tensor, vectors: Tensor, bivectors: Tensor, factors: _Factors
+) -> tuple[Tensor, Tensor, Tensor]:
+    arguments = scalars, vectors, bivectors, factors
+    results = (
+        _Normalize.forward(*arguments) if torch.compiler.is_compiling() else _Normalize.apply(*arguments)
+    )
+    return results[0], results[1], results[2]
+
+
+def _group_sums(x: Tensor, groups: int) -> Tensor:
+    """Sums over the neighbours of each group, (..., G)."""
+    return x.sum(-1, keepdim=True) if groups == 1 else x.unflatten(-1, (groups, -1)).sum(-1)
+
+
+def _spread(x: Tensor, width: int) -> Tensor:
+    """Each of the G numbers of a token for its group's share of ``width`` channels, (..., width).
+
+    Written out, since a short inner dimension that broadcasts costs a short loop for each group.
+    """
+    groups = x.shape[-1]
+    return x if groups == 1 else x.unsqueeze(-1).expand(*x.shape, width // groups).flatten(-2)
+
+
+def _plane_squares(planes: Tensor, signs: int) -> Tensor:
+    """Sum of the squares of planes, all but the first times a sign."""
+    squares = planes[0] * planes[0]
+    for plane in planes[1:]:
+        squares = squares.addcmul(plane, plane, value=signs)
+    return squares
+
+
+def _plane_dot(left: Tensor, right: Tensor) -> Tensor:
+    """Sum over planes of products."""
+    total = left[0] * right[0]
+    for place in range(1, left.shape[0]):
+        total = total.addcmul(left[place], right[place])
+    return total
 
 
 def _grade_squares(vectors: Tensor, bivectors: Tensor) -> tuple[Tensor, Tensor]:
     """Invariant squares: of vector and axial vector (..., 2C), and of the bivector (..., C)."""
-    squares = vectors[0] * vectors[0]
-    for component in vectors[1:]:
-        squares = squares.addcmul(component, component, value=-1)
-    planes = bivectors.square().sum(0).unflatten(-1, (-1, 2))
-    return squares, planes[..., 0] - planes[..., 1]
+    planes = _plane_squares(bivectors, 1).unflatten(-1, (-1, 2))
+    return _plane_squares(vectors, -1), planes[..., 0] - planes[..., 1]
 
 
 class _Normalize(torch.autograd.Function):
-    """``(A, V, T)`` to the normalized stream and its two factors, from which all derivatives follow.
-
-    The first ``width`` scalars share the factor of the multivectors, a mean over ``count``; the rest have their own.
-    """
+    """``(A, V, T)`` to the normalized stream and its two factors, from which all derivatives follow."""
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(
-        scalars: Tensor,
-        vectors: Tensor,
-        bivectors: Tensor,
-        width: int,
-        count: int,
-        epsilon: float,
-        mode: str,
-        scalar_epsilon: float,
-    ) -> tuple[Tensor, ...]:
+    def forward(scalars: Tensor, vectors: Tensor, bivectors: Tensor, factors: _Factors) -> tuple[Tensor, ...]:
+        width, divisor, groups, epsilon, mode, scalar_epsilon = factors
         head, rest = scalars[..., :width], scalars[..., width:]
         vector_squares, bivector_squares = _grade_squares(vectors, bivectors)
-        mean = (head * head).sum(-1, keepdim=True)
-        mean += vector_squares.abs_().sum(-1, keepdim=True)
-        mean += bivector_squares.abs_().sum(-1, keepdim=True)
-        mean /= count
+        mean = _group_sums(head * head, groups)
+        mean += _group_sums(vector_squares.abs_(), groups)
+        mean += _group_sums(bivector_squares.abs_(), groups)
+        mean /= divisor
         factor = (mean.clamp_(min=epsilon) if mode == "clamp" else mean.add_(epsilon)).rsqrt_()
-        normalized, scalar_factor = head * factor, torch.ones_like(factor)
+        spread = _spread(factor, vectors.shape[-1])
+        normalized, scalar_factor = head * _spread(factor, width), torch.ones_like(factor)
         if rest.shape[-1]:
+            rest = rest.unflatten(-1, (groups, -1))
             rest, _, scalar_factor = torch.native_layer_norm(
                 rest, rest.shape[-1:], None, None, scalar_epsilon
             )
-            normalized = torch.cat([normalized, rest], dim=-1)
-        return normalized, vectors * factor, bivectors * factor, factor, scalar_factor
+            normalized = torch.cat([normalized, rest.flatten(-2)], dim=-1)
+            scalar_factor = scalar_factor.squeeze(-1)
+        planes = _spread(factor, bivectors.shape[-1])
+        return normalized, vectors * spread, bivectors * planes, factor, scalar_factor
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        ctx.width, ctx.count = inputs[3:5]
-        ctx.bound = inputs[5] ** -0.5 if inputs[6] == "clamp" else None
+        ctx.factors = inputs[3]
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*output)
         ctx.save_for_forward(*output)
@@ -175,77 +221,94 @@ class _Normalize(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         *stream, factor, scalar_factor = ctx.saved_tensors
-        given = [
-            torch.zeros_like(part) if gradient is None else gradient
-            for gradient, part in zip(gradients[:3], stream, strict=True)
-        ]
-        y, g = Paired(*stream), Paired(*given)
-        width = ctx.width
+        y, g = Paired(*stream), Paired(*_materialized(gradients, stream))
+        width, divisor, groups = ctx.factors[:3]
         head, head_gradient = y.scalars[..., :width], g.scalars[..., :width]
-        along = _channel_dot(head_gradient, head) + _channel_dot(g.vectors, y.vectors).sum(0)
-        along = along + _channel_dot(g.bivectors, y.bivectors).sum(0)
+        along = _group_sums(head_gradient * head, groups)
+        along = along + _group_sums(_plane_dot(g.vectors, y.vectors), groups)
+        along = along + _group_sums(_plane_dot(g.bivectors, y.bivectors), groups)
         if gradients[3] is not None:
             along = along + gradients[3] * factor
-        weight = below(factor, ctx.bound, -factor / ctx.count * along)
-        to_head = torch.addcmul(head_gradient * factor, weight, head)
-        vectors, bivectors = _add_signed(g.vectors * factor, g.bivectors * factor, weight, y)
-        to_scalars = to_head
+        weight = _below(factor, ctx.factors.bound, -factor / divisor * along)
+        to_scalars = torch.addcmul(head_gradient * _spread(factor, width), _spread(weight, width), head)
+        vectors, bivectors = _add_signed(
+            g.vectors * _spread(factor, g.vectors.shape[-1]),
+            g.bivectors * _spread(factor, g.bivectors.shape[-1]),
+            weight,
+            y,
+        )
         if y.scalars.shape[-1] > width:
-            rest, gradient = y.scalars[..., width:], g.scalars[..., width:]
-            along = (gradient * rest).mean(-1, keepdim=True)
-            if gradients[4] is not None:
-                along = along + gradients[4] * scalar_factor / rest.shape[-1]
-            centred = gradient - gradient.mean(-1, keepdim=True)
-            to_scalars = torch.cat([to_head, (centred - along * rest) * scalar_factor], dim=-1)
-        return to_scalars, vectors, bivectors, None, None, None, None, None
+            to_rest = _layer_norm_derivative(
+                y.scalars[..., width:], g.scalars[..., width:], scalar_factor, gradients[4]
+            )[0]
+            to_scalars = torch.cat([to_scalars, to_rest], dim=-1)
+        return to_scalars, vectors, bivectors, None
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Tensor | None) -> tuple[Tensor, ...]:
         *stream, factor, scalar_factor = ctx.saved_tensors
-        given = [
-            torch.zeros_like(part) if tangent is None else tangent
-            for tangent, part in zip(tangents[:3], stream, strict=True)
-        ]
-        y, t = Paired(*stream), Paired(*given)
-        width = ctx.width
+        y, t = Paired(*stream), Paired(*_materialized(tangents, stream))
+        width, divisor, groups = ctx.factors[:3]
         head, head_tangent = y.scalars[..., :width], t.scalars[..., :width]
         vectors, bivectors = _add_signed(
             torch.zeros_like(y.vectors), torch.zeros_like(y.bivectors), torch.ones_like(factor), y
         )
-        along = _channel_dot(head_tangent, head) + _channel_dot(t.vectors, vectors).sum(0)
-        along = along + _channel_dot(t.bivectors, bivectors).sum(0)
-        change = below(factor, ctx.bound, -factor.square() / ctx.count * along)
+        along = _group_sums(head_tangent * head, groups)
+        along = along + _group_sums(_plane_dot(t.vectors, vectors), groups)
+        along = along + _group_sums(_plane_dot(t.bivectors, bivectors), groups)
+        change = _below(factor, ctx.factors.bound, -factor.square() / divisor * along)
         relative = change / factor
-        scalars, scalar_change = head_tangent * factor + head * relative, torch.zeros_like(scalar_factor)
+
+        def changed(part: Tensor, tangent: Tensor) -> Tensor:
+            size = part.shape[-1]
+            return tangent * _spread(factor, size) + part * _spread(relative, size)
+
+        scalars, scalar_change = changed(head, head_tangent), torch.zeros_like(scalar_factor)
         if y.scalars.shape[-1] > width:
-            rest, tangent = y.scalars[..., width:], t.scalars[..., width:]
-            centred = tangent - tangent.mean(-1, keepdim=True)
-            along = (tangent * rest).mean(-1, keepdim=True)
-            scalars = torch.cat([scalars, (centred - along * rest) * scalar_factor], dim=-1)
+            rest, along = _layer_norm_derivative(
+                y.scalars[..., width:], t.scalars[..., width:], scalar_factor, None
+            )
+            scalars = torch.cat([scalars, rest], dim=-1)
             scalar_change = -scalar_factor.square() * along
         return (
-            scalars, t.vectors * factor + y.vectors * relative, t.bivectors * factor + y.bivectors * relative,
-            change, scalar_change,
-        )  # fmt: skip
+            scalars,
+            changed(y.vectors, t.vectors),
+            changed(y.bivectors, t.bivectors),
+            change,
+            scalar_change,
+        )
 
 
-def below(factor: Tensor, bound: float | None, derivative: Tensor) -> Tensor:
+def _below(factor: Tensor, bound: float | None, derivative: Tensor) -> Tensor:
     """A derivative through the factor of a norm, which is none where the factor has reached its bound."""
     if bound is None:
         return derivative
     return torch.where(factor < bound * (1 - 1e-6), derivative, torch.zeros_like(derivative))
 
 
-def _channel_dot(left: Tensor, right: Tensor) -> Tensor:
-    return (left * right).sum(-1, keepdim=True)
+def _materialized(given: Sequence[Tensor | None], stream: Sequence[Tensor]) -> list[Tensor]:
+    return [torch.zeros_like(part) if x is None else x for x, part in zip(given[:3], stream, strict=True)]
+
+
+def _layer_norm_derivative(
+    y: Tensor, given: Tensor, factor: Tensor, factor_gradient: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """The symmetric derivative of layer norms with outputs y (..., S) and factors (..., G); the mean of y · given."""
+    width, groups = y.shape[-1], factor.shape[-1]
+    share = width // groups
+    mean = _group_sums(given, groups) / share
+    along = _group_sums(given * y, groups) / share
+    if factor_gradient is not None:
+        along = along + factor_gradient * factor / share
+    return (given - _spread(mean, width) - _spread(along, width) * y) * _spread(factor, width), along
 
 
 def _add_signed(vectors: Tensor, bivectors: Tensor, weight: Tensor, y: Paired) -> tuple[Tensor, Tensor]:
-    """Add weight times half the gradient of the absolute squares of vectors and bivectors, in place."""
+    """Add weight (..., G) times half the gradient of the absolute squares of vectors and bivectors, in place."""
     vector_squares, bivector_squares = _grade_squares(y.vectors, y.bivectors)
-    signs = vector_squares.sign() * weight
+    signs = vector_squares.sign() * _spread(weight, y.vectors.shape[-1])
     vectors[0].addcmul_(signs, y.vectors[0])
     vectors[1:].addcmul_(signs, y.vectors[1:], value=-1)
-    signs = bivector_squares.sign() * weight
+    signs = bivector_squares.sign() * _spread(weight, y.bivectors.shape[-1] // 2)
     bivectors.addcmul_(torch.stack([signs, -signs], dim=-1).flatten(-2), y.bivectors)
     return vectors, bivectors

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from lorentzoo.core.layout import Layout
 from lorentzoo.plugins.lgatr.gate import Activation, activate
+from lorentzoo.plugins.lgatr.heads import HeadWidths, from_heads, to_heads
 from lorentzoo.plugins.lgatr.norm import normalize_jointly
 from lorentzoo.plugins.lgatr.options import share_heads
 from lorentzoo.plugins.lgatr.positions import rotate
@@ -163,6 +164,7 @@ class SlimAttention(nn.Module):
         self.heads, self.eps_norm = options.num_heads, options.eps_norm
         self.channels = options.head_vectors or share_heads("vector", channels, options, 1)
         self.scalars = options.head_scalars or share_heads("scalar", scalars, options, 4)
+        self.widths = HeadWidths.of_vectors(self.channels, self.scalars)
         heads = self.heads
         inner = heads * self.channels, heads * self.scalars
 
@@ -196,21 +198,14 @@ class SlimAttention(nn.Module):
         if positions is not None:
             q, k = (rotate(part, positions, self.scalars) for part in (q, k))
         out = layout.attend(q, k, v, keys_layout=condition_layout)
-        vectors = out[..., : 4 * self.channels].unflatten(-1, (4, self.channels)).movedim(-2, 0).flatten(-2)
-        return self.output(SlimStream(out[..., 4 * self.channels :].flatten(-2), vectors))
+        scalars, vectors, _ = from_heads(out, self.widths)
+        return self.output(SlimStream(scalars, vectors))
 
-    def _split(self, x: SlimStream, sets: int, query: bool) -> list[Tensor]:
+    def _split(self, x: SlimStream, sets: int, query: bool) -> tuple[Tensor, ...]:
         """Normalized heads (..., H, D) with D = 4 c + s; the metric is folded into queries."""
-        width = sets * self.heads
-        scalars, vectors = normalize_jointly(
-            x.scalars.unflatten(-1, (width, -1)), x.vectors.unflatten(-1, (width, -1)), self.eps_norm
-        )
-        heads = list(torch.cat([*vectors, scalars], dim=-1).unflatten(-2, (sets, -1)).unbind(-3))
-        if query:
-            signs = heads[0].new_ones(heads[0].shape[-1])
-            signs[self.channels : 4 * self.channels] = -1
-            heads[0] = heads[0] * signs
-        return heads
+        scalars, vectors = normalize_jointly(*x, self.eps_norm, sets * self.heads)
+        none = vectors.new_empty(3, *scalars.shape[:-1], 0)
+        return to_heads(scalars, vectors, none, self.widths, sets, query=query)
 
 
 class SlimMLP(nn.Module):

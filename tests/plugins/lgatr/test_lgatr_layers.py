@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lorentzoo.plugins.lgatr.gate import Activation, activate, gate
-from lorentzoo.plugins.lgatr.heads import HeadWidths, from_heads, metric, normalize_heads, to_heads
+from lorentzoo.plugins.lgatr.heads import HeadWidths, from_heads, metric, to_heads
 from lorentzoo.plugins.lgatr.linear import EquivariantLinear
 from lorentzoo.plugins.lgatr.mlp import drop
 from lorentzoo.plugins.lgatr.norm import NormGains, normalize, normalize_jointly
@@ -44,10 +44,45 @@ def test_derivatives_of_the_joint_norm() -> None:
 
 @forward_mode
 @pytest.mark.parametrize("scalars", [0, 4])
-def test_derivatives_of_normalized_heads(scalars: int) -> None:
-    widths = HeadWidths(1, scalars // 2)
-    function = lambda *x: normalize_heads(to_heads(Paired(*x), widths), widths, 2)  # noqa: E731
-    check(function, stream(2, 2, scalars))
+@pytest.mark.parametrize("query", [False, True])
+def test_derivatives_of_normalized_heads(scalars: int, query: bool) -> None:
+    widths = HeadWidths.of_multivectors(1, scalars // 2)
+
+    def heads(*x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return to_heads(*normalize(Paired(*x), groups=2), widths, sets=2, query=query)
+
+    check(heads, stream(2, 2, scalars))
+
+
+@forward_mode
+def test_derivatives_of_jointly_normalized_heads() -> None:
+    widths = HeadWidths.of_vectors(2, 3)
+
+    def heads(scalars: torch.Tensor, vectors: torch.Tensor, bivectors: torch.Tensor) -> torch.Tensor:
+        scalars, vectors = normalize_jointly(scalars, vectors, groups=2)
+        (joined,) = to_heads(scalars, vectors, bivectors[..., :0], widths, query=True)
+        return joined
+
+    check(heads, stream(2, 2, 2))
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+def test_groups_are_normalized_each_for_itself(groups: int) -> None:
+    x = stream(4, 3, 6)
+    whole = normalize(x, groups=groups)
+    for group in range(groups):
+        channels, scalars = 6 // groups, 6 // groups
+        own = slice(group * channels, (group + 1) * channels)
+        rest = x.auxiliary[:, group * scalars : (group + 1) * scalars]
+        part = normalize(
+            Paired(torch.cat([x.scalars[:, own], rest], -1), x.vectors[..., own], x.bivectors[..., own])
+        )
+        for name in ("vectors", "bivectors"):
+            torch.testing.assert_close(getattr(whole, name)[..., own], getattr(part, name))
+        torch.testing.assert_close(whole.scalars[:, own], part.scalars[:, :channels])
+        torch.testing.assert_close(
+            whole.auxiliary[:, group * scalars : (group + 1) * scalars], part.auxiliary
+        )
 
 
 @forward_mode
@@ -64,11 +99,11 @@ def test_unknown_activation_is_refused() -> None:
 def test_heads_hold_what_the_stream_held_and_the_inner_product() -> None:
     from lorentzoo.core.clifford import SPACETIME
 
-    widths, x, y = HeadWidths(2, 3), stream(4, 2, 3), stream(5, 2, 3)
-    assert all(torch.equal(a, b) for a, b in zip(from_heads(to_heads(x, widths), widths), x, strict=True))
-    q, k = (to_heads(z, widths)[:, 0] for z in (x, y))
-    q = q[:4]
-    inner = (q * metric(widths, q)) @ k[:4].T
+    widths, x, y = HeadWidths.of_multivectors(2, 3), stream(4, 2, 3), stream(5, 2, 3)
+    (heads,), (query,), (keys,) = to_heads(*x, widths), to_heads(*x, widths, query=True), to_heads(*y, widths)
+    assert all(torch.equal(a, b) for a, b in zip(from_heads(heads, widths), x, strict=True))
+    torch.testing.assert_close(query, heads * metric(widths, heads))
+    inner = query[:, 0] @ keys[:4, 0].T
     a, b = x.to_components().numpy(), y.to_components().numpy()[:4]
     expected = torch.as_tensor(SPACETIME.inner(a[:, None], b[None]).sum(-1))
     expected = expected + x.auxiliary @ y.auxiliary[:4].T
