@@ -156,15 +156,22 @@ def fit_if_new(generator: Generator, count: int = 500) -> None:
 
 
 def _samples(generator: Generator, count: int, seed: int, shrink: bool) -> ParticleCloud:
-    """Events of the generator; newly drawn weights are made smaller until its flow stays finite."""
+    """Events of the generator; newly drawn weights are made smaller until its flow is finite, there and back."""
     condition = training_events(generator, count).cloud
     for remaining in reversed(range(_SHRINKS if shrink else 1)):
         with contextlib.suppress(*([LorentzooError] if remaining else [])):
-            return generator.sample(count, condition, generator=torch.Generator().manual_seed(seed))
+            cloud = generator.sample(count, condition, generator=torch.Generator().manual_seed(seed))
+            if not remaining or 2 * _finite_densities(generator, cloud) >= count:
+                return cloud
         with torch.no_grad():
             for parameter in generator.parameters():
                 parameter.mul_(0.5)
     raise AssertionError("the last attempt returns or raises")
+
+
+def _finite_densities(generator: Generator, cloud: ParticleCloud) -> int:
+    """How many events have a density that is a number."""
+    return int(torch.isfinite(_log_probs(generator, cloud, [cloud.momenta])[0]).sum())
 
 
 def _moved(cloud: ParticleCloud, coefficients: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from lorentzoo.core.generator import Template
 from lorentzoo.core.layout import Packed
 from lorentzoo.core.means import weighted_mean
 from lorentzoo.core.model import Model
-from lorentzoo.core.solvers import Method, Solver
+from lorentzoo.core.solvers import Method, Solver, SolverError
 from lorentzoo.core.time_features import TimeFeatures
 from lorentzoo.plugins.flow_matching.base import CoordinateBase, EventBase, PhaseSpaceBase
 from lorentzoo.plugins.flow_matching.chart import Chart, CoordinateChart, ShellChart
@@ -293,6 +293,11 @@ class FlowMatching(Generator):
             Source of Hutchinson's noise.
         batch_size
             Events that are solved at a time.
+
+        Raises
+        ------
+        SolverError
+            Naming the events, by their place in the cloud, that could not be solved.
         """
         self.require_fitted()
         cloud = self.training_cloud(cloud)
@@ -306,9 +311,13 @@ class FlowMatching(Generator):
         cloud = cloud.select(good)
         layout, end = cloud.layout, cloud.momenta
         assert isinstance(layout, Packed)
-        points, integral = self._transport(
-            cloud, self.chart.points(end), self.divergence, generator, batch_size, backwards=True
-        )
+        try:
+            points, integral = self._transport(
+                cloud, self.chart.points(end), self.divergence, generator, batch_size, backwards=True
+            )
+        except SolverError as error:
+            numbers = good.nonzero().squeeze(1)[error.events].tolist()
+            raise SolverError(numbers, error.times, self.solver.method, error.reason) from None
         start = self.chart.momenta(points)
         density = self.base.log_prob(start, layout) + integral
         result[good] = density + self._volume(end, layout) - self._volume(start, layout)

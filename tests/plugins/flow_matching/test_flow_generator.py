@@ -13,7 +13,7 @@ import torch
 import lorentzoo as lz
 from lorentzoo.core.errors import CompositionError, NotFittedError, ParameterError
 from lorentzoo.core.minkowski import exp, from_ptetaphim, mass, pt
-from lorentzoo.core.solvers import Solver, counting_evaluations
+from lorentzoo.core.solvers import Solver, SolverError, counting_evaluations
 from lorentzoo.plugins.flow_matching.generator import FlowMatching
 from lorentzoo.testing.densities import training_events
 
@@ -111,6 +111,25 @@ class TestDensity:
         assert len(made.sample(50, generator=rng()).momenta) == 100
         with pytest.raises(ValueError, match=r"its mass is 0\.1 GeV, not that of the shell, 0\.2 GeV"):
             fitted(generator=name.replace("mass=0.1", "mass=0.2"), batch=light_pairs())
+
+    def test_failing_events_are_named_as_the_caller_counts_them(
+        self, three: FlowMatching, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Events outside the coordinates, which are not solved, count too."""
+        cloud = three.sample(4, generator=rng())
+        momenta = cloud.momenta.clone()
+        momenta[0] = from_ptetaphim(*(torch.tensor(v).double() for v in (21.0, 0.3, 0.1, 5.0)))
+        mixed = lz.ParticleCloud.from_packed(momenta, cloud.layout.ptr, cloud.scalars)  # type: ignore[attr-defined]
+        far = momenta[9]  # of the last event
+
+        def wild(seen: lz.ParticleCloud, times: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+            last = (three.chart.momenta(points)[:, 0] - far[0]).abs() < 1e-6
+            return torch.where(last.unsqueeze(-1), math.nan, torch.zeros_like(points))
+
+        monkeypatch.setattr(three, "velocity", wild)
+        with pytest.raises(SolverError, match=r"failed for 1 events: 3 \(t = ") as caught:
+            three.log_prob(mixed)
+        assert caught.value.events == [3]
 
     def test_events_outside_have_no_density(self, three: FlowMatching) -> None:
         cloud = three.sample(3, generator=rng())
