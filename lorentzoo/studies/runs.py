@@ -159,11 +159,12 @@ def execute_run(
         initial = initial_weights(model, source)
     validation = data.split("validation")
     result = train(model, training, validation, run.config, directory, initial=initial, progress=line)
+    # Testing a generator may take longer than training it: what was trained is there whatever becomes of the test.
+    save(model, directory)
     with threads(run.config.num_threads):
         evaluation = objective.evaluate(test, run.generation, line)
         costs = measure_costs(model, test, batch_size=run.config.batch_size)
     evaluation.save(directory / objective.file)
-    save(model, directory)
     summary = {name: value for name, value in result.course.to_data().items() if name in _SUMMARY}
     write_json(directory / "training.json", summary | {"resumed_at": result.resumed_at})
     write_json(directory / "metrics.json", evaluation.metrics())

@@ -152,6 +152,22 @@ def test_a_generator_that_does_not_fit_the_data_is_told_at_once() -> None:
         )
 
 
+def test_what_was_trained_outlives_its_test(tmp_path, monkeypatch) -> None:
+    def full(*given: Any, **further: Any) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("lorentzoo.studies.generation.evaluate_generator", full)
+    with pytest.raises(OSError, match="no space left"):
+        train_model(
+            "rqs-flow-eventgen",
+            dataset="ttbar:num_events=600",
+            config={"max_steps": 2},
+            out=tmp_path,
+            progress=False,
+        )
+    assert lz.load(tmp_path).sample(3).num_events == 3
+
+
 def test_studies_refuse_what_makes_no_sense() -> None:
     study = {**STUDY, "axes": {"generator": ["flow-matching"]}, "exclude": []}
     [row] = make_plan(load_study(study)).rows
