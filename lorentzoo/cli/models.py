@@ -68,6 +68,15 @@ def train_command(
     ),
     head: str | None = typer.Option(None, "--head", help="Another head, e.g. classify:num_classes=2."),
     train_size: int | None = typer.Option(None, "--train-size", min=1, help="Number of training events."),
+    num_samples: int = typer.Option(
+        10_000, "--num-samples", min=100, help="Events drawn from a generator for its test."
+    ),
+    num_log_prob: int = typer.Option(
+        2_000,
+        "--num-log-prob",
+        min=1,
+        help="Events whose density under a generator is computed for its test.",
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print the metrics as JSON."),
 ) -> None:
     """Train a model and evaluate it on the test split.
@@ -75,6 +84,8 @@ def train_command(
     Example: lorentzoo train transformer:num_blocks=4 --dataset toptag -s epochs=3 --out runs/a
 
     Example: lorentzoo train --init-from runs/a --head classify:num_classes=2 -s 'rates={backbone: 0.1}' --out runs/b
+
+    Example: lorentzoo train transformer-eventgen --dataset ttbar -s max_steps=1000 --num-samples 5000 --num-log-prob 400
     """
     from lorentzoo.studies import train_model
 
@@ -87,6 +98,7 @@ def train_command(
         train_size=train_size,
         init_from=init_from,
         head=head,
+        generation={"num_samples": num_samples, "num_log_prob": num_log_prob},
     )
     _report(result, as_json)
 

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _HOMES = {
+    "GenerationConfig": "lorentzoo.studies.config",
     "GeneratorEvaluation": "lorentzoo.studies.generation",
     "Observable": "lorentzoo.studies.observables",
     "Predictions": "lorentzoo.studies.evaluation",
@@ -39,6 +40,7 @@ __all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:
     from lorentzoo.studies.closed_forms import published_flops as published_flops
+    from lorentzoo.studies.config import GenerationConfig as GenerationConfig
     from lorentzoo.studies.config import TrainConfig as TrainConfig
     from lorentzoo.studies.costs import measure_costs as measure_costs
     from lorentzoo.studies.evaluation import Predictions as Predictions

@@ -159,6 +159,22 @@ class GenerationConfig(BaseModel):
             raise ValueError(str(error)) from None
         return recipe
 
+    @classmethod
+    def of(cls, settings: GenerationConfig | Mapping[str, Any] | None) -> GenerationConfig:
+        """Settings from plain data.
+
+        Raises
+        ------
+        TrainingError
+            Naming every key that is unknown or has a value that does not fit.
+        """
+        if isinstance(settings, GenerationConfig):
+            return settings
+        try:
+            return cls.model_validate(dict(settings or {}))
+        except ValidationError as error:
+            raise TrainingError(f"generation: {describe_problems(error, list(cls.model_fields))}") from None
+
 
 def describe_problems(error: ValidationError, known: list[str]) -> str:
     """What is wrong, key by key, with the closest known name for an unknown one."""

@@ -12,7 +12,7 @@ from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.checkpoints import load
 from lorentzoo.registry.composition import build, model_spec
 from lorentzoo.registry.specs import Spec, parse_part
-from lorentzoo.studies.config import TrainConfig
+from lorentzoo.studies.config import GenerationConfig, TrainConfig
 from lorentzoo.studies.errors import RunError
 from lorentzoo.studies.evaluation import Predictions, evaluate
 from lorentzoo.studies.generation import GeneratorEvaluation, evaluate_generator
@@ -33,6 +33,7 @@ def train_model(
     train_size: int | None = None,
     init_from: str | Path | None = None,
     head: str | Mapping[str, Any] | None = None,
+    generation: GenerationConfig | Mapping[str, Any] | None = None,
     resume: bool = True,
     progress: bool = True,
 ) -> RunRecord:
@@ -57,6 +58,8 @@ def train_model(
         rate (``rates``) or leave them as they are (``freeze``).
     head
         Another head than that of `spec` or `init_from`.
+    generation
+        How thoroughly a generator is tested, or a mapping with the keys of `GenerationConfig`.
     resume
         Whether a finished run is returned as it is, and a half-trained one continued.
     progress
@@ -67,12 +70,15 @@ def train_model(
     RunError
         If `out` holds a run of something else, or the weights to start from are of another network.
     """
+    testing = GenerationConfig.of(generation)
     part = parse_part(dataset, "dataset")
     data = open_dataset(part)
     model = build(_with_widths(_with_head(spec, init_from, head), data))
     source = None if init_from is None else Path(init_from)
     start = None if source is None else weights_hash(source)
-    run = RunSpec(model.spec, part, data.fingerprint(), train_size, _config(config, model.spec), start)
+    run = RunSpec(
+        model.spec, part, data.fingerprint(), train_size, _config(config, model.spec), start, testing
+    )
     directory = Path("runs") / run.key if out is None else Path(out)
     state = state_of(directory)
     if state not in ("missing", "unfinished") or (directory / "run.json").is_file():

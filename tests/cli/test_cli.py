@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import lorentzoo as lz
@@ -295,6 +296,23 @@ def test_a_saved_generator_is_evaluated(call: Callable[..., Answer], tmp_path: P
     assert answer.data["c2st_auc"] > 0.5
     names = {path.stem for path in (tmp_path / "figures").glob("*.png")}
     assert names == {"marginals", "reweighted", "weights", "calibration"}
+
+
+def test_a_generator_is_trained_and_tested_as_thoroughly_as_wanted(
+    call: Callable[..., Answer], tmp_path: Path
+) -> None:
+    pytest.importorskip("pytorch_lightning")
+    model = tmp_path / "model.yaml"
+    model.write_text(
+        "generator: {name: rqs-flow, num_particles: 6, bins: 4, num_transforms: 1, hidden: [8]}\n", "utf-8"
+    )
+    thoroughness = ("--num-samples", "300", "--num-log-prob", "20")
+    out = ("-d", "ttbar:num_events=1500", "-s", "max_steps=2", "--out", str(tmp_path / "run"), "--json")
+    answer = call("train", str(model), *thoroughness, *out)
+    assert answer.code == 0, answer.err
+    with np.load(tmp_path / "run" / "generation.npz") as found:
+        assert found["log_prob"].shape == (20,)
+    assert json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))["generation"]["num_samples"] == 300
 
 
 def test_training_options_are_checked(call: Callable[..., Answer], tmp_path: Path) -> None:

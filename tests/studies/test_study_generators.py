@@ -174,6 +174,10 @@ def test_studies_refuse_what_makes_no_sense() -> None:
     assert "needs a network: name a backbone" in row.refusal
     with pytest.raises(StudyError, match="learning_rat"):
         load_study({**STUDY, "generation": {"recipe": {"learning_rat": 1}}})
+    with pytest.raises(
+        TrainingError, match="generation: unknown key 'num_sample'; did you mean 'num_samples'?"
+    ):
+        train_model("rqs-flow-eventgen", dataset="ttbar:num_events=50", generation={"num_sample": 5})
 
 
 class _Fails(LorentzooError):
