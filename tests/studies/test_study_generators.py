@@ -175,7 +175,7 @@ def test_studies_refuse_what_makes_no_sense() -> None:
     with pytest.raises(StudyError, match="learning_rat"):
         load_study({**STUDY, "generation": {"recipe": {"learning_rat": 1}}})
     with pytest.raises(
-        TrainingError, match="generation: unknown key 'num_sample'; did you mean 'num_samples'?"
+        TrainingError, match=r"generation: unknown key 'num_sample'; did you mean 'num_samples'\?"
     ):
         train_model("rqs-flow-eventgen", dataset="ttbar:num_events=50", generation={"num_sample": 5})
 
