@@ -63,7 +63,7 @@ class GeneratorEvaluation:
     evaluations_per_sample
         Evaluations of the network for one event; None for a generator without a network.
     samples_failed
-        Events that the generator could not finish; they are not among the samples.
+        Events that the generator could not finish, or whose observables are not finite; they are not among the samples.
     cut_violations
         Generated events that violate each of the cuts, and ``any`` of them; empty where no cuts are known.
     particle_names, resonances
@@ -249,7 +249,12 @@ def evaluate_generator(
     require_classifier(true, classifier, config)
     samples, seconds, evaluations = _draw(generator, test, num_samples, seed, line)
     log_prob = _log_probs(generator, test, min(num_log_prob, len(test)), line)
-    distance = frechet_physics_distance(observable_table(samples, chosen), true_table, seed=seed)
+    table = observable_table(samples, chosen)
+    # A momentum beyond all numbers, or none at all, is no event.
+    measurable = np.isfinite(table).all(1)
+    if not measurable.all():
+        samples, table = samples.select(torch.from_numpy(measurable)), table[measurable]
+    distance = frechet_physics_distance(table, true_table, seed=seed)
     line.step(0.7, "classifier")
     found = two_sample_test(
         samples, true, true_weight=true_weight, classifier=classifier, config=config, seed=seed
