@@ -1,8 +1,8 @@
 """How do events that each fill a block attend, when nothing but speed is asked of the derivative?
 
-The fused kernel is as fast as matrix products on the forward pass; its backward pass takes twice their time on events of
-some ten to hundred particles, and automatic differentiation adds a dozen views an event. Weights are computed again, one
-event at a time, so that memory stays linear in the number of particles.
+The fused kernel does well on the forward pass; its backward pass is slower than matrix products on events of the size of
+jets, and automatic differentiation adds views of every event. Weights are computed again, one event at a time, so that
+memory stays linear in the number of particles.
 """
 
 from __future__ import annotations

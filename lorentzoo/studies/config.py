@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -25,6 +25,8 @@ __all__ = ["BUDGETS", "GenerationConfig", "TrainConfig", "describe_problems"]
 
 BUDGETS = ("epochs", "max_steps", "cpu_seconds")
 Fraction = Annotated[float, Field(ge=0, le=1)]
+
+_Kind = TypeVar("_Kind", bound=BaseModel)
 
 
 class TrainConfig(BaseModel):
@@ -111,14 +113,7 @@ class TrainConfig(BaseModel):
         TrainingError
             Naming every key that is unknown or has a value that does not fit.
         """
-        if isinstance(recipe, TrainConfig):
-            return recipe
-        try:
-            return cls.model_validate(dict(recipe or {}))
-        except ValidationError as error:
-            raise TrainingError(
-                f"training recipe: {describe_problems(error, list(cls.model_fields))}"
-            ) from None
+        return _read(cls, recipe, "training recipe")
 
     def to_data(self) -> dict[str, Any]:
         """Plain data that `of` reads back."""
@@ -168,12 +163,16 @@ class GenerationConfig(BaseModel):
         TrainingError
             Naming every key that is unknown or has a value that does not fit.
         """
-        if isinstance(settings, GenerationConfig):
-            return settings
-        try:
-            return cls.model_validate(dict(settings or {}))
-        except ValidationError as error:
-            raise TrainingError(f"generation: {describe_problems(error, list(cls.model_fields))}") from None
+        return _read(cls, settings, "generation")
+
+
+def _read(kind: type[_Kind], data: _Kind | Mapping[str, Any] | None, what: str) -> _Kind:
+    if isinstance(data, kind):
+        return data
+    try:
+        return kind.model_validate(dict(data or {}))
+    except ValidationError as error:
+        raise TrainingError(f"{what}: {describe_problems(error, list(kind.model_fields))}") from None
 
 
 def describe_problems(error: ValidationError, known: list[str]) -> str:

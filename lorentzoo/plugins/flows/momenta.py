@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,14 @@ _LEAST: Final = 1e-6
 
 _SOFT: Final = 10.0
 """GeV beyond which networks see logarithms of sums of transverse momenta."""
+
+
+class _Angles(NamedTuple):
+    """What the layers leave alone: ln m² of pairs with 1 GeV each, cosine and sine between azimuths (B, N, N)."""
+
+    log_masses: Tensor
+    cos: Tensor
+    sin: Tensor
 
 
 class MomentumLayers(nn.Module):
@@ -111,40 +119,53 @@ class MomentumLayers(nn.Module):
 
     def fit(self, x: Tensor, weight: Tensor) -> None:
         """Standardise what networks see, of training events x (B, N * D) with weights (B,)."""
+        pt, angles = self._pt(x), self._angles(x)
         for n in range(self.num_particles):
-            mean, deviation = mean_and_deviation(self._seen(x, n), weight)
+            mean, deviation = mean_and_deviation(self._seen(pt, angles, n), weight)
             self.shift[n] = mean
             self.width[n] = deviation
 
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Values (B, N * D) and log-determinants (B,)."""
+        # Layer n sees transverse momenta of particles behind n only, which those before it leave alone.
+        pt, angles = self._pt(x), self._angles(x)
         total = torch.zeros_like(x[..., 0])
         for n, layer in enumerate(self.layers):
-            x, log_det = layer(x, self._given(x, n, context))
+            x, log_det = layer(x, self._given(pt, angles, n, context))
             total = total + log_det
         return x, total
 
     def inverse(self, z: Tensor, context: Tensor) -> Tensor:
         """Places (B, N * D) of values."""
+        angles = self._angles(z)
         for n, layer in reversed(list(enumerate(self.layers))):
-            z = layer.inverse(z, self._given(z, n, context))  # type: ignore[operator]
+            z = layer.inverse(z, self._given(self._pt(z), angles, n, context))  # type: ignore[operator]
         return z
 
-    def _given(self, x: Tensor, n: int, context: Tensor) -> Tensor:
-        seen = (self._seen(x, n) - self.shift[n].to(x)) / self.width[n].to(x)
-        return torch.cat([context.to(x), seen], dim=-1)
+    def _momenta(self, x: Tensor) -> Tensor:
+        return self._coordinates[0].inverse(x.unflatten(-1, (self.num_particles, self.dim)))
 
-    def _seen(self, x: Tensor, n: int) -> Tensor:
-        """What the n-th layer sees of masses and sums, (B, N (N - 1) / 2 + 2 N)."""
-        momenta = self._coordinates[0].inverse(x.unflatten(-1, (self.num_particles, self.dim)))
-        pt, eta, phi = minkowski.pt(momenta), self._longitudinal(momenta), minkowski.phi(momenta)
-        behind = torch.arange(self.num_particles, device=x.device) > n
-        log_pt = torch.where(behind, pt, 1.0).log()
+    def _pt(self, x: Tensor) -> Tensor:
+        return minkowski.pt(self._momenta(x))
+
+    def _angles(self, x: Tensor) -> _Angles:
+        momenta = self._momenta(x)
+        eta, phi = self._longitudinal(momenta), minkowski.phi(momenta)
         i, j = self.first, self.second
         apart = torch.cosh(eta[..., i] - eta[..., j]) - torch.cos(phi[..., i] - phi[..., j])
-        log_masses = (2 * apart).clamp(min=_LEAST).log() + log_pt[..., i] + log_pt[..., j]
         between = phi.unsqueeze(-1) - phi.unsqueeze(-2)
+        return _Angles((2 * apart).clamp(min=_LEAST).log(), between.cos(), between.sin())
+
+    def _given(self, pt: Tensor, angles: _Angles, n: int, context: Tensor) -> Tensor:
+        seen = (self._seen(pt, angles, n) - self.shift[n].to(pt)) / self.width[n].to(pt)
+        return torch.cat([context.to(pt), seen], dim=-1)
+
+    def _seen(self, pt: Tensor, angles: _Angles, n: int) -> Tensor:
+        """What the n-th layer sees of masses and sums, (B, N (N - 1) / 2 + 2 N)."""
+        behind = torch.arange(self.num_particles, device=pt.device) > n
+        log_pt = torch.where(behind, pt, 1.0).log()
+        log_masses = angles.log_masses + log_pt[..., self.first] + log_pt[..., self.second]
         present = torch.where(behind, pt, 0.0).unsqueeze(-2)
-        along, across = (present * between.cos()).sum(-1), (present * between.sin()).sum(-1)
+        along, across = (present * angles.cos).sum(-1), (present * angles.sin).sum(-1)
         # Transverse momenta differ by factors, these sums also in sign.
         return torch.cat([log_masses, torch.asinh(along / _SOFT), torch.asinh(across / _SOFT)], dim=-1)
