@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from lorentzoo.studies import Predictions, show_study
-from lorentzoo.studies.ensembles import ensemble
+from lorentzoo.tasks.ensembles import ensemble
 
 RESAMPLINGS = 400
 

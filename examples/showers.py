@@ -21,18 +21,18 @@ import torch
 
 import lorentzoo as lz
 from lorentzoo.core.generator import Generator
-from lorentzoo.core.solvers import counting_evaluations
 from lorentzoo.data.showers.dataset import ShowerData
 from lorentzoo.data.showers.detectors import Detector
 from lorentzoo.data.showers.observables import shower_observables
 from lorentzoo.data.showers.patches import voxels_of
-from lorentzoo.studies.averaging import WeightAverage
-from lorentzoo.studies.frechet import frechet_physics_distance
-from lorentzoo.studies.generative_plots import plot_marginals
-from lorentzoo.studies.observables import observable_table
-from lorentzoo.studies.schedules import learning_rate_factor
-from lorentzoo.studies.shower_observables import layer_observables, observables_of_showers
-from lorentzoo.studies.two_sample import two_sample_test
+from lorentzoo.densities.solvers import counting_evaluations
+from lorentzoo.tasks.generation.frechet import frechet_physics_distance
+from lorentzoo.tasks.generation.observables import observable_table
+from lorentzoo.tasks.generation.plots import plot_marginals
+from lorentzoo.tasks.generation.shower_observables import layer_observables, observables_of_showers
+from lorentzoo.tasks.generation.two_sample import two_sample_test
+from lorentzoo.training.averaging import WeightAverage
+from lorentzoo.training.schedules import learning_rate_factor
 
 SEEN = ("lead-argon", "tungsten-silicon")
 NEW = "iron-scintillator"
@@ -194,7 +194,7 @@ def profile(path: Path, detector: Detector, true: lz.ParticleCloud, made: lz.Par
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    from lorentzoo.studies.figures import style
+    from lorentzoo.output.style import style
 
     grid = detector.grid
     with style():

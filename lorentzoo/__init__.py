@@ -24,10 +24,10 @@ _HOMES = {
     "FramesNet": "lorentzoo.core.interfaces",
     "Generator": "lorentzoo.core.generator",
     "Head": "lorentzoo.core.interfaces",
-    "Layout": "lorentzoo.core.layout",
+    "Layout": "lorentzoo.core.layout.base",
     "Model": "lorentzoo.core.model",
-    "Packed": "lorentzoo.core.layout",
-    "Padded": "lorentzoo.core.layout",
+    "Packed": "lorentzoo.core.layout.base",
+    "Padded": "lorentzoo.core.layout.base",
     "ParticleCloud": "lorentzoo.core.cloud",
     "Reps": "lorentzoo.core.reps",
     "Spurions": "lorentzoo.core.interfaces",
@@ -44,7 +44,7 @@ _HOMES = {
     "load_dataset": "lorentzoo.registry.composition",
     "register": "lorentzoo.registry.catalogue",
     "save": "lorentzoo.registry.checkpoints",
-    "verify": "lorentzoo.testing.verification",
+    "verify": "lorentzoo.verification.verify",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]
@@ -61,9 +61,9 @@ if TYPE_CHECKING:
     from lorentzoo.core.interfaces import FramesNet as FramesNet
     from lorentzoo.core.interfaces import Head as Head
     from lorentzoo.core.interfaces import Spurions as Spurions
-    from lorentzoo.core.layout import Layout as Layout
-    from lorentzoo.core.layout import Packed as Packed
-    from lorentzoo.core.layout import Padded as Padded
+    from lorentzoo.core.layout.base import Layout as Layout
+    from lorentzoo.core.layout.base import Packed as Packed
+    from lorentzoo.core.layout.base import Padded as Padded
     from lorentzoo.core.model import Model as Model
     from lorentzoo.core.reps import Reps as Reps
     from lorentzoo.core.symmetry import Symmetry as Symmetry
@@ -80,7 +80,7 @@ if TYPE_CHECKING:
     from lorentzoo.registry.descriptions import describe as describe
     from lorentzoo.registry.hookspecs import hookimpl as hookimpl
     from lorentzoo.registry.imports import import_weights as import_weights
-    from lorentzoo.testing.verification import verify as verify
+    from lorentzoo.verification.verify import verify as verify
 
 
 def __getattr__(name: str) -> Any:

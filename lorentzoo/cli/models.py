@@ -37,7 +37,7 @@ def verify_command(
 
     Example: lorentzoo verify transformer --plot symmetry.png
     """
-    from lorentzoo.testing.verification import verify
+    from lorentzoo.verification.verify import verify
 
     result = verify(_model(model), redraw=not keep_weights, seed=seed)
     if as_json:
@@ -128,13 +128,13 @@ def evaluate_command(
 
     Example: lorentzoo evaluate runs/flow --dataset ttbar --num-samples 5000 --plots figures
     """
-    from lorentzoo.studies.ensembles import ensemble
     from lorentzoo.studies.single import evaluate_run, evaluate_saved_generator, holds_generator
+    from lorentzoo.tasks.ensembles import ensemble
 
     if any(holds_generator(run) for run in runs):
         if len(runs) > 1:
             raise ValueError("generators are evaluated one at a time; name one directory")
-        from lorentzoo.studies.generative_figures import generator_figures
+        from lorentzoo.tasks.generation.figures import generator_figures
 
         evaluation = evaluate_saved_generator(
             runs[0], dataset, split.value, num_samples=num_samples, num_log_prob=num_log_prob
@@ -149,7 +149,7 @@ def evaluate_command(
         return
     if predictions.task != "classification":
         raise ValueError(f"figures are for classifiers; {runs[0]} is a {predictions.task}")
-    from lorentzoo.studies.class_figures import classification_figures
+    from lorentzoo.tasks.classification.figures import classification_figures
 
     _write_figures(classification_figures([predictions]), plots)
 

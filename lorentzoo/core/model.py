@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lorentzoo.core.anchor import Anchor, anchor_for, anchor_matrices
-from lorentzoo.core.blocks import Extended
 from lorentzoo.core.cloud import Batch, ParticleCloud
 from lorentzoo.core.errors import CompositionError
 from lorentzoo.core.features import Features
 from lorentzoo.core.frames import Frames
 from lorentzoo.core.interfaces import Backbone, Embedding, FramesNet, Head, SpurionMode, Spurions
-from lorentzoo.core.layout import Layout
+from lorentzoo.core.layout.base import Layout
+from lorentzoo.core.layout.blocks import Extended
 from lorentzoo.core.minkowski import inverse
 from lorentzoo.core.symmetry import Symmetry, intersection
 

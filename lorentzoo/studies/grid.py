@@ -22,8 +22,8 @@ from pydantic import (
 
 from lorentzoo.core.errors import LorentzooError
 from lorentzoo.registry.specs import SLOTS, PartSpec, parse_part
-from lorentzoo.studies.config import BUDGETS, GenerationConfig, TrainConfig, describe_problems
 from lorentzoo.studies.errors import StudyError
+from lorentzoo.training.config import BUDGETS, GenerationConfig, TrainConfig, describe_problems
 
 __all__ = ["AXES", "Budget", "Choice", "Combination", "Pretraining", "Study", "load_study"]
 
@@ -130,11 +130,11 @@ class Study(BaseModel):
     train_sizes
         Numbers of training events; None takes all.
     training
-        Recipe without a budget, see `lorentzoo.studies.config.TrainConfig`.
+        Recipe without a budget, see `lorentzoo.training.config.TrainConfig`.
     budget
         What every row gets equally much of.
     generation
-        How thoroughly generators are tested, see `lorentzoo.studies.config.GenerationConfig`.
+        How thoroughly generators are tested, see `lorentzoo.training.config.GenerationConfig`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -13,14 +13,14 @@ from typing import Any
 
 from lorentzoo.core.errors import CompositionError, LorentzooError
 from lorentzoo.data.events import EventData
+from lorentzoo.output.files import canonical_json, digest_of
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.composition import build, load_dataset, model_spec
 from lorentzoo.registry.parameters import parameters_of
 from lorentzoo.registry.specs import PartSpec, Spec, parse_part
-from lorentzoo.studies.config import GenerationConfig, TrainConfig
 from lorentzoo.studies.errors import StudyError
-from lorentzoo.studies.files import canonical_json, digest_of
 from lorentzoo.studies.grid import Combination, Pretraining, Study
+from lorentzoo.training.config import GenerationConfig, TrainConfig
 
 __all__ = ["Plan", "Row", "RunSpec", "fitted_to", "make_plan", "open_dataset", "spec_for"]
 

@@ -12,13 +12,13 @@ import numpy as np
 
 from lorentzoo.core.errors import LorentzooError
 from lorentzoo.data.events import EventData
+from lorentzoo.output.files import write_text
 from lorentzoo.studies.errors import StudyError
-from lorentzoo.studies.files import write_text
 from lorentzoo.studies.grid import Study, load_study
 from lorentzoo.studies.runs import RunRecord, read_run, state_of
 
 if TYPE_CHECKING:
-    from lorentzoo.studies.tables import Table
+    from lorentzoo.studies.report.tables import Table
 
 __all__ = ["STUDY_FILE", "RowResult", "StudyResult", "describe_data", "read_study"]
 
@@ -107,7 +107,8 @@ class StudyResult:
 
     def tables(self) -> dict[str, Table]:
         """Tables by name; see `tables.study_tables` and `class_tables.study_class_tables`."""
-        from lorentzoo.studies import class_tables, tables
+        from lorentzoo.studies.report import tables
+        from lorentzoo.tasks.classification import tables as class_tables
 
         return tables.study_tables(self) | class_tables.study_class_tables(self)
 
@@ -121,7 +122,7 @@ class StudyResult:
 
     def to_data(self) -> dict[str, Any]:
         """Every number of every row, as plain data."""
-        from lorentzoo.studies import tables
+        from lorentzoo.studies.report import tables
 
         return {
             "study": self.study.name,
@@ -131,13 +132,13 @@ class StudyResult:
 
     def to_csv(self) -> str:
         """Every number of every row, in full precision."""
-        from lorentzoo.studies import tables
+        from lorentzoo.studies.report import tables
 
         return tables.study_csv(self)
 
     def write(self) -> Path:
         """Write tables (text, Markdown, LaTeX, CSV) and ``report.html`` into the directory; returns the report."""
-        from lorentzoo.studies.report import report_html
+        from lorentzoo.studies.report.page import report_html
 
         tables = self.tables().values()
         write_text(self.directory / "tables.txt", self.to_text())

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lorentzoo.output.files import write_json
+from lorentzoo.output.progress import ProgressLine
 from lorentzoo.registry.specs import parse_part
 from lorentzoo.studies.errors import RunError, StudyError
-from lorentzoo.studies.files import write_json
 from lorentzoo.studies.grid import Study, load_study
 from lorentzoo.studies.plan import Plan, RunSpec, make_plan, open_dataset
-from lorentzoo.studies.progress import ProgressLine
 from lorentzoo.studies.results import STUDY_FILE, StudyResult, describe_data, read_study
 from lorentzoo.studies.runs import record_failure, state_of
 from lorentzoo.studies.worker import Worker, attempt

@@ -26,21 +26,21 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from lorentzoo.data.events import EventData
+from lorentzoo.output.files import checksum, write_json, write_text
+from lorentzoo.output.progress import ProgressLine
 from lorentzoo.registry.checkpoints import save
 from lorentzoo.registry.composition import build
 from lorentzoo.registry.specs import distribution_version
-from lorentzoo.studies.costs import Costs, measure_costs
-from lorentzoo.studies.course import history_from_csv, history_to_csv
 from lorentzoo.studies.errors import RunError
-from lorentzoo.studies.evaluation import Predictions
-from lorentzoo.studies.files import checksum, write_json, write_text
-from lorentzoo.studies.objectives import Density, Prediction, objective_of
 from lorentzoo.studies.plan import RunSpec, open_dataset
-from lorentzoo.studies.progress import ProgressLine
-from lorentzoo.studies.transfer import initial_weights
+from lorentzoo.tasks.predictions import Predictions
+from lorentzoo.training.costs import Costs, measure_costs
+from lorentzoo.training.course import history_from_csv, history_to_csv
+from lorentzoo.training.objectives import Density, Prediction, objective_of
+from lorentzoo.training.transfer import initial_weights
 
 if TYPE_CHECKING:
-    from lorentzoo.studies.generation import GeneratorEvaluation
+    from lorentzoo.tasks.generation.evaluation import GeneratorEvaluation
 
 __all__ = ["RunRecord", "execute_run", "read_run", "read_run_spec", "record_failure", "state_of"]
 
@@ -72,7 +72,7 @@ class RunRecord:
     run
         Its full specification.
     metrics
-        Of the test split, see `lorentzoo.studies.metrics`.
+        Of the test split, see `lorentzoo.tasks.classification.metrics`.
     costs
         Of the network.
     training
@@ -103,7 +103,7 @@ class RunRecord:
     @property
     def generation(self) -> GeneratorEvaluation:
         """Samples of a generator beside true events."""
-        from lorentzoo.studies.generation import GeneratorEvaluation
+        from lorentzoo.tasks.generation.evaluation import GeneratorEvaluation
 
         return GeneratorEvaluation.load(self.directory / Density.file)
 
@@ -136,7 +136,7 @@ def execute_run(
         If what it starts from is not finished, or of another network.
     """
     # Lightning takes seconds to import, which those who only look at results need not wait for.
-    from lorentzoo.studies.training import seed_everything, threads, train
+    from lorentzoo.training.train import seed_everything, threads, train
 
     directory.mkdir(parents=True, exist_ok=True)
     (directory / _FINISHED).unlink(missing_ok=True)

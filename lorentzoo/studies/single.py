@@ -8,18 +8,18 @@ from typing import Any
 
 from lorentzoo.core.generator import Generator
 from lorentzoo.data.events import EventData, Split
+from lorentzoo.output.progress import ProgressLine
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.checkpoints import load
 from lorentzoo.registry.composition import build, model_spec
 from lorentzoo.registry.specs import Spec, parse_part
-from lorentzoo.studies.config import GenerationConfig, TrainConfig
 from lorentzoo.studies.errors import RunError
-from lorentzoo.studies.evaluation import Predictions, evaluate
-from lorentzoo.studies.generation import GeneratorEvaluation, evaluate_generator
 from lorentzoo.studies.plan import RunSpec, fitted_to, open_dataset, spec_for
-from lorentzoo.studies.progress import ProgressLine
 from lorentzoo.studies.runs import RunRecord, execute_run, read_run, read_run_spec, state_of
-from lorentzoo.studies.transfer import saved_spec, weights_hash
+from lorentzoo.tasks.generation.evaluation import GeneratorEvaluation, evaluate_generator
+from lorentzoo.tasks.predictions import Predictions, evaluate
+from lorentzoo.training.config import GenerationConfig, TrainConfig
+from lorentzoo.training.transfer import saved_spec, weights_hash
 
 __all__ = ["evaluate_run", "evaluate_saved_generator", "holds_generator", "train_model"]
 

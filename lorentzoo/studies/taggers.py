@@ -12,14 +12,14 @@ from typing import Any, Final
 import torch
 
 from lorentzoo.data.dataset import JetDataset
+from lorentzoo.output.progress import ProgressLine
 from lorentzoo.registry.catalogue import list_models
 from lorentzoo.registry.composition import create_model, load_dataset
 from lorentzoo.studies.closed_forms import published_flops
-from lorentzoo.studies.costs import Costs, measure_costs
 from lorentzoo.studies.errors import StudyError
-from lorentzoo.studies.progress import ProgressLine
 from lorentzoo.studies.published_table import PUBLISHED, SOURCE, Published
-from lorentzoo.studies.tables import Cell, Table, with_prefix
+from lorentzoo.studies.report.tables import Cell, Table, with_prefix
+from lorentzoo.training.costs import Costs, measure_costs
 
 __all__ = ["TaggerRow", "TaggerTable", "tagger_table"]
 
@@ -151,7 +151,7 @@ def tagger_table(
     StudyError
         If nothing fits a pattern, or the shipped sample has too few jets.
     """
-    from lorentzoo.studies.training import threads
+    from lorentzoo.training.train import threads
 
     names = _chosen(models)
     jets = load_dataset("toptag", split="test", max_constituents=multiplicity)

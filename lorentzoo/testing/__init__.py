@@ -10,13 +10,13 @@ _HOMES = {
     "CHECKS": "lorentzoo.testing.conformance",
     "ConformanceError": "lorentzoo.testing.conformance",
     "Report": "lorentzoo.testing.conformance",
-    "Verification": "lorentzoo.testing.verification",
+    "Verification": "lorentzoo.verification.verify",
     "check_component": "lorentzoo.testing.conformance",
     "check_model": "lorentzoo.testing.conformance",
     "check_plugin": "lorentzoo.testing.conformance",
     "conformance_cases": "lorentzoo.testing.conformance",
-    "random_cloud": "lorentzoo.testing.events",
-    "verify": "lorentzoo.testing.verification",
+    "random_cloud": "lorentzoo.verification.events",
+    "verify": "lorentzoo.verification.verify",
 }
 
 __all__ = sorted(_HOMES)
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from lorentzoo.testing.conformance import check_model as check_model
     from lorentzoo.testing.conformance import check_plugin as check_plugin
     from lorentzoo.testing.conformance import conformance_cases as conformance_cases
-    from lorentzoo.testing.events import random_cloud as random_cloud
-    from lorentzoo.testing.verification import Verification as Verification
-    from lorentzoo.testing.verification import verify as verify
+    from lorentzoo.verification.events import random_cloud as random_cloud
+    from lorentzoo.verification.verify import Verification as Verification
+    from lorentzoo.verification.verify import verify as verify
 
 
 def __getattr__(name: str) -> Any:

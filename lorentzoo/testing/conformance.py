@@ -46,7 +46,7 @@ from lorentzoo.core.cloud import ParticleCloud
 from lorentzoo.core.errors import LorentzooError
 from lorentzoo.core.generator import Generator
 from lorentzoo.core.interfaces import Backbone
-from lorentzoo.core.layout import Packed, Padded
+from lorentzoo.core.layout.base import Packed, Padded
 from lorentzoo.core.model import Model
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.checkpoints import load, save
@@ -54,9 +54,9 @@ from lorentzoo.registry.components import KINDS, Component
 from lorentzoo.registry.composition import build, build_model, model_spec
 from lorentzoo.registry.parameters import FILLED, parameters_of
 from lorentzoo.registry.specs import NO_BACKBONE, Spec
-from lorentzoo.testing.events import random_cloud
 from lorentzoo.testing.generators import GENERATOR_CHECKS, GeneratorSubject
-from lorentzoo.testing.verification import fit_if_needed, redraw_weights, verify
+from lorentzoo.verification.events import random_cloud
+from lorentzoo.verification.verify import fit_if_needed, redraw_weights, verify
 
 __all__ = [
     "CHECKS",

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorentzoo.core.clifford import SPACETIME, GeometricAlgebra
+from lorentzoo.nn.clifford import SPACETIME, GeometricAlgebra
 
 NAMES = (
     "1",

@@ -9,7 +9,7 @@ import lorentzoo as lz
 from lorentzoo.core.errors import CompositionError, NotFittedError, ParameterError
 from lorentzoo.core.generator import Template
 from lorentzoo.core.means import weighted_mean
-from lorentzoo.testing.events import random_cloud
+from lorentzoo.verification.events import random_cloud
 
 
 def batch(cloud: lz.ParticleCloud) -> lz.Batch:

@@ -12,9 +12,9 @@ import torch
 from hypothesis import given
 from torch import Tensor
 
-from lorentzoo.core.grouping import group_by_length
-from lorentzoo.core.layout import Layout, Packed, Padded
-from lorentzoo.core.rows import drop_rows, gather_rows, segment_sum, spread_rows
+from lorentzoo.core.layout.base import Layout, Packed, Padded
+from lorentzoo.core.layout.grouping import group_by_length
+from lorentzoo.core.layout.rows import drop_rows, gather_rows, segment_sum, spread_rows
 
 lengths_of_events = st.lists(st.integers(0, 9), max_size=7)
 long_events = st.lists(st.sampled_from([0, 1, 2, 24, 25, 30, 40]), max_size=5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lorentzoo.core.pair_network import pair_hidden
+from lorentzoo.nn.pair_network import pair_hidden
 
 B, N, C = 2, 3, 4
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from lorentzoo import Packed, Padded
-from lorentzoo.core.norms import MaskedBatchNorm
-from lorentzoo.core.pair_norm import PairTerms, edge_sums, normalise_pairs
+from lorentzoo.nn.norms import MaskedBatchNorm
+from lorentzoo.nn.pair_norm import PairTerms, edge_sums, normalise_pairs
 
 C, K = 5, 3
 

@@ -8,9 +8,9 @@ import torch
 
 import lorentzoo as lz
 from lorentzoo.data.showers.observables import OBSERVABLES, shower_observables
-from lorentzoo.studies.generation import evaluate_generator
-from lorentzoo.studies.generative_plots import plot_marginals
-from lorentzoo.studies.shower_observables import layer_observables, observables_of_showers
+from lorentzoo.tasks.generation.evaluation import evaluate_generator
+from lorentzoo.tasks.generation.plots import plot_marginals
+from lorentzoo.tasks.generation.shower_observables import layer_observables, observables_of_showers
 
 
 def test_clouds_give_what_voxels_give() -> None:

@@ -9,18 +9,18 @@ import pytest
 from matplotlib.figure import Figure
 from scipy import stats
 
-from lorentzoo.studies import class_plots as plots
-from lorentzoo.studies.class_figures import classification_figures
-from lorentzoo.studies.class_tables import rejection_table
-from lorentzoo.studies.diagnostics import (
+from lorentzoo.tasks.classification import plots
+from lorentzoo.tasks.classification.diagnostics import (
     binned_efficiency,
     confusion_matrix,
     equal_bins,
     pair_rejection,
     reliability,
 )
-from lorentzoo.studies.evaluation import Predictions
-from lorentzoo.studies.metrics import EFFICIENCY_GRID, background_rejection, rejection_curve
+from lorentzoo.tasks.classification.figures import classification_figures
+from lorentzoo.tasks.classification.metrics import EFFICIENCY_GRID, background_rejection, rejection_curve
+from lorentzoo.tasks.classification.tables import rejection_table
+from lorentzoo.tasks.predictions import Predictions
 
 
 def predictions(names: tuple[str, ...], events: int = 900, seed: int = 0) -> Predictions:

@@ -10,21 +10,21 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 import lorentzoo as lz
-import lorentzoo.studies.costs as costs_module
+import lorentzoo.training.costs as costs_module
 from lorentzoo.data.dataset import JetDataset
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.composition import build, model_spec
 from lorentzoo.registry.parameters import parameters_of
 from lorentzoo.studies.closed_forms import published_flops
-from lorentzoo.studies.costs import (
+from lorentzoo.testing import random_cloud
+from lorentzoo.training.costs import (
     _CPU_ATTENTION,
     count_flops,
     measure_costs,
     peak_memory,
     time_per_event,
 )
-from lorentzoo.testing import random_cloud
-from lorentzoo.testing.verification import fit_if_needed
+from lorentzoo.verification.verify import fit_if_needed
 
 HIDDEN = 16
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lorentzoo.studies.ensembles import ensemble
 from lorentzoo.studies.errors import RunError
-from lorentzoo.studies.evaluation import Predictions
+from lorentzoo.tasks.ensembles import ensemble
+from lorentzoo.tasks.predictions import Predictions
 
 
 def _noisy(seed: int, count: int = 2000) -> Predictions:

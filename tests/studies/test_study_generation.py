@@ -11,13 +11,13 @@ import torch
 
 import lorentzoo as lz
 from lorentzoo.core import minkowski
-from lorentzoo.core.coordinates import Cuts
 from lorentzoo.core.errors import LorentzooError
 from lorentzoo.core.generator import Generator
 from lorentzoo.data.dataset import JetDataset
+from lorentzoo.densities.coordinates import Cuts
 from lorentzoo.studies.errors import RunError
-from lorentzoo.studies.generation import GeneratorEvaluation, evaluate_generator
-from lorentzoo.studies.generative_figures import generator_figures
+from lorentzoo.tasks.generation.evaluation import GeneratorEvaluation, evaluate_generator
+from lorentzoo.tasks.generation.figures import generator_figures
 
 TOY = {
     "generator": "rqs-flow:num_particles=6,pt_min=22,mass_min=1,eta_max=5,bins=4,num_transforms=1,hidden=[16]",

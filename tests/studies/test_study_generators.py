@@ -11,15 +11,15 @@ import torch
 import lorentzoo as lz
 from lorentzoo.core.errors import LorentzooError
 from lorentzoo.core.generator import Generator
-from lorentzoo.studies import report
 from lorentzoo.studies.errors import StudyError, TrainingError
-from lorentzoo.studies.generation import evaluate_generator
 from lorentzoo.studies.grid import load_study
 from lorentzoo.studies.plan import make_plan
+from lorentzoo.studies.report import page as report
 from lorentzoo.studies.results import StudyResult
 from lorentzoo.studies.runner import run_study
 from lorentzoo.studies.single import train_model
-from lorentzoo.studies.training import train
+from lorentzoo.tasks.generation.evaluation import evaluate_generator
+from lorentzoo.training.train import train
 
 FLOW = {"name": "rqs-flow-eventgen", "generator": {"hidden": [16], "num_transforms": 2}}
 MATCHING = {
@@ -157,7 +157,7 @@ def test_what_was_trained_outlives_its_test(tmp_path, monkeypatch) -> None:
     def full(*given: Any, **further: Any) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("lorentzoo.studies.generation.evaluate_generator", full)
+    monkeypatch.setattr("lorentzoo.tasks.generation.evaluation.evaluate_generator", full)
     with pytest.raises(OSError, match="no space left"):
         train_model(
             "rqs-flow-eventgen",

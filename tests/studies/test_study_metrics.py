@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from lorentzoo.registry.composition import build
-from lorentzoo.studies.evaluation import Predictions, evaluate
-from lorentzoo.studies.metrics import (
+from lorentzoo.tasks.classification.metrics import (
     auc,
     background_rejection,
     classification_metrics,
@@ -15,6 +14,7 @@ from lorentzoo.studies.metrics import (
     regression_metrics,
     roc_points,
 )
+from lorentzoo.tasks.predictions import Predictions, evaluate
 
 SCORE = np.array([0.9, 0.8, 0.7, 0.4, 0.3, 0.1])
 SIGNAL = np.array([True, False, True, True, False, False])

@@ -7,8 +7,8 @@ import pytest
 import lorentzoo as lz
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.composition import model_spec
-from lorentzoo.studies.config import TrainConfig
 from lorentzoo.studies.single import _config
+from lorentzoo.training.config import TrainConfig
 
 NAMED = [component for component in catalogue().components("model") if component.recipe]
 

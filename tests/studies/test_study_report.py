@@ -14,19 +14,19 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from lorentzoo.output.style import to_svg
+from lorentzoo.output.uncertainty import paired_difference, summarise
 from lorentzoo.registry.specs import PartSpec, Spec
-from lorentzoo.studies import plots
-from lorentzoo.studies.config import TrainConfig
-from lorentzoo.studies.costs import Costs
-from lorentzoo.studies.evaluation import Predictions
-from lorentzoo.studies.figures import to_svg
 from lorentzoo.studies.grid import load_study
 from lorentzoo.studies.plan import RunSpec
-from lorentzoo.studies.report import report_html
+from lorentzoo.studies.report import plots
+from lorentzoo.studies.report.page import report_html
+from lorentzoo.studies.report.tables import format_uncertain
 from lorentzoo.studies.results import RowResult, StudyResult
 from lorentzoo.studies.runs import RunRecord
-from lorentzoo.studies.tables import format_uncertain
-from lorentzoo.studies.uncertainty import paired_difference, summarise
+from lorentzoo.tasks.predictions import Predictions
+from lorentzoo.training.config import TrainConfig
+from lorentzoo.training.costs import Costs
 
 STUDY = load_study(
     {

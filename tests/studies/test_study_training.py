@@ -13,17 +13,17 @@ from torch import nn
 
 from lorentzoo.core.model import Model
 from lorentzoo.data.dataset import JetDataset
+from lorentzoo.output.progress import ProgressLine
 from lorentzoo.registry.composition import build
 from lorentzoo.registry.specs import Spec
-from lorentzoo.studies.averaging import WeightAverage
-from lorentzoo.studies.config import TrainConfig
 from lorentzoo.studies.errors import TrainingError
-from lorentzoo.studies.evaluation import evaluate
-from lorentzoo.studies.optimisers import Ranger, make_optimiser, parameter_groups
-from lorentzoo.studies.progress import ProgressLine
-from lorentzoo.studies.schedules import learning_rate_factor
-from lorentzoo.studies.task import CHECKPOINT
-from lorentzoo.studies.training import TrainResult, train
+from lorentzoo.tasks.predictions import evaluate
+from lorentzoo.training.averaging import WeightAverage
+from lorentzoo.training.config import TrainConfig
+from lorentzoo.training.loop import CHECKPOINT
+from lorentzoo.training.optimisers import Ranger, make_optimiser, parameter_groups
+from lorentzoo.training.schedules import learning_rate_factor
+from lorentzoo.training.train import TrainResult, train
 
 SEED = 3
 

@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 import lorentzoo as lz
 from lorentzoo.cli.main import app
 from lorentzoo.studies import run_study, train_model
-from lorentzoo.studies.config import TrainConfig
 from lorentzoo.studies.errors import RunError, StudyError, TrainingError
-from lorentzoo.studies.optimisers import make_optimiser
-from lorentzoo.studies.transfer import initial_weights
+from lorentzoo.training.config import TrainConfig
+from lorentzoo.training.optimisers import make_optimiser
+from lorentzoo.training.transfer import initial_weights
 
 TEN = {"name": "jets10", "num_jets": 300, "max_constituents": 15, "scalars": []}
 TWO = {"name": "toptag", "num_jets": 300, "max_constituents": 15}
@@ -115,7 +115,7 @@ def test_parts_have_learning_rates_of_their_own(small_spec):
 
 def test_the_rate_of_a_part_scales_its_steps(jets, small_spec):
     from lorentzoo.registry.composition import build
-    from lorentzoo.studies.training import train
+    from lorentzoo.training.train import train
 
     def moved(factor):
         torch.manual_seed(0)

@@ -12,13 +12,13 @@ from scipy import stats
 
 import lorentzoo as lz
 from lorentzoo.core.cloud import ParticleCloud
-from lorentzoo.core.layout import Packed
+from lorentzoo.core.layout.base import Packed
 from lorentzoo.data.dataset import JetDataset
 from lorentzoo.studies.errors import TrainingError
-from lorentzoo.studies.evaluation import evaluate
-from lorentzoo.studies.training import train
-from lorentzoo.studies.two_sample import CLASSIFIERS, TwoSampleTest, labelled, two_sample_test
+from lorentzoo.tasks.generation.two_sample import CLASSIFIERS, TwoSampleTest, labelled, two_sample_test
+from lorentzoo.tasks.predictions import evaluate
 from lorentzoo.testing import random_cloud
+from lorentzoo.training.train import train
 
 
 def numbers(values: torch.Tensor) -> ParticleCloud:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lorentzoo.core.cloud import Batch, ParticleCloud
-from lorentzoo.core.patches import INCIDENT, PLACE, voxel_names
 from lorentzoo.data.events import EventData, Split
 from lorentzoo.data.readers.source import EventFileError
 from lorentzoo.data.showers.detectors import Detector, find_detector
@@ -20,6 +19,7 @@ from lorentzoo.data.showers.files import BLOCK_SIZE, ShowerFile, Showers
 from lorentzoo.data.showers.make import NOTES, configured, simulated
 from lorentzoo.data.showers.patches import SLOTS, Patches, incident_context
 from lorentzoo.data.splits import stratified_splits
+from lorentzoo.nn.patches import INCIDENT, PLACE, voxel_names
 
 __all__ = ["ShowerArrays", "ShowerData", "showers"]
 

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from lorentzoo.core.cloud import ParticleCloud
-from lorentzoo.core.patches import INCIDENT, PLACE, fill_patches, take_columns, voxel_names
 from lorentzoo.data.showers.detectors import Detector
+from lorentzoo.nn.patches import INCIDENT, PLACE, fill_patches, take_columns, voxel_names
 
 __all__ = ["SLOTS", "Patches", "empty_showers", "incident_context", "voxels_of"]
 

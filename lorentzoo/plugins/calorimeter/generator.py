@@ -17,12 +17,12 @@ from torch import Tensor
 from lorentzoo import Batch, Generator, ParticleCloud, Symmetry
 from lorentzoo.core.errors import NoDensityError
 from lorentzoo.core.generator import Template
-from lorentzoo.core.layout import Packed
+from lorentzoo.core.layout.base import Packed
 from lorentzoo.core.means import weighted_mean
 from lorentzoo.core.model import Model
-from lorentzoo.core.patches import INCIDENT, PLACE, fill_patches
-from lorentzoo.core.solvers import Solver, SolverError, integrate
-from lorentzoo.core.time_features import TimeFeatures
+from lorentzoo.densities.solvers import Solver, SolverError, integrate
+from lorentzoo.nn.patches import INCIDENT, PLACE, fill_patches
+from lorentzoo.nn.time_features import TimeFeatures
 from lorentzoo.plugins.calorimeter.cells import share
 from lorentzoo.plugins.calorimeter.layers import LayerNetwork
 from lorentzoo.plugins.calorimeter.places import PlaceFeatures

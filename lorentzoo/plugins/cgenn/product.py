@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lorentzoo.core.clifford import SPACETIME
+from lorentzoo.nn.clifford import SPACETIME
 
 __all__ = [
     "GRADES",

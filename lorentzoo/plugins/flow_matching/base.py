@@ -14,12 +14,12 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from lorentzoo.core.coordinates import Coordinates, Cuts, Standardise
-from lorentzoo.core.coordinates.chain import null_symmetry, reference_momenta
 from lorentzoo.core.errors import NotFittedError
-from lorentzoo.core.layout import Packed
+from lorentzoo.core.layout.base import Packed
 from lorentzoo.core.minkowski import generators, mass_squared
 from lorentzoo.core.symmetry import DISCRETE, Symmetry
+from lorentzoo.densities.coordinates import Coordinates, Cuts, Standardise
+from lorentzoo.densities.coordinates.chain import null_symmetry, reference_momenta
 
 __all__ = ["CoordinateBase", "EventBase", "PhaseSpaceBase"]
 

@@ -16,14 +16,14 @@ import torch
 from torch import Tensor
 
 from lorentzoo import Batch, Generator, ParticleCloud, Symmetry
-from lorentzoo.core.coordinates import CoordinateName, Cuts, make_coordinates
-from lorentzoo.core.coordinates.named import Standardisation
 from lorentzoo.core.generator import Template
-from lorentzoo.core.layout import Packed
+from lorentzoo.core.layout.base import Packed
 from lorentzoo.core.means import weighted_mean
 from lorentzoo.core.model import Model
-from lorentzoo.core.solvers import Method, Solver, SolverError
-from lorentzoo.core.time_features import TimeFeatures
+from lorentzoo.densities.coordinates import CoordinateName, Cuts, make_coordinates
+from lorentzoo.densities.coordinates.named import Standardisation
+from lorentzoo.densities.solvers import Method, Solver, SolverError
+from lorentzoo.nn.time_features import TimeFeatures
 from lorentzoo.plugins.flow_matching.base import CoordinateBase, EventBase, PhaseSpaceBase
 from lorentzoo.plugins.flow_matching.chart import Chart, CoordinateChart, ShellChart
 from lorentzoo.plugins.flow_matching.density import Velocities, matching_loss, transport

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from lorentzoo.core import minkowski
-from lorentzoo.core.coordinates import Coordinates
 from lorentzoo.core.means import mean_and_deviation
+from lorentzoo.densities.coordinates import Coordinates
 from lorentzoo.plugins.flows.conditioners import Backend
 from lorentzoo.plugins.flows.flow import SplineLayer, Tails
 from lorentzoo.plugins.flows.spline import Ends

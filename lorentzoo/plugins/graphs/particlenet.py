@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lorentzoo import Backbone, Features, Frames, Layout, Reps
 from lorentzoo.core.foreign import WeightReader, require_package
 from lorentzoo.core.minkowski import inverse
-from lorentzoo.core.norms import MaskedBatchNorm
+from lorentzoo.nn.norms import MaskedBatchNorm
 
 __all__ = ["ParticleNet"]
 

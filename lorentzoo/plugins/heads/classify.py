@@ -11,7 +11,7 @@ from torch import Tensor
 from lorentzoo import Features, Head, ParticleCloud
 from lorentzoo.core.interfaces import Pooling
 from lorentzoo.core.means import weighted_mean
-from lorentzoo.plugins.heads.readout import Activation, Readout
+from lorentzoo.nn.readout import Activation, Readout
 
 __all__ = ["Classify"]
 

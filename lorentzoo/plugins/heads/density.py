@@ -12,7 +12,7 @@ from torch.distributions import Categorical, MixtureSameFamily, MultivariateNorm
 
 from lorentzoo import DensityHead, Features, ParticleCloud
 from lorentzoo.core.interfaces import Pooling
-from lorentzoo.plugins.heads.readout import Activation, Readout
+from lorentzoo.nn.readout import Activation, Readout
 
 __all__ = ["Density"]
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from lorentzoo import Features, ParticleCloud
 from lorentzoo.core.interfaces import Pooling
 from lorentzoo.core.means import weighted_mean
+from lorentzoo.nn.readout import Activation
 from lorentzoo.plugins.heads.classify import Classify
-from lorentzoo.plugins.heads.readout import Activation
 
 __all__ = ["LikelihoodRatio"]
 

@@ -1,6 +1,6 @@
 """Scalars, vectors, bivectors, axial vectors and pseudoscalars as multivectors of sixteen components, and back.
 
-The public interface: shapes (..., 16) in the order of :mod:`~lorentzoo.core.clifford`.
+The public interface: shapes (..., 16) in the order of :mod:`~lorentzoo.nn.clifford`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lorentzoo.core.clifford import SPACETIME
+from lorentzoo.nn.clifford import SPACETIME
 
 __all__ = [
     "embed_axial_vector",

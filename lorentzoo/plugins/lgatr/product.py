@@ -33,7 +33,7 @@ def geometric_product(left: Paired, right: Paired) -> Paired:
 
     See also
     --------
-    lorentzoo.core.clifford.GeometricAlgebra.product : the same in 16 components.
+    lorentzoo.nn.clifford.GeometricAlgebra.product : the same in 16 components.
     """
     width = left.vectors.shape[-1]
     heads = (Paired(x.scalars[..., :width], x.vectors, x.bivectors) for x in (left, right))

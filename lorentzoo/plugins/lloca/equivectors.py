@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from lorentzoo import Layout
 from lorentzoo.core.foreign import WeightReader
-from lorentzoo.core.masks import allowed_pairs
+from lorentzoo.core.layout.masks import allowed_pairs
 from lorentzoo.core.minkowski import lower
-from lorentzoo.core.pair_masses import pair_masses, pair_statistics
-from lorentzoo.core.pair_network import pair_hidden
+from lorentzoo.nn.pair_masses import pair_masses, pair_statistics
+from lorentzoo.nn.pair_network import pair_hidden
 
 __all__ = ["EdgeInvariant", "EdgeVectors", "partner_sums"]
 

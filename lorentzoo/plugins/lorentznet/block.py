@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lorentzoo import Layout
-from lorentzoo.core.masks import allowed_pairs
+from lorentzoo.core.layout.masks import allowed_pairs
 from lorentzoo.core.minkowski import inner
-from lorentzoo.core.norms import MaskedBatchNorm
-from lorentzoo.core.pair_norm import PairTerms, edge_sums, normalise_pairs
+from lorentzoo.nn.norms import MaskedBatchNorm
+from lorentzoo.nn.pair_norm import PairTerms, edge_sums, normalise_pairs
 
 __all__ = ["LorentzBlock", "signed_log"]
 

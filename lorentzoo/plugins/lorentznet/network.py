@@ -16,7 +16,7 @@ class LorentzNet(Backbone):
 
     Scalars h and vectors x of every particle are updated in turn (arXiv:2201.08187). Messages are evaluated in
     blocks of events and again in the backward pass; the first layer acts on particles, not on pairs, and its
-    batch normalisation over all pairs is exact (`lorentzoo.core.pair_norm`).
+    batch normalisation over all pairs is exact (`lorentzoo.nn.pair_norm`).
 
     Parameters
     ----------

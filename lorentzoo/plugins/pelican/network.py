@@ -12,7 +12,7 @@ from lorentzoo import Features, Frames, Layout
 from lorentzoo.core.foreign import WeightReader, require_package
 from lorentzoo.core.interfaces import PairBackbone
 from lorentzoo.core.minkowski import mass_squared
-from lorentzoo.core.pair_masses import pair_masses, pair_statistics
+from lorentzoo.nn.pair_masses import pair_masses, pair_statistics
 from lorentzoo.plugins.pelican.aggregation import (
     Aggregate,
     Coefficients,

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lorentzoo import Frames, Layout, Reps
-from lorentzoo.core.blocks import Extended, PairValues
 from lorentzoo.core.foreign import WeightReader
+from lorentzoo.core.layout.blocks import Extended, PairValues
 from lorentzoo.core.minkowski import inverse
 
 __all__ = ["AttentionBlock", "InteractionBlock"]

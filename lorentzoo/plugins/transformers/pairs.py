@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lorentzoo.core.blocks import Triangle
 from lorentzoo.core.foreign import WeightReader
+from lorentzoo.core.layout.blocks import Triangle
 from lorentzoo.core.minkowski import mass_squared, phi, pt, rapidity
-from lorentzoo.core.norms import MaskedBatchNorm
+from lorentzoo.nn.norms import MaskedBatchNorm
 
 __all__ = ["PairEmbedding", "pair_features"]
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import lorentzoo as lz
-from lorentzoo.core.coordinates import COORDINATES, Coordinates, Cuts, Standardise, make_coordinates
 from lorentzoo.core.errors import NotFittedError
 from lorentzoo.core.minkowski import exp, from_ptetaphim
+from lorentzoo.densities.coordinates import COORDINATES, Coordinates, Cuts, Standardise, make_coordinates
 
 MASS = 4.0
 BOUNDS: dict[str, dict[str, Any]] = {

@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lorentzoo as lz
-from lorentzoo.core.patches import EMPTY, INCIDENT, PLACE, take_columns, voxel_names
 from lorentzoo.data.batching import make_loader
 from lorentzoo.data.make import describe_sample, make_sample
 from lorentzoo.data.readers.source import EventFileError
@@ -24,6 +23,7 @@ from lorentzoo.data.showers.detectors import DETECTORS, Detector, find_detector
 from lorentzoo.data.showers.files import ShowerFile, write_showers
 from lorentzoo.data.showers.grid import Grid, Layer
 from lorentzoo.data.showers.patches import Patches, empty_showers, voxels_of
+from lorentzoo.nn.patches import EMPTY, INCIDENT, PLACE, take_columns, voxel_names
 
 ARGON, SILICON = find_detector("lead-argon"), find_detector("tungsten-silicon")
 

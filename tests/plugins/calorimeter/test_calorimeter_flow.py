@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 
 import lorentzoo as lz
 from lorentzoo.core.errors import CompositionError, NoDensityError, NotFittedError
-from lorentzoo.core.layout import Packed
-from lorentzoo.core.patches import PLACE, take_columns, voxel_names
-from lorentzoo.core.solvers import SolverError, counting_evaluations
+from lorentzoo.core.layout.base import Packed
 from lorentzoo.data.showers.dataset import ShowerArrays, ShowerData, showers
 from lorentzoo.data.showers.detectors import find_detector
 from lorentzoo.data.showers.patches import empty_showers, voxels_of
 from lorentzoo.data.showers.simulate import simulate_showers
+from lorentzoo.densities.solvers import SolverError, counting_evaluations
+from lorentzoo.nn.patches import PLACE, take_columns, voxel_names
 from lorentzoo.plugins.calorimeter.cells import fill_empty, share
 from lorentzoo.plugins.calorimeter.structure import Structure, energies_of_ratios, ratios_of_energies
-from lorentzoo.testing.verification import redraw_weights
+from lorentzoo.verification.verify import redraw_weights
 
 DETECTORS = ("lead-argon", "tungsten-silicon", "lead-tungstate")
 SMALL = {"generator": {"steps": 2}, "backbone": {"num_blocks": 1, "width": 16}}

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import lorentzoo as lz
-from lorentzoo.core.clifford import SPACETIME
 from lorentzoo.core.errors import CompositionError
 from lorentzoo.core.minkowski import random_lorentz
+from lorentzoo.nn.clifford import SPACETIME
 from lorentzoo.plugins.cgenn.layers import CliffordBlock
 from lorentzoo.plugins.cgenn.network import CGENN
 from lorentzoo.plugins.cgenn.product import (
@@ -27,7 +27,7 @@ from lorentzoo.plugins.cgenn.product import (
     weighted_product,
 )
 from lorentzoo.testing import random_cloud
-from lorentzoo.testing.verification import redraw_weights
+from lorentzoo.verification.verify import redraw_weights
 
 TABLE, GRADES = torch.as_tensor(SPACETIME.table), SPACETIME.grades
 INNER = torch.as_tensor(SPACETIME.inner_signs)

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from lorentzoo.core.coordinates import Cuts, make_coordinates
 from lorentzoo.core.errors import NotFittedError
-from lorentzoo.core.layout import Packed
+from lorentzoo.core.layout.base import Packed
 from lorentzoo.core.minkowski import exp, from_ptetaphim, mass, pt
+from lorentzoo.densities.coordinates import Cuts, make_coordinates
 from lorentzoo.plugins.flow_matching.base import CoordinateBase, EventBase, PhaseSpaceBase
 
 CUTS = Cuts(pt_min=22.0, eta_max=3.0, delta_r_min=0.5, mass_min=1.0)

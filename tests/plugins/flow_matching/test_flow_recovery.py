@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lorentzoo.core.solvers import Solver
+from lorentzoo.densities.solvers import Solver
 from lorentzoo.plugins.flow_matching.density import ManifoldDensity
 from lorentzoo.plugins.flow_matching.distributions import (
     Base,

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorentzoo.core.clifford import SPACETIME
 from lorentzoo.core.minkowski import random_lorentz
+from lorentzoo.nn.clifford import SPACETIME
 from lorentzoo.plugins.lgatr import components
 from lorentzoo.plugins.lgatr.paired import Paired, paired_table
 

@@ -97,7 +97,7 @@ def test_unknown_activation_is_refused() -> None:
 
 
 def test_heads_hold_what_the_stream_held_and_the_inner_product() -> None:
-    from lorentzoo.core.clifford import SPACETIME
+    from lorentzoo.nn.clifford import SPACETIME
 
     widths, x, y = HeadWidths.of_multivectors(2, 3), stream(4, 2, 3), stream(5, 2, 3)
     (heads,), (query,), (keys,) = to_heads(*x, widths), to_heads(*x, widths, query=True), to_heads(*y, widths)
@@ -111,7 +111,7 @@ def test_heads_hold_what_the_stream_held_and_the_inner_product() -> None:
 
 
 def test_norm_makes_the_mean_square_one() -> None:
-    from lorentzoo.core.clifford import SPACETIME
+    from lorentzoo.nn.clifford import SPACETIME
 
     y = normalize(stream(6, 3, 4)).to_components()
     squares = [

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorentzoo.core.clifford import SPACETIME
+from lorentzoo.nn.clifford import SPACETIME
 from lorentzoo.plugins.lgatr import pauli
 from lorentzoo.plugins.lgatr.paired import Paired
 from lorentzoo.plugins.lgatr.product import geometric_product, product_of_halves, traceable_product

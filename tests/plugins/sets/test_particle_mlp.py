@@ -7,7 +7,7 @@ import torch
 
 from lorentzoo import Features, Frames
 from lorentzoo.plugins.sets.particle_mlp import ParticleMLP
-from lorentzoo.testing.events import random_cloud
+from lorentzoo.verification.events import random_cloud
 
 
 def test_places_are_kept_packed_padded_and_beyond_the_end() -> None:

@@ -14,8 +14,8 @@ from lorentzoo.core.cloud import Batch
 from lorentzoo.core.errors import CompositionError, MissingExtraError, NotFittedError
 from lorentzoo.plugins.substructure.forest import ForestError
 from lorentzoo.studies import StudyResult, run_study, train_model
-from lorentzoo.studies.costs import measure_costs
 from lorentzoo.testing import random_cloud
+from lorentzoo.training.costs import measure_costs
 
 ensemble = pytest.importorskip("sklearn.ensemble")
 

@@ -1,0 +1,41 @@
+"""What are weights p/q worth that take one sample to another?"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lorentzoo.tasks.classification.metrics import effective_number
+
+__all__ = ["effective_fraction", "ratio_weights"]
+
+Array = NDArray[np.float64]
+
+
+def ratio_weights(log_ratio: Array, *, clip: float | None = None) -> Array:
+    """Weights of generated events that make true ones of them, (B,), with mean one.
+
+    Parameters
+    ----------
+    log_ratio
+        ln p/q of each generated event, (B,).
+    clip
+        No weight is above so many times the mean; the mean is one again afterwards. A few events of large weight cost
+        more precision than clipping them costs accuracy.
+    """
+    if clip is not None and not clip > 1:
+        raise ValueError(f"clip is the largest weight over their mean, so above 1, not {clip}")
+    if not len(log_ratio):
+        return np.zeros(0)
+    # Ratios of exponentials: the largest is taken out, so that none overflows.
+    weights = np.exp(log_ratio - log_ratio.max())
+    weights /= weights.mean()
+    if clip is not None:
+        weights = np.minimum(weights, clip)
+        weights /= weights.mean()
+    return weights
+
+
+def effective_fraction(weights: Array) -> float:
+    """Effective number of events (Σw)²/Σw² over their number: 1 for equal weights."""
+    return effective_number(weights) / len(weights)

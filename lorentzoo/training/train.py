@@ -1,0 +1,220 @@
+"""How is a model trained on a data set?"""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from lorentzoo.data.batching import make_loader
+from lorentzoo.data.events import EventData
+from lorentzoo.output.files import digest_of
+from lorentzoo.output.progress import ProgressLine
+from lorentzoo.studies.errors import TrainingError
+from lorentzoo.training.config import TrainConfig
+from lorentzoo.training.course import Course
+from lorentzoo.training.loop import CHECKPOINT, TrainingTask, seed_everything
+from lorentzoo.training.objectives import Trainable, objective_of
+
+__all__ = ["TrainResult", "seed_everything", "threads", "train"]
+
+_STATISTICS_EVENTS: Final = 20_000
+"""Events of files from which statistics are taken."""
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """A trained model and how it came about.
+
+    Attributes
+    ----------
+    model
+        The model that was given, trained.
+    config
+        The recipe.
+    course
+        Steps, epochs, CPU-seconds and the history, one row an epoch.
+    resumed_at
+        Epochs that had been finished before, if the training was continued.
+    """
+
+    model: Trainable
+    config: TrainConfig
+    course: Course
+    resumed_at: int = 0
+
+
+def train(
+    model: Trainable,
+    train_set: EventData,
+    validation_set: EventData | None = None,
+    config: TrainConfig | Mapping[str, Any] | None = None,
+    directory: Path | str | None = None,
+    *,
+    resume: bool = True,
+    initial: Mapping[str, Tensor] | None = None,
+    progress: ProgressLine | bool = True,
+) -> TrainResult:
+    """Train a model in place.
+
+    Parameters
+    ----------
+    model
+        From `lorentzoo.compose` or `lorentzoo.create_model`: a model, or a generator.
+    train_set, validation_set
+        Events. Without a validation set there is no early stopping and no best model.
+    config
+        Recipe, or a mapping with its keys.
+    directory
+        Keeps a checkpoint of every epoch; a training that was killed continues from there.
+    resume
+        Whether to continue from the directory's checkpoint, if there is one of the same training.
+    initial
+        Weights and statistics to start from, of any of the model's parameters and buffers; see
+        `lorentzoo.training.transfer.initial_weights`.
+    progress
+        Whether to show how it goes, or a line to show it on.
+
+    Returns
+    -------
+    The trained model with its course. With a budget of steps or epochs the result is a function of seed,
+    recipe and data alone, whether or not the training was interrupted.
+
+    Raises
+    ------
+    TrainingError
+        If recipe, data and model do not fit, the loss is not finite, or the checkpoint is of another training.
+    """
+    recipe = TrainConfig.of(config)
+    if len(train_set) == 0:
+        raise TrainingError("the training set has no events")
+    if not bool((train_set.weight > 0).any()):
+        raise TrainingError("the event weights of the training set are all zero or negative")
+    if validation_set is not None and len(validation_set) == 0:
+        raise TrainingError("the validation set has no events; leave it out or fill it")
+    if validation_set is None and (recipe.patience is not None or recipe.keep == "best"):
+        raise TrainingError("patience and keep='best' need a validation set")
+    path = None if directory is None else Path(directory)
+    loader = make_loader(train_set, recipe.batch_size, shuffle=True, seed=recipe.seed)
+    line = progress if isinstance(progress, ProgressLine) else ProgressLine("train", show=progress)
+    fingerprint = _fingerprint(model, recipe, train_set)
+    # A line that was given is already shown.
+    with threads(recipe.num_threads), nullcontext() if line is progress else line:
+        task = TrainingTask(model, recipe, loader, fingerprint, path, line)
+        checkpoint = _checkpoint(path, fingerprint, line) if path is not None and resume else None
+        if checkpoint is None:
+            seed_everything(recipe.seed)
+            started = time.process_time()
+            model.fit_statistics(make_loader(_for_statistics(train_set), recipe.batch_size))
+            if initial is not None:
+                model.load_state_dict(initial, strict=False)
+            if not model.num_parameters:
+                # All that such a model learns, it has learned now: what that took is its training.
+                task.course.cpu_seconds = time.process_time() - started
+                task.course.events = len(train_set)
+            objective_of(model).try_out(train_set)
+        else:
+            task.restore(checkpoint)
+        resumed_at = task.course.epochs
+        # Killed between the last epoch and the end, nothing is left to train.
+        if model.num_parameters and not task.is_over:
+            _fit(
+                task,
+                None if validation_set is None else make_loader(validation_set, max(recipe.batch_size, 256)),
+            )
+        task.finish()
+    return TrainResult(model, recipe, task.course, resumed_at)
+
+
+def _fit(task: TrainingTask, validation: Any) -> None:
+    config = task.config
+    with _quiet_lightning():
+        trainer = pl.Trainer(
+            accelerator="auto",
+            devices=1,
+            max_epochs=-1,
+            precision="bf16-mixed" if config.precision == "bf16" else "32-true",
+            gradient_clip_val=config.gradient_clip,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            # Constants that a model caches in validation must be usable in training again.
+            inference_mode=False,
+        )
+        trainer.fit(task, val_dataloaders=validation)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    task.cpu()
+
+
+def _for_statistics(train_set: EventData) -> EventData:
+    """Events whose statistics stand for all: those in files are too many to be held at once."""
+    streamed = train_set.block is not None and len(train_set) > _STATISTICS_EVENTS
+    return train_set.subset(torch.arange(_STATISTICS_EVENTS)) if streamed else train_set
+
+
+def _fingerprint(model: Trainable, config: TrainConfig, train_set: EventData) -> str:
+    shapes = {name: list(value.shape) for name, value in model.state_dict().items()}
+    spec = model.spec.to_data() if model.spec is not None else {}
+    events = [len(train_set), int(train_set.event_id.sum()), int(train_set.lengths.sum())]
+    return digest_of({"shapes": shapes, "spec": spec, "config": config.to_data(), "events": events})
+
+
+def _checkpoint(directory: Path, fingerprint: str, line: ProgressLine) -> dict[str, Any] | None:
+    """The directory's checkpoint; None where there is none that can be used."""
+    path = directory / CHECKPOINT
+    if not path.is_file():
+        return None
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        stored = checkpoint["fingerprint"]
+    except Exception as error:  # zipfile, pickle and torch raise many kinds on damaged bytes
+        line.line(f"the checkpoint is damaged ({type(error).__name__}), training starts again")
+        return None
+    if stored != fingerprint:
+        raise TrainingError(
+            f"{directory} holds a checkpoint of another training (another model, recipe or data); "
+            "choose another directory, or pass resume=False"
+        )
+    return checkpoint
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Torch uses so many threads inside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """No banners and no hints of lightning's; warnings of anybody else come through."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", module=r"(pytorch_lightning|lightning_fabric|torch\.utils\._pytree)"
+            )
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,92 @@
+"""How does a model start from the weights of another one?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from lorentzoo.core.generator import Generator
+from lorentzoo.core.model import Model
+from lorentzoo.output.files import checksum
+from lorentzoo.registry.checkpoints import load
+from lorentzoo.registry.specs import Spec
+from lorentzoo.studies.errors import RunError
+
+__all__ = ["initial_weights", "saved_spec", "weights_hash"]
+
+
+def initial_weights(model: Model | Generator, source: str | Path) -> dict[str, Tensor]:
+    """Weights and fitted statistics of a saved model, as far as another model takes them.
+
+    Everything but the head must fit. The head is taken where all of it fits, and starts anew otherwise. Of a generator
+    everything must fit.
+
+    Parameters
+    ----------
+    model
+        The model or generator to start.
+    source
+        Directory of a run, or of a model saved by `lorentzoo.save`.
+
+    Returns
+    -------
+    For ``initial`` of `lorentzoo.training.train.train`.
+
+    Raises
+    ------
+    RunError
+        Naming what differs, e.g. an input layer for another number of features.
+    """
+    state, own = load(source).state_dict(), model.state_dict()
+    body = [name for name in own if not name.startswith("head.")]
+    problems = [f"{name} is not there" for name in body if name not in state]
+    problems += [
+        f"{name} has shape {tuple(state[name].shape)}, needed {tuple(own[name].shape)}"
+        for name in body
+        if name in state and state[name].shape != own[name].shape
+    ]
+    problems += [
+        f"{name} is not wanted" for name in state if name not in own and not name.startswith("head.")
+    ]
+    if problems:
+        shown = "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
+        raise RunError(
+            f"the weights in {source} are of another network: {shown}. Parts other than the head must be the same, "
+            "and so must be the scalars that the data brings"
+        )
+    head = [name for name in own if name.startswith("head.")]
+    same_head = {name for name in state if name.startswith("head.")} == set(head) and all(
+        state[name].shape == own[name].shape for name in head
+    )
+    return {name: state[name] for name in body + (head if same_head else [])}
+
+
+def saved_spec(source: str | Path) -> Spec:
+    """The composition of a saved model.
+
+    Raises
+    ------
+    RunError
+        If the source holds no model with a specification.
+    """
+    model = load(source)
+    if not isinstance(model.spec, Spec):
+        raise RunError(f"{source} holds no model that another one could start from")
+    return model.spec
+
+
+def weights_hash(source: str | Path) -> str:
+    """Hash of the saved weights.
+
+    Raises
+    ------
+    RunError
+        If there are none.
+    """
+    path = Path(source) / "weights.safetensors"
+    if not path.is_file():
+        raise RunError(
+            f"{source} holds no weights to start from: it is the directory of no finished run or saved model"
+        )
+    return checksum(path)
