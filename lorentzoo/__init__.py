@@ -16,22 +16,33 @@ __version__ = "0.1.0"
 _HOMES = {
     "Backbone": "lorentzoo.core.interfaces",
     "Batch": "lorentzoo.core.cloud",
+    "Cell": "lorentzoo.output.table",
     "Component": "lorentzoo.registry.components",
     "DensityHead": "lorentzoo.core.density_head",
     "Embedding": "lorentzoo.core.interfaces",
+    "Evaluation": "lorentzoo.output.task",
+    "EventData": "lorentzoo.data.events",
     "Features": "lorentzoo.core.features",
     "Frames": "lorentzoo.core.frames",
     "FramesNet": "lorentzoo.core.interfaces",
     "Generator": "lorentzoo.core.generator",
     "Head": "lorentzoo.core.interfaces",
+    "JetDataset": "lorentzoo.data.dataset",
     "Layout": "lorentzoo.core.layout.base",
+    "Metric": "lorentzoo.output.metric",
     "Model": "lorentzoo.core.model",
     "Packed": "lorentzoo.core.layout.base",
     "Padded": "lorentzoo.core.layout.base",
     "ParticleCloud": "lorentzoo.core.cloud",
+    "ReportFigure": "lorentzoo.output.figure",
     "Reps": "lorentzoo.core.reps",
+    "Row": "lorentzoo.output.rows",
+    "Settings": "lorentzoo.output.task",
     "Spurions": "lorentzoo.core.interfaces",
     "Symmetry": "lorentzoo.core.symmetry",
+    "Table": "lorentzoo.output.table",
+    "Task": "lorentzoo.output.task",
+    "Trainable": "lorentzoo.core.trainable",
     "compose": "lorentzoo.registry.composition",
     "create_model": "lorentzoo.registry.composition",
     "describe": "lorentzoo.registry.descriptions",
@@ -67,6 +78,17 @@ if TYPE_CHECKING:
     from lorentzoo.core.model import Model as Model
     from lorentzoo.core.reps import Reps as Reps
     from lorentzoo.core.symmetry import Symmetry as Symmetry
+    from lorentzoo.core.trainable import Trainable as Trainable
+    from lorentzoo.data.dataset import JetDataset as JetDataset
+    from lorentzoo.data.events import EventData as EventData
+    from lorentzoo.output.figure import ReportFigure as ReportFigure
+    from lorentzoo.output.metric import Metric as Metric
+    from lorentzoo.output.rows import Row as Row
+    from lorentzoo.output.table import Cell as Cell
+    from lorentzoo.output.table import Table as Table
+    from lorentzoo.output.task import Evaluation as Evaluation
+    from lorentzoo.output.task import Settings as Settings
+    from lorentzoo.output.task import Task as Task
     from lorentzoo.registry.catalogue import list_components as list_components
     from lorentzoo.registry.catalogue import list_models as list_models
     from lorentzoo.registry.catalogue import list_plugins as list_plugins

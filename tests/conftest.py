@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import os
 import warnings
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
 import torch
 import torch.autograd.forward_ad as forward_ad
+
+if TYPE_CHECKING:
+    from lorentzoo.data.dataset import JetDataset
+    from lorentzoo.registry.specs import Spec
+
+SMALL = {
+    "backbone": "deep-sets:hidden=[16]",
+    "embedding": "kinematics",
+    "head": "classify:num_classes=1,hidden=[16]",
+}
 
 hypothesis.settings.register_profile(
     "suite",
@@ -45,3 +56,25 @@ def own_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(catalogue, "_current", None)
     catalogue.catalogue()
+
+
+@pytest.fixture(scope="session")
+def jets() -> JetDataset:
+    """400 shipped jets with at most 20 particles each, with their splits."""
+    import lorentzoo as lz
+
+    return lz.load_dataset("toptag", num_jets=400, max_constituents=20)
+
+
+@pytest.fixture
+def small_spec() -> Spec:
+    """A small model that trains in a second."""
+    from lorentzoo.registry.specs import Spec
+
+    return Spec.from_data(SMALL)
+
+
+@pytest.fixture
+def recipe() -> dict[str, Any]:
+    """Two short epochs."""
+    return {"epochs": 2, "batch_size": 50, "learning_rate": 3e-3}

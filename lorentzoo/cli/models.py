@@ -1,4 +1,4 @@
-"""``lorentzoo verify``, ``train`` and ``evaluate``."""
+"""``lorentzoo verify``, ``train``, ``evaluate`` and ``import``."""
 
 from __future__ import annotations
 
@@ -20,6 +20,17 @@ class Split(str, Enum):
     train = "train"
     validation = "validation"
     test = "test"
+
+
+_TEST: list[str] = typer.Option(
+    [], "--test", "-t", help="One setting of the task's test, e.g. -t num_samples=5000; may be repeated."
+)
+_NUM_SAMPLES: int | None = typer.Option(
+    None, "--num-samples", min=1, help="The same as --test num_samples=..."
+)
+_NUM_LOG_PROB: int | None = typer.Option(
+    None, "--num-log-prob", min=1, help="The same as --test num_log_prob=..."
+)
 
 
 def verify_command(
@@ -68,15 +79,9 @@ def train_command(
     ),
     head: str | None = typer.Option(None, "--head", help="Another head, e.g. classify:num_classes=2."),
     train_size: int | None = typer.Option(None, "--train-size", min=1, help="Number of training events."),
-    num_samples: int = typer.Option(
-        10_000, "--num-samples", min=100, help="Events drawn from a generator for its test."
-    ),
-    num_log_prob: int = typer.Option(
-        2_000,
-        "--num-log-prob",
-        min=1,
-        help="Events whose density under a generator is computed for its test.",
-    ),
+    test: list[str] = _TEST,
+    num_samples: int | None = _NUM_SAMPLES,
+    num_log_prob: int | None = _NUM_LOG_PROB,
     as_json: bool = typer.Option(False, "--json", help="Print the metrics as JSON."),
 ) -> None:
     """Train a model and evaluate it on the test split.
@@ -85,7 +90,7 @@ def train_command(
 
     Example: lorentzoo train --init-from runs/a --head classify:num_classes=2 -s 'rates={backbone: 0.1}' --out runs/b
 
-    Example: lorentzoo train transformer-eventgen --dataset ttbar -s max_steps=1000 --num-samples 5000 --num-log-prob 400
+    Example: lorentzoo train transformer-eventgen --dataset ttbar -s max_steps=1000 --test num_samples=5000
     """
     from lorentzoo.studies import train_model
 
@@ -98,60 +103,43 @@ def train_command(
         train_size=train_size,
         init_from=init_from,
         head=head,
-        generation={"num_samples": num_samples, "num_log_prob": num_log_prob},
+        test=_read_test(test, num_samples=num_samples, num_log_prob=num_log_prob),
     )
     _report(result, as_json)
 
 
 def evaluate_command(
     runs: list[Path] = typer.Argument(
-        ..., help="Directory of a run, as `lorentzoo train` makes it; several predict together."
+        ..., help="Directory of a run, or of a saved model; several predict together."
     ),
     dataset: str | None = typer.Option(None, "--dataset", "-d", help="Data set; the run's own by default."),
     split: Split = typer.Option(Split.test, help="Its split."),
     plots: Path | None = typer.Option(
         None,
-        help="Write figures into this folder: rejections, scores, confusion, calibration, efficiencies; of a "
-        "generator, marginals with ratios, reweighted ones, weights and calibration.",
+        help="Write the figures of the task into this folder, e.g. rejections, scores and calibration of a classifier.",
     ),
-    num_samples: int = typer.Option(10_000, "--num-samples", min=100, help="Events drawn from a generator."),
-    num_log_prob: int = typer.Option(
-        2_000, "--num-log-prob", min=1, help="Events whose density under a generator is computed."
-    ),
+    test: list[str] = _TEST,
+    num_samples: int | None = _NUM_SAMPLES,
+    num_log_prob: int | None = _NUM_LOG_PROB,
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Evaluate a trained run on a data set, or several together (their mean prediction); or a saved generator.
+    """Test a trained run or a saved model on a data set, as its task does; or several together (their mean prediction).
 
     Example: lorentzoo evaluate runs/a --split test --plots figures
 
     Example: lorentzoo evaluate runs/seed0 runs/seed1 runs/seed2
 
-    Example: lorentzoo evaluate runs/flow --dataset ttbar --num-samples 5000 --plots figures
+    Example: lorentzoo evaluate runs/flow --dataset ttbar --test num_samples=5000 --plots figures
     """
-    from lorentzoo.studies.single import evaluate_run, evaluate_saved_generator, holds_generator
-    from lorentzoo.tasks.ensembles import ensemble
+    from lorentzoo.output.task import load_task
+    from lorentzoo.registry.checkpoints import load
+    from lorentzoo.studies import evaluate_runs
 
-    if any(holds_generator(run) for run in runs):
-        if len(runs) > 1:
-            raise ValueError("generators are evaluated one at a time; name one directory")
-        from lorentzoo.tasks.generation.figures import generator_figures
-
-        evaluation = evaluate_saved_generator(
-            runs[0], dataset, split.value, num_samples=num_samples, num_log_prob=num_log_prob
-        )
-        _report(evaluation, as_json)
-        if plots is not None:
-            _write_figures(generator_figures(evaluation), plots)
-        return
-    predictions = ensemble([evaluate_run(run, dataset=dataset, split=split.value) for run in runs])
-    _report(predictions, as_json)
-    if plots is None:
-        return
-    if predictions.task != "classification":
-        raise ValueError(f"figures are for classifiers; {runs[0]} is a {predictions.task}")
-    from lorentzoo.tasks.classification.figures import classification_figures
-
-    _write_figures(classification_figures([predictions]), plots)
+    settings = _read_test(test, num_samples=num_samples, num_log_prob=num_log_prob)
+    evaluation = evaluate_runs(runs, dataset=dataset, split=split.value, test=settings)
+    _report(evaluation, as_json)
+    if plots is not None:
+        _write_figures(load_task(load(runs[0]).task).details([evaluation]), plots)
 
 
 def import_command(
@@ -233,16 +221,29 @@ def _options(config: Path | None, pairs: list[str]) -> dict[str, Any]:
     if config is not None:
         loaded = yaml.safe_load(config.read_text(encoding="utf-8"))
         if not isinstance(loaded, dict):
-            raise ValueError(f"{config} holds no mapping of training options")
+            raise ValueError(f"{config} does not hold a mapping of training options")
         options |= loaded
+    return options | _read_pairs("--set", pairs)
+
+
+def _read_test(pairs: list[str], **aliases: int | None) -> dict[str, Any]:
+    """Settings of a test; those with an option of their own may come by it."""
+    return {key: value for key, value in aliases.items() if value is not None} | _read_pairs("--test", pairs)
+
+
+def _read_pairs(option: str, pairs: list[str]) -> dict[str, Any]:
+    """Values of ``key=value``, as YAML."""
+    import yaml
+
+    found: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
-            raise ValueError(f"--set takes key=value, not {pair!r}")
+            raise ValueError(f"{option} takes key=value, not {pair!r}")
         number = yaml.safe_load(value)
         try:
             # YAML reads 1e-3 as text.
-            options[key] = float(number) if isinstance(number, str) else number
+            found[key] = float(number) if isinstance(number, str) else number
         except ValueError:
-            options[key] = number
-    return options
+            found[key] = number
+    return found

@@ -45,15 +45,18 @@ def show(
 
     Example: lorentzoo study show runs/quickstart
     """
-    from lorentzoo.studies import show_study
+    from lorentzoo.studies import show_study, write_report
 
     result = show_study(directory)
-    result.write()
+    write_report(result)
     _print(result, as_json)
 
 
 def _print(result: Any, as_json: bool) -> None:
+    from lorentzoo.studies.report.numbers import study_data
+    from lorentzoo.studies.report.write import study_text
+
     if as_json:
-        print_json(result.to_data())
+        print_json(study_data(result))
     else:
-        typer.echo(str(result))
+        typer.echo(study_text(result))

@@ -16,8 +16,11 @@ __all__ = [
     "NotFittedError",
     "ParameterError",
     "PluginError",
+    "RunError",
     "SpecError",
+    "StudyError",
     "SymmetryError",
+    "TrainingError",
     "UnknownNameError",
 ]
 
@@ -68,3 +71,15 @@ class NotFittedError(LorentzooError, RuntimeError):
 
 class SymmetryError(LorentzooError, AssertionError):
     """A model whose measured symmetry differs from the computed one."""
+
+
+class StudyError(LorentzooError, ValueError):
+    """A study that cannot be read or makes no sense."""
+
+
+class TrainingError(LorentzooError, RuntimeError):
+    """A training that cannot go on."""
+
+
+class RunError(LorentzooError, RuntimeError):
+    """A run directory that is missing, unfinished or damaged."""

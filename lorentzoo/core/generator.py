@@ -7,7 +7,7 @@ slots as any other model.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -20,12 +20,13 @@ from lorentzoo.core.errors import CompositionError, NotFittedError
 from lorentzoo.core.interfaces import Part
 from lorentzoo.core.layout.base import Packed
 from lorentzoo.core.model import Model
-from lorentzoo.core.symmetry import Symmetry, intersection
+from lorentzoo.core.symmetry import Symmetry
+from lorentzoo.core.trainable import Trainable
 
 __all__ = ["Generator", "Template"]
 
 
-class Generator(Part, ABC):
+class Generator(Part, Trainable):
     """A density of events, given their multiplicities, scalars and context.
 
     Densities are relative to Lorentz-invariant measures: Π d⁴p for particles of any mass, Π d³p/2E for particles on a
@@ -46,15 +47,15 @@ class Generator(Part, ABC):
         The composed network; None without one.
     num_particles
         The fixed number of particles of its events; 0 where any number will do.
-    spec
-        The plain data from which `lorentzoo.compose` made this generator.
+    task
+        Name of the task for which it is trained.
     """
 
     needs_network: ClassVar[bool] = True
     has_density: ClassVar[bool | str] = True
     drawn_scalars: int = 0
     network: Model | None
-    spec: Any = None
+    task: ClassVar[str] = "generation"  # type: ignore[misc]
     in_scalars: int = 0
     in_context: int = 0
     num_particles: int = 0
@@ -152,36 +153,20 @@ class Generator(Part, ABC):
         cloud = self.sample(n, condition, generator=generator)
         return cloud, self.log_prob(cloud)
 
+    def batch_loss(self, batch: Batch, rng: torch.Generator | None = None) -> Tensor:
+        """The loss of the events of a batch."""
+        return self.loss(batch.cloud, batch.weight, generator=rng)
+
+    def run_forward(self, cloud: ParticleCloud) -> Tensor:
+        """The loss of the events: what one pass of training computes."""
+        return self.loss(cloud)
+
     # ---- what it is ------------------------------------------------------------------------
 
     @property
     @abstractmethod
     def symmetry_paths(self) -> dict[str, Symmetry]:
         """What each ingredient of the density keeps; `symmetry` is their intersection."""
-
-    @property
-    def symmetry(self) -> Symmetry:
-        """The computed symmetry of the density: what leaves `log_prob` of every event unchanged."""
-        return intersection(list(self.symmetry_paths.values()))
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The floating-point type of the weights."""
-        for parameter in self.parameters():
-            return parameter.dtype
-        return torch.get_default_dtype()
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights live."""
-        for tensor in (*self.parameters(), *self.buffers()):
-            return tensor.device
-        return torch.device("cpu")
-
-    @property
-    def num_parameters(self) -> int:
-        """Number of trainable parameters."""
-        return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
     def summary(self) -> str:
         """The network's parts and the symmetry of the density, path by path, as text."""

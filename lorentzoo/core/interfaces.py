@@ -431,7 +431,7 @@ class Head(Part):
     pooling
         How particles become an event; None for predictions of each particle.
     task
-        ``"classification"``, ``"regression"`` or ``"generation"``: which metrics apply.
+        Name of the task for which it is trained, e.g. ``"classification"``; any that a plugin offers.
     reps
         Lorentz representation of the output's last dimension; None where all of it is invariant.
     passes_gradients
@@ -441,7 +441,7 @@ class Head(Part):
     out_scalars: int
     out_vectors: int = 0
     pooling: Pooling | None = "mean"
-    task: ClassVar[Literal["classification", "regression", "generation"]]
+    task: ClassVar[str]
     reps: Reps | None = None
     passes_gradients: ClassVar[bool] = True
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from lorentzoo.core.anchor import Anchor, anchor_for, anchor_matrices
 from lorentzoo.core.cloud import Batch, ParticleCloud
@@ -21,7 +20,8 @@ from lorentzoo.core.interfaces import Backbone, Embedding, FramesNet, Head, Spur
 from lorentzoo.core.layout.base import Layout
 from lorentzoo.core.layout.blocks import Extended
 from lorentzoo.core.minkowski import inverse
-from lorentzoo.core.symmetry import Symmetry, intersection
+from lorentzoo.core.symmetry import Symmetry
+from lorentzoo.core.trainable import Trainable
 
 __all__ = ["Model"]
 
@@ -38,7 +38,7 @@ class _Inputs:
     spurion_tokens: int
 
 
-class Model(nn.Module):
+class Model(Trainable):
     """A composition of spurions, frames, embedding, backbone and head.
 
     Parameters
@@ -236,24 +236,22 @@ class Model(nn.Module):
                 f"but the cloud has {cloud.context.shape[-1]} {list(cloud.context_names)}"
             )
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """The floating-point type of the weights, in which the network runs."""
-        for tensor in chain(self.parameters(), self.buffers()):
-            if tensor.is_floating_point():
-                return tensor.dtype
-        return torch.get_default_dtype()
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights live."""
-        for parameter in self.parameters():
-            return parameter.device
-        return torch.device("cpu")
-
     def loss(self, batch: Batch) -> Tensor:
         """The head's loss on a batch, weighted by event."""
         return self.head.loss(self(batch.cloud), batch.target, batch.weight)
+
+    def batch_loss(self, batch: Batch, rng: torch.Generator | None = None) -> Tensor:
+        """The head's loss on a batch; it needs no random numbers of its own."""
+        return self.loss(batch)
+
+    def run_forward(self, cloud: ParticleCloud) -> Tensor:
+        """The head's raw output."""
+        return self(cloud)  # type: ignore[no-any-return]
+
+    @property
+    def task(self) -> str:  # type: ignore[override]
+        """That of the head."""
+        return self.head.task
 
     def fit_statistics(self, batches: Iterable[Batch]) -> None:
         """Let every part take the statistics it needs from data, once, before the first step.
@@ -321,13 +319,8 @@ class Model(nn.Module):
     # ---- what it is -----------------------------------------------------------------------
 
     @property
-    def symmetry(self) -> Symmetry:
-        """The computed symmetry: spurions ∩ path of the scalars ∩ path of the vectors ∩ messages."""
-        return intersection(list(self.symmetry_paths.values()))
-
-    @property
     def symmetry_paths(self) -> dict[str, Symmetry]:
-        """What each path through the network keeps; `symmetry` is their intersection."""
+        """What each path keeps: that of scalars, spurions, vectors and messages; `symmetry` is their intersection."""
         frames, embedding, backbone = self.frames_net, self.embedding, self.backbone
         full = Symmetry.full()
         inside = frames.matrices_in
@@ -374,11 +367,6 @@ class Model(nn.Module):
         """Whether the order of the particles is without meaning."""
         parts = (self.frames_net, self.embedding, self.backbone, self.head)
         return all(part.permutation_symmetric for part in parts)
-
-    @property
-    def num_parameters(self) -> int:
-        """Number of trainable parameters."""
-        return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
     def summary(self) -> str:
         """Parts, parameters of each, and the computed symmetry, as text."""

@@ -53,6 +53,8 @@ class EventData(Dataset[Batch], ABC):
         Where the events come from, as plain data.
     block
         Block of each event, shape (B,), where events are read in blocks; None where each is as near as any other.
+    tasks
+        Names of the tasks that the events are meant for, the usual one first; empty for any that fits them.
     particle_names
         What the particles are, where all events have the same ones in the same order; empty otherwise.
     resonances
@@ -69,10 +71,13 @@ class EventData(Dataset[Batch], ABC):
     scalar_names: tuple[str, ...]
     context_names: tuple[str, ...]
     class_names: tuple[str, ...]
+    target_names: tuple[str, ...] = ()
+    target_units: tuple[str, ...] = ()
     num_scalars: int
     num_context: int
     metadata: Mapping[str, Any]
     block: Tensor | None = None
+    tasks: tuple[str, ...] = ()
     particle_names: tuple[str, ...] = ()
     resonances: Mapping[str, tuple[tuple[int, ...], ...]] = MappingProxyType({})
 

@@ -21,8 +21,11 @@ class ReportFigure(NamedTuple):
         Where it is drawn.
     caption
         One or two sentences.
+    wide
+        Whether it takes the whole width of a page.
     """
 
     name: str
     axes: Axes
     caption: str
+    wide: bool = False

@@ -10,13 +10,25 @@ from typing import IO, Any
 
 from lorentzoo.registry.checkpoints import write_atomically
 
-__all__ = ["canonical_json", "checksum", "digest_of", "write_json", "write_text"]
+__all__ = ["canonical_json", "checksum", "digest_of", "write_bytes", "write_json", "write_text"]
+
+
+def write_bytes(path: Path, payload: bytes) -> None:
+    """Write a file, completely or not at all; its folder is made if needed.
+
+    Raises
+    ------
+    OSError
+        Naming the file, if the disk does not take it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, payload)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text, completely or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, text.encode())
+    # A lone surrogate, as in a label read from a broken file name, must not end hours of training.
+    write_bytes(path, text.encode(errors="replace"))
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -6,30 +6,25 @@ import io
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any
 
 import matplotlib as mpl
 import mplhep
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "LINES", "MARKERS", "axes_or_new", "legend_beside", "style", "to_svg"]
+from lorentzoo.output.style_names import COLOURS, LINES, MARKERS
 
-COLOURS: Final = (
-    "#3f90da",
-    "#ffa90e",
-    "#bd1f01",
-    "#94a4a2",
-    "#832db6",
-    "#a96b59",
-    "#e76300",
-    "#b9ac70",
-    "#717581",
-    "#92dadd",
-)
-"""Ten colours that colour-blind readers can tell apart (Petroff, arXiv:2107.02270)."""
-LINES: Final = ("-", "--", ":", "-.")
-MARKERS: Final = ("o", "s", "^", "D", "v", "P")
+__all__ = [
+    "COLOURS",
+    "LINES",
+    "MARKERS",
+    "axes_or_new",
+    "legend_beside",
+    "plain_text",
+    "style",
+    "to_svg",
+]
 
 
 @contextmanager
@@ -78,6 +73,11 @@ def legend_beside(ax: Axes) -> None:
         ax.legend(
             handles, labels, loc="upper left", bbox_to_anchor=(1.01, 1.02), frameon=False, handlelength=2.4
         )
+
+
+def plain_text(text: str) -> str:
+    """A label that is drawn as it is written: signs that matplotlib reads as formulae are escaped."""
+    return text.replace("$", r"\$")
 
 
 def to_svg(ax: Axes) -> str:

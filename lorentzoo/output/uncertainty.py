@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy import stats
 
 __all__ = ["CONFIDENCE", "Difference", "Summary", "paired_difference", "summarise"]
 
@@ -64,6 +63,9 @@ def paired_difference(values: Mapping[int, float], reference: Mapping[int, float
     mean = float(differences.mean())
     if len(common) == 1:
         return Difference(mean, -math.inf, math.inf, 1)
+    # Only here, so that a plugin may state its metrics without scipy.
+    from scipy import stats
+
     error = float(differences.std(ddof=1)) / math.sqrt(len(common))
     half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(common) - 1)) * error
     return Difference(mean, mean - half, mean + half, len(common))

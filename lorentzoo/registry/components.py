@@ -12,7 +12,7 @@ from lorentzoo.core.errors import MissingExtraError, PluginError
 
 __all__ = ["KINDS", "Component", "Kind"]
 
-Kind = Literal["spurions", "frames", "embedding", "backbone", "head", "model", "dataset", "generator"]
+Kind = Literal["spurions", "frames", "embedding", "backbone", "head", "model", "dataset", "generator", "task"]
 KINDS: Final[tuple[str, ...]] = get_args(Kind)
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -25,7 +25,7 @@ class Component:
     Parameters
     ----------
     kind
-        The slot that it fills, or ``"model"`` (a named composition), ``"dataset"``, ``"generator"``.
+        The slot that it fills, or ``"model"`` (a named composition), ``"dataset"``, ``"generator"``, ``"task"``.
     name
         Lower-case kebab.
     target
@@ -62,7 +62,7 @@ class Component:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise ValueError(f"component {self.name!r}: kind {self.kind!r} is none of {list(KINDS)}")
+            raise ValueError(f"component {self.name!r}: kind {self.kind!r} is not one of {list(KINDS)}")
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise ValueError(f"component name {self.name!r} is not lower-case kebab such as 'my-net'")
         if self.kind == "model":

@@ -111,6 +111,7 @@ def describe(kind: Kind, name: str) -> Description:
             "exportable",
             "exact",
             "learned",
+            "task",
         )
         if isinstance(target, type) and hasattr(target, key)
     }

@@ -11,18 +11,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _HOMES = {
-    "GenerationConfig": "lorentzoo.training.config",
+    "ClassPredictions": "lorentzoo.tasks.classification.predictions",
     "GeneratorEvaluation": "lorentzoo.tasks.generation.evaluation",
     "Observable": "lorentzoo.tasks.generation.observables",
-    "Predictions": "lorentzoo.tasks.predictions",
+    "RatioPredictions": "lorentzoo.tasks.likelihood_ratio.predictions",
     "RunRecord": "lorentzoo.studies.runs",
     "Study": "lorentzoo.studies.grid",
     "StudyResult": "lorentzoo.studies.results",
     "TrainConfig": "lorentzoo.training.config",
     "TrainResult": "lorentzoo.training.train",
-    "evaluate": "lorentzoo.tasks.predictions",
+    "ValuePredictions": "lorentzoo.tasks.regression.predictions",
+    "evaluate": "lorentzoo.studies.single",
     "evaluate_generator": "lorentzoo.tasks.generation.evaluation",
     "evaluate_run": "lorentzoo.studies.single",
+    "evaluate_runs": "lorentzoo.studies.single",
     "frechet_physics_distance": "lorentzoo.tasks.generation.frechet",
     "generator_figures": "lorentzoo.tasks.generation.figures",
     "load_study": "lorentzoo.studies.grid",
@@ -30,10 +32,15 @@ _HOMES = {
     "published_flops": "lorentzoo.studies.closed_forms",
     "run_study": "lorentzoo.studies.runner",
     "show_study": "lorentzoo.studies.runner",
+    "study_csv": "lorentzoo.studies.report.numbers",
+    "study_numbers": "lorentzoo.studies.report.numbers",
+    "study_tables": "lorentzoo.studies.report.tables",
+    "study_text": "lorentzoo.studies.report.write",
     "tagger_table": "lorentzoo.studies.taggers",
     "train": "lorentzoo.training.train",
     "train_model": "lorentzoo.studies.single",
     "two_sample_test": "lorentzoo.tasks.generation.two_sample",
+    "write_report": "lorentzoo.studies.report.write",
 }
 
 __all__ = sorted(_HOMES)
@@ -42,22 +49,29 @@ if TYPE_CHECKING:
     from lorentzoo.studies.closed_forms import published_flops as published_flops
     from lorentzoo.studies.grid import Study as Study
     from lorentzoo.studies.grid import load_study as load_study
+    from lorentzoo.studies.report.numbers import study_csv as study_csv
+    from lorentzoo.studies.report.numbers import study_numbers as study_numbers
+    from lorentzoo.studies.report.tables import study_tables as study_tables
+    from lorentzoo.studies.report.write import study_text as study_text
+    from lorentzoo.studies.report.write import write_report as write_report
     from lorentzoo.studies.results import StudyResult as StudyResult
     from lorentzoo.studies.runner import run_study as run_study
     from lorentzoo.studies.runner import show_study as show_study
     from lorentzoo.studies.runs import RunRecord as RunRecord
+    from lorentzoo.studies.single import evaluate as evaluate
     from lorentzoo.studies.single import evaluate_run as evaluate_run
+    from lorentzoo.studies.single import evaluate_runs as evaluate_runs
     from lorentzoo.studies.single import train_model as train_model
     from lorentzoo.studies.taggers import tagger_table as tagger_table
+    from lorentzoo.tasks.classification.predictions import ClassPredictions as ClassPredictions
     from lorentzoo.tasks.generation.evaluation import GeneratorEvaluation as GeneratorEvaluation
     from lorentzoo.tasks.generation.evaluation import evaluate_generator as evaluate_generator
     from lorentzoo.tasks.generation.figures import generator_figures as generator_figures
     from lorentzoo.tasks.generation.frechet import frechet_physics_distance as frechet_physics_distance
     from lorentzoo.tasks.generation.observables import Observable as Observable
     from lorentzoo.tasks.generation.two_sample import two_sample_test as two_sample_test
-    from lorentzoo.tasks.predictions import Predictions as Predictions
-    from lorentzoo.tasks.predictions import evaluate as evaluate
-    from lorentzoo.training.config import GenerationConfig as GenerationConfig
+    from lorentzoo.tasks.likelihood_ratio.predictions import RatioPredictions as RatioPredictions
+    from lorentzoo.tasks.regression.predictions import ValuePredictions as ValuePredictions
     from lorentzoo.training.config import TrainConfig as TrainConfig
     from lorentzoo.training.costs import measure_costs as measure_costs
     from lorentzoo.training.train import TrainResult as TrainResult

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final, Literal
 
+from lorentzoo.core.errors import StudyError
 from lorentzoo.core.interfaces import Embedding, Spurions
 from lorentzoo.core.reps import Reps
 from lorentzoo.registry.catalogue import catalogue
@@ -19,7 +20,6 @@ from lorentzoo.registry.components import Kind
 from lorentzoo.registry.composition import make_part, model_spec
 from lorentzoo.registry.parameters import parameters_of
 from lorentzoo.registry.specs import PartSpec, Spec
-from lorentzoo.studies.errors import StudyError
 
 __all__ = ["Convention", "published_flops"]
 

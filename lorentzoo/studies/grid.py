@@ -20,10 +20,11 @@ from pydantic import (
     model_validator,
 )
 
-from lorentzoo.core.errors import LorentzooError
+from lorentzoo.core.errors import LorentzooError, StudyError
+from lorentzoo.output.settings import describe_problems
+from lorentzoo.output.task import Settings, Task
 from lorentzoo.registry.specs import SLOTS, PartSpec, parse_part
-from lorentzoo.studies.errors import StudyError
-from lorentzoo.training.config import BUDGETS, GenerationConfig, TrainConfig, describe_problems
+from lorentzoo.training.config import BUDGETS, TrainConfig
 
 __all__ = ["AXES", "Budget", "Choice", "Combination", "Pretraining", "Study", "load_study"]
 
@@ -133,8 +134,12 @@ class Study(BaseModel):
         Recipe without a budget, see `lorentzoo.training.config.TrainConfig`.
     budget
         What every row gets equally much of.
+    task
+        Whose default head is taken where no head is named; by default the first that the data ask for.
+    test
+        How thoroughly networks are tested: the settings of their task, e.g. ``{num_samples: 5000}`` for generators.
     generation
-        How thoroughly generators are tested, see `lorentzoo.training.config.GenerationConfig`.
+        Earlier name of `test`; keys that the tasks of the study do not know are passed over here.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -149,7 +154,9 @@ class Study(BaseModel):
     train_sizes: tuple[PositiveInt | None, ...] = (None,)
     training: dict[str, Any] = {}
     budget: Budget
-    generation: GenerationConfig = GenerationConfig()
+    task: str | None = None
+    test: dict[str, Any] = {}
+    generation: dict[str, Any] = {}
 
     @field_validator("description")
     @classmethod
@@ -210,7 +217,9 @@ class Study(BaseModel):
         for pattern in self.exclude:
             for axis, labels in pattern.items():
                 if axis not in self.axes:
-                    raise ValueError(f"exclude names {axis!r}, which is none of the axes {list(self.axes)}")
+                    raise ValueError(
+                        f"exclude names {axis!r}, which is not one of the axes {list(self.axes)}"
+                    )
                 known = [choice.label for choice in read_choices(axis, self.axes[axis])]
                 for label in labels if isinstance(labels, list) else [labels]:
                     if label not in known:
@@ -218,6 +227,17 @@ class Study(BaseModel):
         if not list(self.combinations()):
             raise ValueError("exclude leaves no combination")
         return self
+
+    def test_of(self, task: Task) -> Settings:
+        """Settings of a task: those of its keys that the study gives.
+
+        Raises
+        ------
+        TrainingError
+            Naming every key that has a value that does not fit.
+        """
+        given = {**self.generation, **self.test}
+        return task.read_settings({key: given[key] for key in given if key in task.settings.model_fields})
 
     def config(self, seed: int, combination: Combination | None = None) -> TrainConfig:
         """The recipe of a run of a combination; without one, what is common to all."""

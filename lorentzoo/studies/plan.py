@@ -5,24 +5,28 @@ Everything is found out here, before anything trains.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
-from lorentzoo.core.errors import CompositionError, LorentzooError
+from pydantic import BaseModel
+
+from lorentzoo.core.errors import CompositionError, LorentzooError, StudyError
 from lorentzoo.data.events import EventData
-from lorentzoo.output.files import canonical_json, digest_of
-from lorentzoo.registry.catalogue import catalogue
-from lorentzoo.registry.composition import build, load_dataset, model_spec
-from lorentzoo.registry.parameters import parameters_of
+from lorentzoo.output.files import digest_of
+from lorentzoo.output.settings import describe_unknown
+from lorentzoo.output.task import Task, load_task, task_name
+from lorentzoo.registry.composition import build
 from lorentzoo.registry.specs import PartSpec, Spec, parse_part
-from lorentzoo.studies.errors import StudyError
 from lorentzoo.studies.grid import Combination, Pretraining, Study
-from lorentzoo.training.config import GenerationConfig, TrainConfig
+from lorentzoo.training.config import TrainConfig
+from lorentzoo.training.fitting import open_dataset, spec_for
 
-__all__ = ["Plan", "Row", "RunSpec", "fitted_to", "make_plan", "open_dataset", "spec_for"]
+__all__ = ["Plan", "PlannedRow", "RunSpec", "make_plan", "test_settings"]
+
+
+_KEYS: Final = ("spec", "dataset", "data_hash", "train_size", "config", "start_from")
+"""Of the specification of a run, beside that of the settings of its test."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,10 @@ class RunSpec:
         Recipe, with the seed.
     start_from
         Hash of what its weights start from: the full specification of another run, or the weights themselves.
-    generation
-        How a generator is tested; what predicts a target does not use it.
+    test
+        Settings of the task's test, as plain data; empty for a task without any.
+    test_key
+        Under which they stand in the specification.
     """
 
     spec: Spec
@@ -53,7 +59,8 @@ class RunSpec:
     train_size: int | None
     config: TrainConfig
     start_from: str | None = None
-    generation: GenerationConfig = field(default_factory=GenerationConfig)
+    test: Mapping[str, Any] = field(default_factory=dict)
+    test_key: str = "test"
 
     def to_data(self) -> dict[str, Any]:
         """Plain data that `from_data` reads back."""
@@ -64,14 +71,13 @@ class RunSpec:
             "train_size": self.train_size,
             "config": self.config.to_data(),
             "start_from": self.start_from,
-            **(
-                {} if self.spec.generator is None else {"generation": self.generation.model_dump(mode="json")}
-            ),
+            **({self.test_key: dict(self.test)} if self.test else {}),
         }
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> RunSpec:
         """Read what `to_data` wrote."""
+        test_key = next((key for key in data if key not in _KEYS), "test")
         return cls(
             Spec.from_data(data["spec"]),
             parse_part(data["dataset"], "dataset"),
@@ -79,7 +85,8 @@ class RunSpec:
             data["train_size"],
             TrainConfig.of(data["config"]),
             data.get("start_from"),
-            GenerationConfig.model_validate(data.get("generation", {})),
+            data.get(test_key, {}),
+            test_key,
         )
 
     @property
@@ -88,13 +95,18 @@ class RunSpec:
         return digest_of(self.to_data())
 
     @property
+    def task(self) -> Task:
+        """What it is trained for."""
+        return load_task(task_name(self.spec))
+
+    @property
     def runs_anywhere(self) -> bool:
         """Whether another process can build it, which does not know what this one registered for itself."""
         return "session" not in self.spec.plugins.values()
 
 
 @dataclass(frozen=True)
-class Row:
+class PlannedRow:
     """A combination with its model's specification, or the reason why there is none.
 
     Attributes
@@ -126,14 +138,16 @@ class Plan:
     """All rows of a study, in order, and the runs of each."""
 
     study: Study
-    rows: tuple[Row, ...]
+    rows: tuple[PlannedRow, ...]
     data_hash: str
 
-    def runs(self, row: Row) -> list[RunSpec]:
+    def runs(self, row: PlannedRow) -> list[RunSpec]:
         """One run a seed; none for a refused combination."""
         if row.spec is None:
             return []
         dataset = parse_part(self.study.dataset, "dataset")
+        task = load_task(task_name(row.spec))
+        test = self.study.test_of(task)
         before: list[RunSpec | None] = [*self.pretraining_runs(row)] or [None] * len(self.study.seeds)
         return [
             RunSpec(
@@ -143,16 +157,19 @@ class Plan:
                 row.combination.train_size,
                 self.study.config(seed, row.combination),
                 None if first is None else first.key,
-                self.study.generation,
+                test_settings(test),
+                task.settings_key,
             )
             for seed, first in zip(self.study.seeds, before, strict=True)
         ]
 
-    def pretraining_runs(self, row: Row) -> list[RunSpec]:
+    def pretraining_runs(self, row: PlannedRow) -> list[RunSpec]:
         """The runs that those of a row start from, one a seed; none for a row that starts anew."""
         pretraining = row.combination.pretraining
         if pretraining is None or row.pretrained is None:
             return []
+        task = load_task(task_name(row.pretrained))
+        test = task.read_settings(None)
         return [
             RunSpec(
                 row.pretrained,
@@ -160,6 +177,8 @@ class Plan:
                 row.pretraining_hash,
                 pretraining.train_size,
                 pretraining.config(self.study.training, seed),
+                test=test_settings(test),
+                test_key=task.settings_key,
             )
             for seed in self.study.seeds
         ]
@@ -186,26 +205,54 @@ def make_plan(study: Study) -> Plan:
         raise StudyError(
             f"study {study.name}: train_sizes {too_large} exceed the {available} training events"
         )
-    results = [_try_row(combination, dataset) for combination in study.combinations()]
+    results = [_try_row(study, combination, dataset) for combination in study.combinations()]
     problems = [result for result in results if isinstance(result, str)]
+    rows = tuple(row for row in results if isinstance(row, PlannedRow))
+    problems += _check_test(study, [row.spec for row in rows if row.spec is not None])
     if problems:
         raise StudyError(f"study {study.name}: " + "\n".join(dict.fromkeys(problems)))
-    return Plan(study, tuple(row for row in results if isinstance(row, Row)), dataset.fingerprint())
+    return Plan(study, rows, dataset.fingerprint())
 
 
-def _try_row(combination: Combination, dataset: EventData) -> Row | str:
+def test_settings(settings: BaseModel) -> dict[str, Any]:
+    """Settings of a test as plain data."""
+    return settings.model_dump(mode="json")
+
+
+def _check_test(study: Study, specs: Sequence[Spec]) -> list[str]:
+    """What is wrong with the settings of the test: keys that no task of the study knows, and values that do not fit."""
+    tasks = {name: load_task(name) for name in dict.fromkeys(task_name(spec) for spec in specs)}
+    known = [key for task in tasks.values() for key in task.settings.model_fields]
+    problems = [
+        f"test: {describe_unknown(key, known)} (of {', '.join(tasks)})"
+        for key in study.test
+        if key not in known
+    ]
+    return problems + [problem for task in tasks.values() if (problem := _try_settings(study, task))]
+
+
+def _try_settings(study: Study, task: Task) -> str:
+    try:
+        study.test_of(task)
+    except LorentzooError as error:
+        return str(error)
+    return ""
+
+
+def _try_row(study: Study, combination: Combination, dataset: EventData) -> PlannedRow | str:
     """A row; or, where the study itself is wrong, what is to be mended."""
     try:
-        model = build(spec_for(combination.values, dataset))
+        model = build(spec_for(combination.values, dataset, task=study.task))
+        load_task(model.task).check_data(dataset)
     except CompositionError as error:
-        return Row(combination, None, refusal=str(error))
+        return PlannedRow(combination, None, refusal=str(error))
     except LorentzooError as error:
         return f"{combination.label}: {error}"
-    row = Row(combination, model.spec, symmetry=model.symmetry.name)
-    return row if combination.pretraining is None else _with_pretraining(row, combination.pretraining)
+    row = PlannedRow(combination, model.spec, symmetry=model.symmetry.name)
+    return row if combination.pretraining is None else _add_pretraining(study, row, combination.pretraining)
 
 
-def _with_pretraining(row: Row, pretraining: Pretraining) -> Row | str:
+def _add_pretraining(study: Study, row: PlannedRow, pretraining: Pretraining) -> PlannedRow | str:
     """The same row with the composition that is trained before it."""
     combination = row.combination
     assert row.spec is not None
@@ -217,7 +264,7 @@ def _with_pretraining(row: Row, pretraining: Pretraining) -> Row | str:
         available = len(dataset.split("train"))
         if pretraining.train_size is not None and pretraining.train_size > available:
             return f"{combination.label}: pre-training has {available} events, not {pretraining.train_size}"
-        model = build(spec_for(combination.values, dataset))
+        model = build(spec_for(combination.values, dataset, task=study.task))
     except (LorentzooError, ValueError, OSError) as error:
         return f"{combination.label}: pre-training: {error}"
     assert model.spec is not None
@@ -230,46 +277,3 @@ def _with_pretraining(row: Row, pretraining: Pretraining) -> Row | str:
             f"an event, the study's {ours.in_scalars} and {ours.in_context}: weights cannot go from one to the other",
         )
     return replace(row, pretrained=model.spec, pretraining_hash=dataset.fingerprint())
-
-
-def spec_for(values: Mapping[str, Any], dataset: EventData) -> Spec:
-    """The composition of some choices, with the widths and the number of classes of a data set."""
-    if "model" in values:
-        model = parse_part(values["model"], "model")
-        overrides = {axis: value for axis, value in values.items() if axis != "model"}
-        # Parameters of the model's own parts first, so that a whole slot given by an axis wins.
-        return fitted_to(model_spec(model.name, **{**model.parameters, **overrides}), dataset)
-    if "head" not in values and "generator" not in values:
-        classes = len(dataset.class_names)
-        if not classes:
-            raise StudyError("the data set has no classes: name a head, e.g. fixed: {head: regress}")
-        values = {**values, "head": {"name": "classify", "num_classes": classes}}
-    return fitted_to(Spec.from_data(values), dataset)
-
-
-def fitted_to(spec: Spec, dataset: EventData) -> Spec:
-    """The same composition with the widths of a data set and, for models of the zoo, its number of classes."""
-    spec = replace(spec, in_scalars=dataset.num_scalars, in_context=dataset.num_context)
-    classes, stated = len(dataset.class_names), spec.head.parameters.get("num_classes", 2)
-    fits = stated == classes or (classes == 2 and stated == 1)
-    if spec.generator is not None:
-        return spec  # it brings its own head
-    head = parameters_of(catalogue().target(catalogue().find("head", spec.head.name)))
-    if spec.model is None or "num_classes" not in head or not classes or fits:
-        return spec
-    return replace(spec, head=spec.head.merged({"num_classes": classes}))
-
-
-def open_dataset(part: PartSpec) -> EventData:
-    """A data set by name; the same one is read once a process."""
-    return _open_dataset(canonical_json(part.to_data()))
-
-
-@lru_cache(maxsize=4)
-def _open_dataset(text: str) -> EventData:
-    data = json.loads(text)
-    name = data.pop("name")
-    dataset = load_dataset(name, **data)
-    if not isinstance(dataset, EventData):
-        raise StudyError(f"dataset {name!r} is a {type(dataset).__name__}, no data set of events")
-    return dataset

@@ -6,24 +6,20 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
-from lorentzoo.core.errors import LorentzooError
+from lorentzoo.core.errors import LorentzooError, StudyError
 from lorentzoo.data.events import EventData
-from lorentzoo.output.files import write_text
-from lorentzoo.studies.errors import StudyError
+from lorentzoo.output.metric import value_of
+from lorentzoo.output.task import task_name
 from lorentzoo.studies.grid import Study, load_study
 from lorentzoo.studies.runs import RunRecord, read_run, state_of
-
-if TYPE_CHECKING:
-    from lorentzoo.studies.report.tables import Table
 
 __all__ = ["STUDY_FILE", "RowResult", "StudyResult", "describe_data", "read_study"]
 
 STUDY_FILE: Final = "study.json"
-_REPORT: Final = "report.html"
 
 
 @dataclass(frozen=True)
@@ -57,16 +53,15 @@ class RowResult:
         """Seeds of the finished runs."""
         return tuple(run.run.config.seed for run in self.runs)
 
+    @property
+    def task(self) -> str:
+        """Name of the task of its runs; empty where none has finished."""
+        return task_name(self.runs[0].run.spec) if self.runs else ""
+
     def values(self, metric: str) -> dict[int, float]:
-        """A metric by seed; ``rejection_...`` gives its value."""
-        found = {}
-        for run in self.runs:
-            value = run.metrics.get(metric)
-            if isinstance(value, dict):
-                value = value["value"]
-            if value is not None:
-                found[run.run.config.seed] = float(value)
-        return found
+        """A metric by seed."""
+        found = {run.run.config.seed: value_of(run.metrics.get(metric)) for run in self.runs}
+        return {seed: value for seed, value in found.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -105,50 +100,6 @@ class StudyResult:
         """Whether every run that was planned has finished."""
         return not any(row.problems for row in self.rows)
 
-    def tables(self) -> dict[str, Table]:
-        """Tables by name; see `tables.study_tables` and `class_tables.study_class_tables`."""
-        from lorentzoo.studies.report import tables
-        from lorentzoo.tasks.classification import tables as class_tables
-
-        return tables.study_tables(self) | class_tables.study_class_tables(self)
-
-    def to_text(self, width: int = 160) -> str:
-        """All tables for a terminal."""
-        return "\n".join(table.to_text(width) for table in self.tables().values())
-
-    def __str__(self) -> str:
-        report = self.directory / _REPORT
-        return self.to_text() + (f"report: {report}\n" if report.is_file() else "")
-
-    def to_data(self) -> dict[str, Any]:
-        """Every number of every row, as plain data."""
-        from lorentzoo.studies.report import tables
-
-        return {
-            "study": self.study.name,
-            "directory": str(self.directory),
-            "rows": tables.study_numbers(self),
-        }
-
-    def to_csv(self) -> str:
-        """Every number of every row, in full precision."""
-        from lorentzoo.studies.report import tables
-
-        return tables.study_csv(self)
-
-    def write(self) -> Path:
-        """Write tables (text, Markdown, LaTeX, CSV) and ``report.html`` into the directory; returns the report."""
-        from lorentzoo.studies.report.page import report_html
-
-        tables = self.tables().values()
-        write_text(self.directory / "tables.txt", self.to_text())
-        write_text(self.directory / "tables.md", "\n".join(table.to_markdown() for table in tables))
-        write_text(self.directory / "tables.tex", "\n".join(table.to_latex() for table in tables))
-        write_text(self.directory / "results.csv", self.to_csv())
-        report = self.directory / _REPORT
-        write_text(report, report_html(self))
-        return report
-
 
 def read_study(directory: Path) -> StudyResult:
     """What a directory holds; runs that are missing, failed or damaged are named in their rows.
@@ -156,7 +107,7 @@ def read_study(directory: Path) -> StudyResult:
     Raises
     ------
     StudyError
-        If it is no study's directory, or its own file is damaged.
+        If it is not a study's directory, or its own file is damaged.
     """
     path = directory / STUDY_FILE
     try:
@@ -165,7 +116,7 @@ def read_study(directory: Path) -> StudyResult:
         rows = tuple(_read_row(directory, row) for row in stored["rows"])
         data = dict(stored["data"])
     except (FileNotFoundError, NotADirectoryError):
-        raise StudyError(f"{directory} is no study's directory: it has no {STUDY_FILE}") from None
+        raise StudyError(f"{directory} is not a study's directory: it has no {STUDY_FILE}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StudyError(
             f"{path} is damaged: {error}; run the study again, finished runs are not repeated"
@@ -188,6 +139,8 @@ def describe_data(dataset: EventData, study: Study) -> dict[str, Any]:
         "classes": classes,
         "weighted": bool((dataset.weight != dataset.weight[0]).any()) if len(dataset) else False,
         "mean_multiplicity": float(dataset.lengths.double().mean()),
+        "target_names": list(dataset.target_names),
+        "target_units": list(dataset.target_units),
         "metadata": dict(dataset.metadata),
     }
 

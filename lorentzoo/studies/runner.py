@@ -11,15 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lorentzoo.core.errors import RunError, StudyError
 from lorentzoo.output.files import write_json
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.registry.specs import parse_part
-from lorentzoo.studies.errors import RunError, StudyError
 from lorentzoo.studies.grid import Study, load_study
-from lorentzoo.studies.plan import Plan, RunSpec, make_plan, open_dataset
+from lorentzoo.studies.plan import Plan, RunSpec, make_plan
+from lorentzoo.studies.report.write import write_report
 from lorentzoo.studies.results import STUDY_FILE, StudyResult, describe_data, read_study
 from lorentzoo.studies.runs import record_failure, state_of
 from lorentzoo.studies.worker import Worker, attempt
+from lorentzoo.training.fitting import open_dataset
 
 __all__ = ["run_study", "show_study"]
 
@@ -78,7 +80,7 @@ def run_study(
                 line.line(f"{len(stage)} {kind}, {len(stage) - len(pending)} of them finished before")
                 _execute(directory, pending, _number_of_workers(workers, study, pending), line)
     result = show_study(directory)
-    result.write()
+    write_report(result)
     return result
 
 
@@ -88,7 +90,7 @@ def show_study(directory: str | Path) -> StudyResult:
     Raises
     ------
     StudyError
-        If it is no study's directory.
+        If it is not a study's directory.
     """
     return read_study(Path(directory))
 

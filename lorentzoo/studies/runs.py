@@ -3,8 +3,8 @@
 A directory, named by the hash of the run's full specification::
 
     run.json            the full specification        config.json       the recipe alone
-    metrics.json        of the test split             predictions.npz   of the test split, every event; for a
-                                                      generator generation.npz, samples beside true events
+    metrics.json        of the test split             predictions.npz   what is behind them, of every event; its
+                                                      name is the task's, e.g. generation.npz
     costs.json          parameters, FLOPs, times      history.csv       one row an epoch
     training.json       steps, epochs, CPU-seconds    environment.json  versions and machine
     spec.json, weights.safetensors                    the model, for `lorentzoo.load`
@@ -21,26 +21,23 @@ import traceback
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import torch
 
+from lorentzoo.core.errors import RunError
 from lorentzoo.data.events import EventData
 from lorentzoo.output.files import checksum, write_json, write_text
 from lorentzoo.output.progress import ProgressLine
+from lorentzoo.output.task import Evaluation, load_task
 from lorentzoo.registry.checkpoints import save
 from lorentzoo.registry.composition import build
 from lorentzoo.registry.specs import distribution_version
-from lorentzoo.studies.errors import RunError
-from lorentzoo.studies.plan import RunSpec, open_dataset
-from lorentzoo.tasks.predictions import Predictions
+from lorentzoo.studies.plan import RunSpec
 from lorentzoo.training.costs import Costs, measure_costs
 from lorentzoo.training.course import history_from_csv, history_to_csv
-from lorentzoo.training.objectives import Density, Prediction, objective_of
+from lorentzoo.training.fitting import open_dataset
 from lorentzoo.training.transfer import initial_weights
-
-if TYPE_CHECKING:
-    from lorentzoo.tasks.generation.evaluation import GeneratorEvaluation
 
 __all__ = ["RunRecord", "execute_run", "read_run", "read_run_spec", "record_failure", "state_of"]
 
@@ -72,7 +69,7 @@ class RunRecord:
     run
         Its full specification.
     metrics
-        Of the test split, see `lorentzoo.tasks.classification.metrics`.
+        Of the test split, as the task names them.
     costs
         Of the network.
     training
@@ -96,16 +93,10 @@ class RunRecord:
         return {"directory": str(self.directory), **self.metrics, **self.training, **self.costs.to_data()}
 
     @property
-    def predictions(self) -> Predictions:
-        """Of every event of the test split; a generator has none."""
-        return Predictions.load(self.directory / Prediction.file)
-
-    @property
-    def generation(self) -> GeneratorEvaluation:
-        """Samples of a generator beside true events."""
-        from lorentzoo.tasks.generation.evaluation import GeneratorEvaluation
-
-        return GeneratorEvaluation.load(self.directory / Density.file)
+    def evaluation(self) -> Evaluation:
+        """Everything behind the numbers, as the task of the run keeps it."""
+        task = self.run.task
+        return task.load(self.directory / task.file)
 
 
 def execute_run(
@@ -150,7 +141,8 @@ def execute_run(
     test = data.split("test")
     seed_everything(run.config.seed)
     model = build(run.spec)
-    objective = objective_of(model)
+    task = load_task(model.task)
+    settings = task.read_settings(run.test)
     initial = None
     if run.start_from is not None:
         source = directory.parent / run.start_from if source is None else source
@@ -158,20 +150,22 @@ def execute_run(
             raise RunError(f"it starts from run {run.start_from}, which is not finished")
         initial = initial_weights(model, source)
     validation = data.split("validation")
-    result = train(model, training, validation, run.config, directory, initial=initial, progress=line)
-    # Testing a generator may take longer than training it: what was trained is there whatever becomes of the test.
+    result = train(
+        model, training, validation, run.config, directory, task=task, initial=initial, progress=line
+    )
+    # A test may take longer than the training: what was trained is there whatever becomes of it.
     save(model, directory)
     with threads(run.config.num_threads):
-        evaluation = objective.evaluate(test, run.generation, line)
+        evaluation = task.evaluate(model, test, settings, train=train, progress=line)
         costs = measure_costs(model, test, batch_size=run.config.batch_size)
-    evaluation.save(directory / objective.file)
+    evaluation.save(directory / task.file)
     summary = {name: value for name, value in result.course.to_data().items() if name in _SUMMARY}
     write_json(directory / "training.json", summary | {"resumed_at": result.resumed_at})
     write_json(directory / "metrics.json", evaluation.metrics())
     write_json(directory / "costs.json", costs.to_data())
     write_json(directory / "environment.json", environment(run.config.num_threads))
     write_text(directory / "history.csv", history_to_csv(result.course.history))
-    checksums = {name: checksum(directory / name) for name in (*_KEPT, objective.file)}
+    checksums = {name: checksum(directory / name) for name in (*_KEPT, task.file)}
     write_json(directory / _FINISHED, {"format": _FORMAT, "checksums": checksums})
     (directory / "checkpoint.ckpt").unlink(missing_ok=True)
     return read_run(directory)

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lorentzoo.core.generator import Generator
+from lorentzoo.core.errors import RunError
+from lorentzoo.core.trainable import Trainable
 from lorentzoo.data.events import EventData, Split
 from lorentzoo.output.progress import ProgressLine
+from lorentzoo.output.task import Evaluation, load_task
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.checkpoints import load
 from lorentzoo.registry.composition import build, model_spec
 from lorentzoo.registry.specs import Spec, parse_part
-from lorentzoo.studies.errors import RunError
-from lorentzoo.studies.plan import RunSpec, fitted_to, open_dataset, spec_for
+from lorentzoo.studies.plan import RunSpec, test_settings
 from lorentzoo.studies.runs import RunRecord, execute_run, read_run, read_run_spec, state_of
-from lorentzoo.tasks.generation.evaluation import GeneratorEvaluation, evaluate_generator
-from lorentzoo.tasks.predictions import Predictions, evaluate
-from lorentzoo.training.config import GenerationConfig, TrainConfig
+from lorentzoo.training.config import TrainConfig
+from lorentzoo.training.fitting import fit_spec, open_dataset, spec_for
 from lorentzoo.training.transfer import saved_spec, weights_hash
 
-__all__ = ["evaluate_run", "evaluate_saved_generator", "holds_generator", "train_model"]
+__all__ = ["evaluate", "evaluate_run", "evaluate_runs", "train_model"]
 
 
 def train_model(
@@ -33,7 +33,7 @@ def train_model(
     train_size: int | None = None,
     init_from: str | Path | None = None,
     head: str | Mapping[str, Any] | None = None,
-    generation: GenerationConfig | Mapping[str, Any] | None = None,
+    test: Mapping[str, Any] | None = None,
     resume: bool = True,
     progress: bool = True,
 ) -> RunRecord:
@@ -45,7 +45,7 @@ def train_model(
         A model's name (inline parameters allowed), a mapping of slots to names, or a `Spec`; by default the
         composition of `init_from`.
     dataset
-        Name, ``"name:key=value"`` or mapping; widths and number of classes follow from it.
+        Name, ``"name:key=value"`` or mapping; widths and number of classes or targets follow from it.
     config
         Recipe, or a mapping with its keys, which win over the published recipe of the model's name.
     out
@@ -58,8 +58,8 @@ def train_model(
         rate (``rates``) or leave them as they are (``freeze``).
     head
         Another head than that of `spec` or `init_from`.
-    generation
-        How thoroughly a generator is tested, or a mapping with the keys of `GenerationConfig`.
+    test
+        How thoroughly it is tested: settings of its task, e.g. ``{"num_samples": 5000}`` for generators.
     resume
         Whether a finished run is returned as it is, and a half-trained one continued.
     progress
@@ -69,20 +69,30 @@ def train_model(
     ------
     RunError
         If `out` holds a run of something else, or the weights to start from are of another network.
+    TrainingError
+        If data, recipe or settings do not fit the model and its task.
     """
-    testing = GenerationConfig.of(generation)
     part = parse_part(dataset, "dataset")
     data = open_dataset(part)
-    model = build(_with_widths(_with_head(spec, init_from, head), data))
+    model = build(_fit_widths(_replace_head(spec, init_from, head), data))
+    task = load_task(model.task)
+    settings = task.read_settings(test)
+    task.check_data(data)
     source = None if init_from is None else Path(init_from)
-    start = None if source is None else weights_hash(source)
     run = RunSpec(
-        model.spec, part, data.fingerprint(), train_size, _config(config, model.spec), start, testing
+        model.spec,
+        part,
+        data.fingerprint(),
+        train_size,
+        _read_recipe(config, model.spec),
+        None if source is None else weights_hash(source),
+        test_settings(settings),
+        task.settings_key,
     )
     directory = Path("runs") / run.key if out is None else Path(out)
     state = state_of(directory)
     if state not in ("missing", "unfinished") or (directory / "run.json").is_file():
-        _same_run(directory, run)
+        _require_same_run(directory, run)
     if resume and state == "finished":
         return read_run(directory)
     if not resume:
@@ -91,86 +101,111 @@ def train_model(
         return execute_run(run, directory, line, source=source)
 
 
-def evaluate_run(
-    run_directory: str | Path,
-    dataset: str | Mapping[str, Any] | EventData | None = None,
-    split: Split | None = "test",
-) -> Predictions:
-    """Predictions of a run's model, on its own data set or on another.
+def evaluate(
+    model: Trainable,
+    data: EventData,
+    test: Mapping[str, Any] | None = None,
+    *,
+    progress: ProgressLine | bool = True,
+    **settings: Any,
+) -> Evaluation:
+    """Test a trained model or generator on events, as its task does.
 
     Parameters
     ----------
-    run_directory
-        Of a finished run.
-    dataset
-        Name, mapping or events; the run's own by default.
-    split
-        Which part; None takes all events.
+    model
+        Trained.
+    data
+        Events that it has not seen.
+    test, settings
+        How thoroughly: settings of its task, as a mapping or by keyword.
+    progress
+        Whether to show how it goes, or a line to show it on.
 
     Returns
     -------
-    Predictions; ``.metrics()`` gives weighted metrics.
+    Predictions, or samples beside true events; ``.metrics()`` gives the numbers.
 
     Raises
     ------
-    RunError
-        If the run is not finished, or damaged.
+    TrainingError
+        If data or settings do not fit the task, or a prediction is not finite.
     """
-    directory = Path(run_directory)
-    record = read_run(directory)
-    if isinstance(dataset, EventData):
-        data = dataset
-    else:
-        data = open_dataset(record.run.dataset if dataset is None else parse_part(dataset, "dataset"))
-    return evaluate(load(directory), data if split is None else data.split(split))
+    from lorentzoo.training.train import train
+
+    task = load_task(model.task)
+    task.check_data(data)
+    line = progress if isinstance(progress, ProgressLine) else ProgressLine("evaluate", show=progress)
+    chosen = task.read_settings({**(test or {}), **settings})
+    return task.evaluate(model, data, chosen, train=train, progress=line)
 
 
-def holds_generator(directory: str | Path) -> bool:
-    """Whether a directory holds the specification of a generator."""
-    path = Path(directory) / "spec.json"
-    return path.is_file() and Spec.from_json(path.read_text(encoding="utf-8")).generator is not None
-
-
-def evaluate_saved_generator(
+def evaluate_run(
     directory: str | Path,
     dataset: str | Mapping[str, Any] | EventData | None = None,
     split: Split | None = "test",
-    **settings: Any,
-) -> GeneratorEvaluation:
-    """Draw from a saved generator and compare with true events.
+    test: Mapping[str, Any] | None = None,
+    *,
+    progress: bool = True,
+) -> Evaluation:
+    """Test the network of a run, or of what `lorentzoo.save` wrote, on events.
 
     Parameters
     ----------
     directory
-        Of a run, or of what `lorentzoo.save` wrote.
+        Of the run.
     dataset
-        Name, mapping or events; that of the run by default.
+        Name, mapping or events; the run's own by default.
     split
         Which part; None takes all events.
-    settings
-        Further parameters of `evaluate_generator`.
+    test
+        Settings of its task; those of the run by default.
+    progress
+        Whether to show how it goes.
 
     Raises
     ------
     RunError
-        If the directory holds no generator, or no data set is given and it is not that of a run.
+        If the run is not finished or damaged; or no data set is given, and it is not a run that states one.
     """
     path = Path(directory)
-    generator = load(path)
-    if not isinstance(generator, Generator):
-        raise RunError(f"{directory} holds no generator; evaluate_run is for models that predict")
+    run = read_run_spec(path) if (path / "run.json").is_file() else None
+    if state_of(path).startswith(("damaged", "missing")) or (run and not (path / "spec.json").is_file()):
+        read_run(path)
+    if run is None and dataset is None:
+        raise RunError(f"{directory} does not say on which events it was trained: give a data set")
+    given = {**(run.test if run is not None else {}), **(test or {})}
+    model = load(path)
     if isinstance(dataset, EventData):
         data = dataset
     elif dataset is not None:
         data = open_dataset(parse_part(dataset, "dataset"))
-    elif (path / "run.json").is_file():
-        data = open_dataset(read_run_spec(path).dataset)
-    else:
-        raise RunError(f"{directory} does not say on which events it was trained: give a data set")
-    return evaluate_generator(generator, data if split is None else data.split(split), **settings)
+    elif run is not None:
+        data = open_dataset(run.dataset)
+    return evaluate(model, data if split is None else data.split(split), given, progress=progress)
 
 
-def _with_head(
+def evaluate_runs(
+    directories: Sequence[str | Path],
+    dataset: str | Mapping[str, Any] | EventData | None = None,
+    split: Split | None = "test",
+    test: Mapping[str, Any] | None = None,
+) -> Evaluation:
+    """Test several runs together, e.g. by the mean of what they predict; parameters as for `evaluate_run`.
+
+    Raises
+    ------
+    RunError
+        If they are not of one task.
+    """
+    names = {load(path).task for path in directories}
+    if len(names) != 1:
+        raise RunError(f"runs of different tasks ({', '.join(sorted(names))}) cannot be evaluated together")
+    evaluations = [evaluate_run(path, dataset, split, test) for path in directories]
+    return load_task(names.pop()).combine(evaluations)
+
+
+def _replace_head(
     spec: Spec | Mapping[str, Any] | str | None,
     init_from: str | Path | None,
     head: str | Mapping[str, Any] | None,
@@ -189,18 +224,18 @@ def _with_head(
     return Spec.from_data(data) if isinstance(spec, Spec) else data
 
 
-def _with_widths(spec: Spec | Mapping[str, Any] | str, data: EventData) -> Spec:
+def _fit_widths(spec: Spec | Mapping[str, Any] | str, data: EventData) -> Spec:
     if isinstance(spec, str):
         return spec_for({"model": spec}, data)
     if isinstance(spec, Spec):
-        return fitted_to(spec, data)
+        return fit_spec(spec, data)
     known = {"in_scalars", "in_context", "format", "lorentzoo", "plugins"}
     return spec_for(
         {key: value for key, value in spec.items() if key not in known and value is not None}, data
     )
 
 
-def _config(config: TrainConfig | Mapping[str, Any] | None, spec: Spec) -> TrainConfig:
+def _read_recipe(config: TrainConfig | Mapping[str, Any] | None, spec: Spec) -> TrainConfig:
     """The given options over the published recipe of the model, where it came by a name that has one."""
     if isinstance(config, TrainConfig):
         return config
@@ -208,7 +243,7 @@ def _config(config: TrainConfig | Mapping[str, Any] | None, spec: Spec) -> Train
     return TrainConfig.of({**recipe, **(config or {})})
 
 
-def _same_run(directory: Path, run: RunSpec) -> None:
+def _require_same_run(directory: Path, run: RunSpec) -> None:
     try:
         stored = read_run_spec(directory)
     except RunError:

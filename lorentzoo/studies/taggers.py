@@ -11,14 +11,15 @@ from typing import Any, Final
 
 import torch
 
+from lorentzoo.core.errors import StudyError
 from lorentzoo.data.dataset import JetDataset
+from lorentzoo.output.numbers import with_prefix
 from lorentzoo.output.progress import ProgressLine
+from lorentzoo.output.table import Cell, Table
 from lorentzoo.registry.catalogue import list_models
 from lorentzoo.registry.composition import create_model, load_dataset
 from lorentzoo.studies.closed_forms import published_flops
-from lorentzoo.studies.errors import StudyError
 from lorentzoo.studies.published_table import PUBLISHED, SOURCE, Published
-from lorentzoo.studies.report.tables import Cell, Table, with_prefix
 from lorentzoo.training.costs import Costs, measure_costs
 
 __all__ = ["TaggerRow", "TaggerTable", "tagger_table"]
@@ -153,7 +154,7 @@ def tagger_table(
     """
     from lorentzoo.training.train import threads
 
-    names = _chosen(models)
+    names = _choose(models)
     jets = load_dataset("toptag", split="test", max_constituents=multiplicity)
     if not 2 <= batch_size <= len(jets):
         raise StudyError(
@@ -163,11 +164,11 @@ def tagger_table(
     with threads(1), ProgressLine("taggers", show=progress) as line:
         for number, name in enumerate(names):
             line.step(number / len(names), name)
-            rows.append(_measured(name, jets, multiplicity, batch_size))
+            rows.append(_measure(name, jets, multiplicity, batch_size))
     return TaggerTable(tuple(rows), multiplicity, batch_size)
 
 
-def _chosen(patterns: Sequence[str]) -> list[str]:
+def _choose(patterns: Sequence[str]) -> list[str]:
     known = list_models()
     if not patterns:
         return [name for name in (*PUBLISHED, *_FURTHER) if name in known]
@@ -181,24 +182,24 @@ def _chosen(patterns: Sequence[str]) -> list[str]:
     return list(found)
 
 
-def _measured(name: str, jets: JetDataset, multiplicity: int, batch_size: int) -> TaggerRow:
+def _measure(name: str, jets: JetDataset, multiplicity: int, batch_size: int) -> TaggerRow:
     torch.manual_seed(0)
     model = create_model(name)
     classes = max(getattr(model.head, "num_classes", 0), 2)
-    if model.head.task != "classification" or model.in_context:
-        raise StudyError(f"model {name!r} is no tagger of single jets")
-    events = _dressed(jets, model.in_scalars, classes, max(batch_size, 16 * classes))
+    if not hasattr(model.head, "num_classes") or model.in_context:
+        raise StudyError(f"model {name!r} is not a tagger of single jets")
+    events = _draw_features(jets, model.in_scalars, classes, max(batch_size, 16 * classes))
     model.fit_statistics([events.batch(torch.arange(len(events)))])
     return TaggerRow(
         name,
         model.symmetry.name,
         measure_costs(model, events, batch_size=batch_size, multiplicity=multiplicity),
-        _formula(name, multiplicity),
+        _evaluate_formula(name, multiplicity),
         PUBLISHED.get(name),
     )
 
 
-def _dressed(jets: JetDataset, scalars: int, classes: int, count: int) -> JetDataset:
+def _draw_features(jets: JetDataset, scalars: int, classes: int, count: int) -> JetDataset:
     """The first jets with drawn scalars and classes in turn: what they are costs nothing."""
     cloud = jets.batch(torch.arange(min(count, len(jets)))).cloud
     ends = cloud.layout.counts().cumsum(0)
@@ -210,14 +211,14 @@ def _dressed(jets: JetDataset, scalars: int, classes: int, count: int) -> JetDat
     )
 
 
-def _formula(name: str, multiplicity: int) -> int | None:
+def _evaluate_formula(name: str, multiplicity: int) -> int | None:
     try:
         return published_flops(name, multiplicity=multiplicity)
     except StudyError:
         return None
 
 
-def _quoted(name: str, pattern: str) -> Any:
+def _quote(name: str, pattern: str) -> Any:
     def cell(row: TaggerRow) -> Cell:
         value = None if row.published is None else getattr(row.published, name)
         return Cell("–") if value is None else Cell(pattern.format(value), value)
@@ -225,11 +226,11 @@ def _quoted(name: str, pattern: str) -> Any:
     return cell
 
 
-def _count(value: float | None) -> Cell:
+def _count_cell(value: float | None) -> Cell:
     return Cell("–") if value is None else Cell(with_prefix(value), value)
 
 
-def _number(value: float) -> Cell:
+def _number_cell(value: float) -> Cell:
     return Cell(f"{value:.3g}" if value < 100 else f"{value:,.0f}", value)
 
 
@@ -237,15 +238,15 @@ _COLUMNS: Final[tuple[tuple[str, Any], ...]] = (
     ("Model", lambda row: Cell(row.model, row.model)),
     ("Symmetry", lambda row: Cell(row.symmetry, row.symmetry)),
     ("Parameters", lambda row: Cell(f"{row.costs.parameters:,}", row.costs.parameters)),
-    ("FLOPs", lambda row: _count(row.costs.flops)),
-    ("FLOPs, closed form", lambda row: _count(row.formula)),
-    ("Forward [CPU-ms/jet]", lambda row: _number(row.costs.forward_ms)),
-    ("Training [CPU-ms/jet]", lambda row: _number(row.costs.training_ms)),
-    ("Memory [MB]", lambda row: _number(row.costs.memory_mb)),
-    ("Accuracy [q]", _quoted("accuracy", "{:.3f}")),
-    ("AUC [q]", _quoted("auc", "{:.4f}")),
-    ("Time [q]", _quoted("hours", "{:.0f} h")),
-    ("FLOPs [q]", _quoted("megaflops", "{:.0f} M")),
-    ("Memory [q]", _quoted("gigabytes", "{:.1f} GB")),
-    ("Parameters [q]", _quoted("kiloparameters", "{:.0f}k")),
+    ("FLOPs", lambda row: _count_cell(row.costs.flops)),
+    ("FLOPs, closed form", lambda row: _count_cell(row.formula)),
+    ("Forward [CPU-ms/jet]", lambda row: _number_cell(row.costs.forward_ms)),
+    ("Training [CPU-ms/jet]", lambda row: _number_cell(row.costs.training_ms)),
+    ("Memory [MB]", lambda row: _number_cell(row.costs.memory_mb)),
+    ("Accuracy [q]", _quote("accuracy", "{:.3f}")),
+    ("AUC [q]", _quote("auc", "{:.4f}")),
+    ("Time [q]", _quote("hours", "{:.0f} h")),
+    ("FLOPs [q]", _quote("megaflops", "{:.0f} M")),
+    ("Memory [q]", _quote("gigabytes", "{:.1f} GB")),
+    ("Parameters [q]", _quote("kiloparameters", "{:.0f}k")),
 )

@@ -16,8 +16,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Any
 
+from lorentzoo.core.errors import RunError
 from lorentzoo.output.progress import ProgressLine
-from lorentzoo.studies.errors import RunError
 from lorentzoo.studies.plan import RunSpec
 from lorentzoo.studies.runs import execute_run, record_failure
 

@@ -1,28 +1,30 @@
-"""What does a trained model predict, and how good is it?"""
+"""What does a trained model predict for events, beside what is true?"""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from lorentzoo.core import minkowski
-from lorentzoo.core.cloud import Batch
-from lorentzoo.core.model import Model
+from lorentzoo.core.cloud import ParticleCloud
+from lorentzoo.core.errors import RunError, TrainingError
+from lorentzoo.core.trainable import Trainable
 from lorentzoo.data.events import EventData
-from lorentzoo.registry.checkpoints import write_atomically
-from lorentzoo.studies.errors import RunError, TrainingError
-from lorentzoo.tasks.classification.metrics import classification_metrics, regression_metrics
+from lorentzoo.output.files import write_bytes
 
-__all__ = ["Predictions", "evaluate"]
+__all__ = ["Predicted", "Predictions", "average_predictions", "predict_events", "read_predictions"]
 
+P = TypeVar("P", bound="Predictions")
 _ARRAYS: Final = ("values", "target", "weight", "event_id")
-_OBSERVABLES: Final = ("pt", "mass")
+_BESIDE: Final = ("pt", "mass")
 """Arrays that files of earlier versions do not have."""
 
 
@@ -36,10 +38,6 @@ class Predictions:
         Probabilities (B, classes) or predicted values (B, ...), float64.
     target, weight, event_id
         As in the data, (B, ...), (B,) and (B,).
-    task
-        ``"classification"`` or ``"regression"``.
-    class_names
-        Names of the classes, where the data has them.
     pt, mass
         Transverse momentum and mass of the sum of all particles of each event in GeV, (B,), float64; None where they
         were not kept.
@@ -49,29 +47,24 @@ class Predictions:
     target: NDArray[Any]
     weight: NDArray[np.float64]
     event_id: NDArray[np.int64]
-    task: str = "classification"
-    class_names: tuple[str, ...] = field(default=())
     pt: NDArray[np.float64] | None = None
     mass: NDArray[np.float64] | None = None
+
+    kind: ClassVar[str] = ""
+    """What stands first among the names in the file."""
+    _optional: ClassVar[tuple[str, ...]] = _BESIDE
 
     def __len__(self) -> int:
         return len(self.weight)
 
     @property
-    def predicted_classes(self) -> tuple[str, ...]:
-        """Names of all classes that have a probability; numbered where the data has no names for them."""
-        count = self.values.shape[1]
-        return (*self.class_names, *(f"class {label}" for label in range(len(self.class_names), count)))[
-            :count
-        ]
+    def names(self) -> tuple[str, ...]:
+        """Names of classes or targets, as the file keeps them."""
+        return ()
 
     def metrics(self) -> dict[str, Any]:
-        """Weighted metrics of the task, as plain data; see `lorentzoo.tasks.classification.metrics`."""
-        if self.task == "classification":
-            return classification_metrics(
-                self.values, self.target.astype(np.int64), self.weight, self.class_names
-            )
-        return regression_metrics(self.values, self.target.astype(np.float64), self.weight)
+        """Weighted metrics, as plain data."""
+        raise NotImplementedError
 
     def to_data(self) -> dict[str, Any]:
         """Number of events and metrics, as plain data."""
@@ -79,80 +72,136 @@ class Predictions:
 
     def save(self, path: Path) -> None:
         """Write an npz file without any pickled object."""
-        arrays = {name: getattr(self, name) for name in (*_ARRAYS, *_OBSERVABLES)}
+        arrays = {name: getattr(self, name) for name in (*_ARRAYS, *self._optional)}
         arrays = {name: array for name, array in arrays.items() if array is not None}
-        names = np.array([self.task, *self.class_names])
+        names = np.array([self.kind, *self.names])
         stream = io.BytesIO()
         np.savez_compressed(stream, allow_pickle=False, names=names, **arrays)
-        write_atomically(path, stream.getvalue())
-
-    @classmethod
-    def load(cls, path: Path) -> Predictions:
-        """Read what `save` wrote.
-
-        Raises
-        ------
-        RunError
-            If the file is missing, truncated or corrupt.
-        """
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                task, *class_names = archive["names"].tolist()
-                arrays = {name: archive[name] for name in _ARRAYS}
-                arrays |= {name: archive[name] for name in _OBSERVABLES if name in archive}
-        except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds on damaged bytes
-            raise RunError(f"cannot read the predictions {path.name}: {error}") from error
-        return cls(**arrays, task=task, class_names=tuple(class_names))
+        write_bytes(path, stream.getvalue())
 
 
-def evaluate(model: Model, dataset: EventData, *, batch_size: int = 256) -> Predictions:
+def read_predictions(path: Path, optional: Sequence[str] = _BESIDE) -> tuple[list[str], dict[str, Any]]:
+    """Names behind the first and arrays of what `Predictions.save` wrote.
+
+    Raises
+    ------
+    RunError
+        If the file is missing, truncated or corrupt.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            names = [str(name) for name in archive["names"].tolist()][1:]
+            arrays = {name: archive[name] for name in _ARRAYS}
+            arrays |= {name: archive[name] for name in optional if name in archive}
+    except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds on damaged bytes
+        raise RunError(f"cannot read the predictions {path.name}: {error}") from error
+    return names, arrays
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """What `predict_events` finds: the arrays of `Predictions`, and further columns of the head's."""
+
+    arrays: dict[str, Any]
+    columns: dict[str, Any]
+
+
+@torch.no_grad()
+def predict_events(
+    model: Trainable,
+    data: EventData,
+    *,
+    columns: Callable[[Tensor, Tensor], dict[str, Tensor]] | None = None,
+    batch_size: int = 256,
+) -> Predicted:
     """Predictions of a model for every event of a data set, in its order.
+
+    Parameters
+    ----------
+    model
+        With a head; it is left in evaluation mode or not, as it was.
+    data
+        Events.
+    columns
+        From raw outputs (b, ...) in float64 and targets (b, ...) to further columns (b, ...), e.g. uncertainties.
+    batch_size
+        Events at a time.
 
     Raises
     ------
     TrainingError
-        If a prediction is not finite, or the model has another number of classes than the data.
+        If a prediction is not finite.
     """
-    pt, mass = np.empty(len(dataset)), np.empty(len(dataset))
-
-    def batches() -> Iterator[Batch]:
-        # Reading events can take longer than the network, so they are read once.
-        for start in range(0, len(dataset), batch_size):
-            stop = min(start + batch_size, len(dataset))
-            batch = dataset.batch(range(start, stop))
-            total = batch.cloud.to_units("GeV").total()
-            pt[start:stop], mass[start:stop] = minkowski.pt(total).numpy(), minkowski.mass(total).numpy()
-            yield batch
-
-    values = model.predict(batches())
+    was_training = model.training
+    model.eval()
+    try:
+        parts = [
+            _predict_batch(model, data, start, min(start + batch_size, len(data)), columns)
+            for start in range(0, len(data), batch_size)
+        ]
+    finally:
+        model.train(was_training)
+    names = list(parts[0]) if parts else ["values", "pt", "mass"]
+    joined = {
+        name: np.concatenate([part[name] for part in parts]) if parts else np.zeros(0) for name in names
+    }
+    values = joined["values"]
     if not np.isfinite(values).all():
-        bad = int((~np.isfinite(values.reshape(len(values), -1)).all(1)).sum())
-        raise TrainingError(f"{bad} of {len(values)} predictions are not finite")
-    check_fit(model, dataset, values)
-    return Predictions(
-        values,
-        dataset.target.numpy(),
-        dataset.weight.numpy(),
-        dataset.event_id.numpy(),
-        task=model.head.task,
-        class_names=dataset.class_names,
-        pt=pt,
-        mass=mass,
-    )
-
-
-def check_fit(model: Model, dataset: EventData, values: NDArray[np.float64]) -> None:
-    """Refuse predictions that do not have the shape of the targets."""
-    target = dataset.target
-    if model.head.task == "classification":
-        classes = max(len(dataset.class_names), int(target.max()) + 1 if len(target) else 0)
-        given = values.shape[1] if values.ndim == 2 else None
-        if given is None or given < classes or target.is_floating_point():
-            raise TrainingError(
-                f"the head predicts {given or 'no'} classes, but the data has {classes} "
-                f"({', '.join(dataset.class_names) or 'unnamed'}); set num_classes of the head"
-            )
-    elif values.size != target.numel():
+        finite = np.isfinite(values.reshape(len(values), -1)).all(1)
+        first = int(data.event_id[int(np.argmin(finite))])
         raise TrainingError(
-            f"the head predicts shape {values.shape[1:]} an event, but targets have {tuple(target.shape[1:])}"
+            f"{int((~finite).sum())} of {len(values)} predictions are not finite, first of event {first}"
         )
+    arrays = {name: joined.pop(name) for name in ("values", *_BESIDE)}
+    arrays |= {
+        "target": data.target.numpy(),
+        "weight": data.weight.numpy(),
+        "event_id": data.event_id.numpy(),
+    }
+    return Predicted(arrays, joined)
+
+
+def _predict_batch(
+    model: Any,
+    data: EventData,
+    start: int,
+    stop: int,
+    columns: Callable[[Tensor, Tensor], dict[str, Tensor]] | None,
+) -> dict[str, NDArray[np.float64]]:
+    batch = data.batch(torch.arange(start, stop))
+    cloud: ParticleCloud = batch.cloud
+    total = cloud.to_units("GeV").total()
+    output = model(cloud.to(model.device)).double()
+    found = {"values": model.head.predict(output), "pt": minkowski.pt(total), "mass": minkowski.mass(total)}
+    if columns is not None:
+        found |= columns(output, batch.target.to(output.device))
+    return {name: value.cpu().numpy() for name, value in found.items()}
+
+
+def average_predictions(members: Sequence[P]) -> P:
+    """The mean of what several models predict for the same events: an ensemble.
+
+    Parameters
+    ----------
+    members
+        Predictions of each; probabilities are averaged, and so are values.
+
+    Raises
+    ------
+    RunError
+        If there are none, or they are not of the same events and targets.
+    """
+    if not members:
+        raise RunError("an ensemble needs at least one member")
+    first = members[0]
+    for other in members[1:]:
+        if type(other) is not type(first) or other.values.shape != first.values.shape:
+            raise RunError(
+                f"the members predict different things: {first.kind} {first.values.shape} and {other.kind} "
+                f"{other.values.shape}"
+            )
+        if not (
+            np.array_equal(other.event_id, first.event_id) and np.array_equal(other.target, first.target)
+        ):
+            raise RunError("the members predict different events; evaluate them on the same split")
+    return replace(first, values=np.mean([member.values for member in members], axis=0))

@@ -1,0 +1,1 @@
+"""How a network is trained: recipe, loop, checkpoints, weights to start from, and what it costs."""

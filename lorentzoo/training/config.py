@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -12,21 +11,17 @@ from pydantic import (
     Field,
     PositiveFloat,
     PositiveInt,
-    ValidationError,
-    field_validator,
     model_validator,
 )
 
-from lorentzoo.studies.errors import TrainingError
+from lorentzoo.output.settings import read_settings
 from lorentzoo.training.optimisers import OptimiserName, PartName
 from lorentzoo.training.schedules import ScheduleName
 
-__all__ = ["BUDGETS", "GenerationConfig", "TrainConfig", "describe_problems"]
+__all__ = ["BUDGETS", "TrainConfig"]
 
 BUDGETS = ("epochs", "max_steps", "cpu_seconds")
 Fraction = Annotated[float, Field(ge=0, le=1)]
-
-_Kind = TypeVar("_Kind", bound=BaseModel)
 
 
 class TrainConfig(BaseModel):
@@ -113,81 +108,8 @@ class TrainConfig(BaseModel):
         TrainingError
             Naming every key that is unknown or has a value that does not fit.
         """
-        return _read(cls, recipe, "training recipe")
+        return read_settings(cls, recipe, "training recipe")
 
     def to_data(self) -> dict[str, Any]:
         """Plain data that `of` reads back."""
         return self.model_dump(mode="json")
-
-
-class GenerationConfig(BaseModel):
-    """How thoroughly a generator is tested: an immutable value that goes through JSON and YAML.
-
-    Parameters
-    ----------
-    num_samples
-        Events that are drawn.
-    num_log_prob
-        Held-out events whose density is computed.
-    classifier
-        Of the two-sample test, see `lorentzoo.tasks.generation.two_sample.two_sample_test`.
-    recipe
-        Keys of `TrainConfig` for its training, over those of the classifier's own.
-    seed
-        Of samples and classifier; the same for all rows of a study.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    num_samples: PositiveInt = 10_000
-    num_log_prob: PositiveInt = 2_000
-    classifier: str | dict[str, Any] = "boosted-trees"
-    recipe: dict[str, Any] = {}
-    seed: Annotated[int, Field(ge=0)] = 0
-
-    @field_validator("recipe")
-    @classmethod
-    def _recipe(cls, recipe: dict[str, Any]) -> dict[str, Any]:
-        try:
-            TrainConfig.of(recipe)
-        except TrainingError as error:
-            raise ValueError(str(error)) from None
-        return recipe
-
-    @classmethod
-    def of(cls, settings: GenerationConfig | Mapping[str, Any] | None) -> GenerationConfig:
-        """Settings from plain data.
-
-        Raises
-        ------
-        TrainingError
-            Naming every key that is unknown or has a value that does not fit.
-        """
-        return _read(cls, settings, "generation")
-
-
-def _read(kind: type[_Kind], data: _Kind | Mapping[str, Any] | None, what: str) -> _Kind:
-    if isinstance(data, kind):
-        return data
-    try:
-        return kind.model_validate(dict(data or {}))
-    except ValidationError as error:
-        raise TrainingError(f"{what}: {describe_problems(error, list(kind.model_fields))}") from None
-
-
-def describe_problems(error: ValidationError, known: list[str]) -> str:
-    """What is wrong, key by key, with the closest known name for an unknown one."""
-    problems = []
-    for problem in error.errors():
-        where = ".".join(str(step) for step in problem["loc"]) or "value"
-        if problem["type"] == "extra_forbidden":
-            close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else f"; known keys: {', '.join(known)}"
-            problems.append(f"unknown key {where!r}{hint}")
-        elif problem["type"] == "missing":
-            problems.append(f"{where!r} is missing")
-        else:
-            message = problem["msg"].removeprefix("Value error, ")
-            given = "" if problem["type"] == "value_error" else f", not {problem['input']!r}"
-            problems.append(f"{where}: {message}{given}" if problem["loc"] else message)
-    return "; ".join(problems)

@@ -17,10 +17,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from lorentzoo.core.cloud import Batch, ParticleCloud
-from lorentzoo.core.generator import Generator
+from lorentzoo.core.cloud import Batch
+from lorentzoo.core.trainable import Trainable
 from lorentzoo.data.events import EventData
-from lorentzoo.training.objectives import Trainable, objective_of
 
 __all__ = ["Costs", "count_flops", "measure_costs", "peak_memory", "time_per_event"]
 
@@ -115,7 +114,7 @@ def count_flops(model: Trainable, dataset: EventData, multiplicity: int) -> floa
         validate=False,
     )
     with FlopCounterMode(display=False, custom_mapping=_CPU_ATTENTION) as counter:
-        _forward(model.eval(), cloud)
+        model.eval().run_forward(cloud)
     return counter.get_total_flops() / len(batch)
 
 
@@ -127,7 +126,7 @@ def time_per_event(model: Trainable, batch: Batch) -> tuple[float, float]:
 
     def forward() -> None:
         with torch.no_grad():
-            _forward(model, batch.cloud)
+            model.run_forward(batch.cloud)
 
     def training() -> None:
         _step(model, batch)
@@ -161,16 +160,9 @@ def peak_memory(model: Trainable, batch: Batch) -> float:
     return float(live.peak)
 
 
-def _forward(model: Trainable, cloud: ParticleCloud) -> None:
-    if isinstance(model, Generator):
-        model.loss(cloud)
-    else:
-        model(cloud)
-
-
 def _step(model: Trainable, batch: Batch) -> None:
     """Forward, loss and, where there is anything to descend on, backward."""
-    loss = objective_of(model).loss(batch)
+    loss = model.batch_loss(batch)
     if loss.requires_grad:
         loss.backward()
     model.zero_grad(set_to_none=True)

@@ -21,22 +21,22 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lorentzoo.core.cloud import Batch
+from lorentzoo.core.errors import TrainingError
+from lorentzoo.core.trainable import Trainable
 from lorentzoo.data.batching import LengthBatchSampler
+from lorentzoo.output.files import write_bytes
 from lorentzoo.output.progress import ProgressLine
-from lorentzoo.registry.checkpoints import write_atomically
-from lorentzoo.studies.errors import TrainingError
+from lorentzoo.output.task import Task
 from lorentzoo.training.averaging import WeightAverage
 from lorentzoo.training.config import TrainConfig
 from lorentzoo.training.course import Course
-from lorentzoo.training.objectives import Trainable, objective_of
 from lorentzoo.training.optimisers import make_optimiser, part_of
 from lorentzoo.training.schedules import learning_rate_factor
 
-__all__ = ["CHECKPOINT", "TrainingTask", "seed_everything"]
+__all__ = ["CHECKPOINT", "TrainingLoop", "seed_everything"]
 
 CHECKPOINT = "checkpoint.ckpt"
 """File of the last finished epoch, inside the directory of a training."""
-_SHOWN = ("loss", "val_loss", "val_accuracy", "val_auc", "val_mse")
 
 
 def seed_everything(seed: int, epoch: int = -1) -> None:
@@ -46,13 +46,15 @@ def seed_everything(seed: int, epoch: int = -1) -> None:
     )
 
 
-class TrainingTask(pl.LightningModule):
+class TrainingLoop(pl.LightningModule):
     """A model, its recipe and the course of its training.
 
     Parameters
     ----------
     model
         The network, or the generator with its network; trained in place.
+    task
+        What it is trained for.
     config
         The recipe.
     batches
@@ -68,6 +70,7 @@ class TrainingTask(pl.LightningModule):
     def __init__(
         self,
         model: Trainable,
+        task: Task,
         config: TrainConfig,
         batches: DataLoader[Batch],
         fingerprint: str,
@@ -76,7 +79,7 @@ class TrainingTask(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.model = model
-        self.objective = objective_of(model)
+        self.task = task
         self.config = config
         self.course = Course()
         self.average = WeightAverage(model, config.ema) if config.ema is not None else None
@@ -89,6 +92,8 @@ class TrainingTask(pl.LightningModule):
         self._optimiser: torch.optim.Optimizer
         self._optimiser_state: dict[str, Any] | None = None
         self._step_started = 0.0
+        self._seen: list[Any] = []
+        self._validation_rng = torch.Generator()
         self._loss_sum = torch.zeros((), dtype=torch.float64)
         self._weight_sum = torch.zeros((), dtype=torch.float64)
         for part in config.freeze:
@@ -147,7 +152,7 @@ class TrainingTask(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted loss of a batch."""
-        loss = self.objective.loss(batch)
+        loss = self.task.loss(self.model, batch)
         weight = batch.weight.sum().cpu()
         self._loss_sum += loss.detach().double().cpu() * weight
         self._weight_sum += weight
@@ -169,18 +174,23 @@ class TrainingTask(pl.LightningModule):
     # ---- one epoch ------------------------------------------------------------------------
 
     def on_validation_epoch_start(self) -> None:
-        """The averaged weights are validated, where there are any."""
-        self.objective.start_validation()
+        """The averaged weights are validated, where there are any.
+
+        Random numbers are the same in every validation, so that rows of the history can be compared.
+        """
+        self._seen.clear()
+        self._validation_rng.manual_seed(0)
         if self.average is not None:
             self.average.swap(self.model)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Take note of a batch."""
-        self.objective.validate(batch)
+        self._seen.append(self.task.observe(self.model, batch, self._validation_rng))
 
     def on_validation_epoch_end(self) -> None:
         """Write a row of the history; note whether the loss is the best."""
-        row = self._row() | self.objective.validated()
+        row = self._row() | self.task.summarise(self.model, self._seen)
+        self._seen.clear()
         self.course.history.append(row)
         if self.course.judge(row["val_loss"], self.config.patience) and self.config.keep == "best":
             self.best_weights = copy.deepcopy(self.model.state_dict())
@@ -221,9 +231,10 @@ class TrainingTask(pl.LightningModule):
 
     def _status(self) -> str:
         row = self.course.history[-1] if self.course.history else {}
-        shown = " ".join(f"{name} {row[name]:.4f}" for name in _SHOWN if name in row)
+        course = self.course
         return (
-            f"epoch {self.course.epochs} step {self.course.steps} {self.course.cpu_seconds:.1f} CPU-s {shown}"
+            f"epoch {course.epochs} step {course.steps} {course.cpu_seconds:.1f} CPU-s "
+            f"{self.task.show_progress(row)}"
         )
 
     # ---- checkpoints ----------------------------------------------------------------------
@@ -242,8 +253,7 @@ class TrainingTask(pl.LightningModule):
             },
             stream,
         )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, stream.getvalue())
+        write_bytes(path, stream.getvalue())
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
         """Continue from what a checkpoint holds."""
@@ -266,14 +276,14 @@ class TrainingTask(pl.LightningModule):
 class _EpochBatches:
     """An iterable that lightning can start again and again."""
 
-    def __init__(self, task: TrainingTask) -> None:
-        self._task = task
+    def __init__(self, loop: TrainingLoop) -> None:
+        self._loop = loop
 
     def __len__(self) -> int:
-        return len(self._task.batches)
+        return len(self._loop.batches)
 
     def __iter__(self) -> Iterator[Batch]:
-        batches = self._task.batches
+        batches = self._loop.batches
         assert isinstance(batches.sampler, LengthBatchSampler)
-        batches.sampler.set_epoch(self._task.course.epochs)
+        batches.sampler.set_epoch(self._loop.course.epochs)
         yield from batches

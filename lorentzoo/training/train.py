@@ -15,15 +15,16 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from lorentzoo.core.errors import TrainingError
+from lorentzoo.core.trainable import Trainable
 from lorentzoo.data.batching import make_loader
 from lorentzoo.data.events import EventData
 from lorentzoo.output.files import digest_of
 from lorentzoo.output.progress import ProgressLine
-from lorentzoo.studies.errors import TrainingError
+from lorentzoo.output.task import Task, load_task
 from lorentzoo.training.config import TrainConfig
 from lorentzoo.training.course import Course
-from lorentzoo.training.loop import CHECKPOINT, TrainingTask, seed_everything
-from lorentzoo.training.objectives import Trainable, objective_of
+from lorentzoo.training.loop import CHECKPOINT, TrainingLoop, seed_everything
 
 __all__ = ["TrainResult", "seed_everything", "threads", "train"]
 
@@ -60,6 +61,7 @@ def train(
     config: TrainConfig | Mapping[str, Any] | None = None,
     directory: Path | str | None = None,
     *,
+    task: Task | None = None,
     resume: bool = True,
     initial: Mapping[str, Tensor] | None = None,
     progress: ProgressLine | bool = True,
@@ -76,6 +78,8 @@ def train(
         Recipe, or a mapping with its keys.
     directory
         Keeps a checkpoint of every epoch; a training that was killed continues from there.
+    task
+        What it is trained for; by default what its head or generator states.
     resume
         Whether to continue from the directory's checkpoint, if there is one of the same training.
     initial
@@ -103,13 +107,17 @@ def train(
         raise TrainingError("the validation set has no events; leave it out or fill it")
     if validation_set is None and (recipe.patience is not None or recipe.keep == "best"):
         raise TrainingError("patience and keep='best' need a validation set")
+    task = load_task(model.task) if task is None else task
+    for events in (train_set, validation_set):
+        if events is not None:
+            task.check_data(events)
     path = None if directory is None else Path(directory)
     loader = make_loader(train_set, recipe.batch_size, shuffle=True, seed=recipe.seed)
     line = progress if isinstance(progress, ProgressLine) else ProgressLine("train", show=progress)
     fingerprint = _fingerprint(model, recipe, train_set)
     # A line that was given is already shown.
     with threads(recipe.num_threads), nullcontext() if line is progress else line:
-        task = TrainingTask(model, recipe, loader, fingerprint, path, line)
+        loop = TrainingLoop(model, task, recipe, loader, fingerprint, path, line)
         checkpoint = _checkpoint(path, fingerprint, line) if path is not None and resume else None
         if checkpoint is None:
             seed_everything(recipe.seed)
@@ -119,24 +127,24 @@ def train(
                 model.load_state_dict(initial, strict=False)
             if not model.num_parameters:
                 # All that such a model learns, it has learned now: what that took is its training.
-                task.course.cpu_seconds = time.process_time() - started
-                task.course.events = len(train_set)
-            objective_of(model).try_out(train_set)
+                loop.course.cpu_seconds = time.process_time() - started
+                loop.course.events = len(train_set)
+            task.check(model, train_set)
         else:
-            task.restore(checkpoint)
-        resumed_at = task.course.epochs
+            loop.restore(checkpoint)
+        resumed_at = loop.course.epochs
         # Killed between the last epoch and the end, nothing is left to train.
-        if model.num_parameters and not task.is_over:
+        if model.num_parameters and not loop.is_over:
             _fit(
-                task,
+                loop,
                 None if validation_set is None else make_loader(validation_set, max(recipe.batch_size, 256)),
             )
-        task.finish()
-    return TrainResult(model, recipe, task.course, resumed_at)
+        loop.finish()
+    return TrainResult(model, recipe, loop.course, resumed_at)
 
 
-def _fit(task: TrainingTask, validation: Any) -> None:
-    config = task.config
+def _fit(loop: TrainingLoop, validation: Any) -> None:
+    config = loop.config
     with _quiet_lightning():
         trainer = pl.Trainer(
             accelerator="auto",
@@ -153,10 +161,10 @@ def _fit(task: TrainingTask, validation: Any) -> None:
             # Constants that a model caches in validation must be usable in training again.
             inference_mode=False,
         )
-        trainer.fit(task, val_dataloaders=validation)
+        trainer.fit(loop, val_dataloaders=validation)
     if trainer.interrupted:
         raise KeyboardInterrupt
-    task.cpu()
+    loop.cpu()
 
 
 def _for_statistics(train_set: EventData) -> EventData:
@@ -193,7 +201,7 @@ def _checkpoint(directory: Path, fingerprint: str, line: ProgressLine) -> dict[s
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """Torch uses so many threads inside."""
+    """Limit the number of threads that torch uses, inside a ``with`` block."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

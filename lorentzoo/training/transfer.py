@@ -6,17 +6,16 @@ from pathlib import Path
 
 from torch import Tensor
 
-from lorentzoo.core.generator import Generator
-from lorentzoo.core.model import Model
+from lorentzoo.core.errors import RunError
+from lorentzoo.core.trainable import Trainable
 from lorentzoo.output.files import checksum
 from lorentzoo.registry.checkpoints import load
 from lorentzoo.registry.specs import Spec
-from lorentzoo.studies.errors import RunError
 
 __all__ = ["initial_weights", "saved_spec", "weights_hash"]
 
 
-def initial_weights(model: Model | Generator, source: str | Path) -> dict[str, Tensor]:
+def initial_weights(model: Trainable, source: str | Path) -> dict[str, Tensor]:
     """Weights and fitted statistics of a saved model, as far as another model takes them.
 
     Everything but the head must fit. The head is taken where all of it fits, and starts anew otherwise. Of a generator
@@ -87,6 +86,6 @@ def weights_hash(source: str | Path) -> str:
     path = Path(source) / "weights.safetensors"
     if not path.is_file():
         raise RunError(
-            f"{source} holds no weights to start from: it is the directory of no finished run or saved model"
+            f"{source} holds no weights to start from: it is not the directory of a finished run or a saved model"
         )
     return checksum(path)

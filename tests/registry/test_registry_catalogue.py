@@ -90,7 +90,7 @@ BROKEN = {
     "silent": ("", "no `@hookimpl def lorentzoo_components()`"),
     "nothing": ("@hookimpl\ndef lorentzoo_components():\n    return None\n", "returns None"),
     "text": (offers("'my-net'"), "declares 'my-net', which is no Component"),
-    "kind": (offers('Component("backbones", "x", "a:b")'), "kind 'backbones' is none of"),
+    "kind": (offers('Component("backbones", "x", "a:b")'), "kind 'backbones' is not one of"),
     "name": (offers('Component("backbone", "My_Net", "a:b")'), "'My_Net' is not lower-case kebab"),
     "target": (offers('Component("backbone", "x", "a.b.c")'), "'a.b.c' is not 'package.module:attribute'"),
     "model": (offers('Component("model", "x")'), "needs a spec that names at least a backbone"),

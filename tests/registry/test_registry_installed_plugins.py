@@ -112,7 +112,7 @@ def test_broken_packages_are_named_and_harm_no_one(copies: Path, tmp_path: Path)
     assert ran.returncode == 1
     plugins = {p["name"]: p for p in json.loads(ran.stdout)}
     assert plugins["broken-import"]["error"] == "RuntimeError: this plugin fails on purpose"
-    assert "kind 'backbones' is none of" in plugins["broken-nonsense"]["error"]
+    assert "kind 'backbones' is not one of" in plugins["broken-nonsense"]["error"]
     # A missing extra is no failure to load: the name is there and says what it needs when it is used.
     assert plugins["broken-extra"]["error"] == ""
     assert "FAILED: RuntimeError: this plugin fails on purpose" in place.cli("plugins").stdout

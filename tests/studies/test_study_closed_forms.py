@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import lorentzoo as lz
+from lorentzoo.core.errors import StudyError
 from lorentzoo.studies.closed_forms import published_flops
-from lorentzoo.studies.errors import StudyError
 
 BREAKING = "lloca-transformer-"
 PELICAN_FRAMES: dict[str, Any] = {"frames": {"equivectors": "pelican"}}

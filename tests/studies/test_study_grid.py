@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lorentzoo.studies.errors import StudyError
+from lorentzoo.core.errors import StudyError
 from lorentzoo.studies.grid import Study, load_study
 from lorentzoo.studies.plan import RunSpec, make_plan
 
@@ -65,7 +65,7 @@ def test_excluded_combinations_are_left_out() -> None:
         ({"seeds": [1, 1]}, "different numbers"),
         ({"training": {"optimizer": "adamw"}}, "unknown key 'optimizer'; did you mean 'optimiser'"),
         ({"training": {"epochs": 3}}, "epochs cannot be set here: use `budget`"),
-        ({"exclude": [{"head": "classify"}]}, "exclude names 'head', which is none of the axes"),
+        ({"exclude": [{"head": "classify"}]}, "exclude names 'head', which is not one of the axes"),
         ({"exclude": [{"frames": "random"}]}, "frames has no choice 'random'"),
         ({"exclude": [{"frames": ["identity", "random-beam"]}]}, "exclude leaves no combination"),
         ({"name": None}, "name: .*string"),

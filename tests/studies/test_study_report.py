@@ -14,17 +14,21 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from lorentzoo.output import row_plots
+from lorentzoo.output.numbers import format_uncertain
 from lorentzoo.output.style import to_svg
 from lorentzoo.output.uncertainty import paired_difference, summarise
 from lorentzoo.registry.specs import PartSpec, Spec
+from lorentzoo.studies import study_csv, study_numbers, study_tables, study_text, write_report
 from lorentzoo.studies.grid import load_study
 from lorentzoo.studies.plan import RunSpec
-from lorentzoo.studies.report import plots
 from lorentzoo.studies.report.page import report_html
-from lorentzoo.studies.report.tables import format_uncertain
+from lorentzoo.studies.report.rows import view_rows
 from lorentzoo.studies.results import RowResult, StudyResult
 from lorentzoo.studies.runs import RunRecord
-from lorentzoo.tasks.predictions import Predictions
+from lorentzoo.tasks.classification.plots import plot_roc
+from lorentzoo.tasks.classification.predictions import ClassPredictions
+from lorentzoo.tasks.classification.task import Classification
 from lorentzoo.training.config import TrainConfig
 from lorentzoo.training.costs import Costs
 
@@ -39,6 +43,7 @@ STUDY = load_study(
     }
 )
 SPEC = Spec(backbone=PartSpec("net"))
+AUC = next(metric for metric in Classification.metrics if metric.name == "auc")
 ENVIRONMENT = {
     "python": "3.11",
     "system": "Linux",
@@ -69,7 +74,7 @@ def make_run(folder: Path, seed: int, strength: float, steps: int) -> RunRecord:
     rng = np.random.default_rng(seed)
     target = np.repeat([0, 1], 200)
     score = 1 / (1 + np.exp(-rng.normal(strength * (2 * target - 1), 1.0)))
-    predictions = Predictions(
+    predictions = ClassPredictions(
         np.stack([1 - score, score], 1), target, np.ones(400), np.arange(400), class_names=("qcd", "top")
     )
     folder.mkdir(parents=True)
@@ -142,7 +147,7 @@ def test_paired_differences_have_students_interval() -> None:
 
 
 def test_results_hold_means_spreads_and_refusals(result) -> None:
-    table = result.tables()["results"]
+    table = study_tables(result)["results"]
     auc = table.columns.index("AUC")
     values = list(result.rows[0].values("auc").values())
     assert table.rows[0][auc].value == pytest.approx(np.mean(values))
@@ -157,7 +162,7 @@ def test_results_hold_means_spreads_and_refusals(result) -> None:
 
 
 def test_effects_pair_rows_that_differ_in_one_name(result) -> None:
-    table = result.tables()["effects"]
+    table = study_tables(result)["effects"]
     assert [row[0].text for row in table.rows] == [
         "backbone: other instead of net",
         "frames: random-beam instead of identity",
@@ -170,23 +175,23 @@ def test_effects_pair_rows_that_differ_in_one_name(result) -> None:
 
 
 def test_four_formats(result) -> None:
-    text = result.to_text()
+    text = study_text(result)
     assert "net · identity" in text
     assert "refused: it makes no sense" in text
     assert "2,000,000" not in text
-    markdown = result.tables()["results"].to_markdown().splitlines()
+    markdown = study_tables(result)["results"].to_markdown().splitlines()
     widths = {line.count("|") for line in markdown if line.startswith("|")}
     assert len(widths) == 1
     assert any("refused: it makes no sense" in line for line in markdown)
-    latex = result.tables()["results"].to_latex()
+    latex = study_tables(result)["results"].to_latex()
     assert r"SO$^+$(1,1)$_\mathrm{beam}$ $\times$" in latex
     assert r"1/$\varepsilon_B$" in latex
     assert all(ord(character) < 128 for character in latex)
-    rows = list(csv.DictReader(io.StringIO(result.to_csv())))
+    rows = list(csv.DictReader(io.StringIO(study_csv(result))))
     assert [row["label"] for row in rows] == [row.label for row in result.rows]
     assert float(rows[0]["auc"]) == pytest.approx(np.mean(list(result.rows[0].values("auc").values())))
     assert rows[0]["steps"] == "100.0"
-    assert result.to_data()["rows"][0]["auc"] == float(rows[0]["auc"])
+    assert study_numbers(result)[0]["auc"] == float(rows[0]["auc"])
     assert rows[3]["status"] == "refused: it makes no sense"
 
 
@@ -194,7 +199,7 @@ def test_limits_are_marked(result) -> None:
     row = result.rows[0]
     limit = {"value": 66.0, "error": 0.0, "passing": 0, "is_limit": True}
     runs = (replace(row.runs[0], metrics=row.runs[0].metrics | {"rejection_0.3": limit}), row.runs[1])
-    table = replace(result, rows=(replace(row, runs=runs),)).tables()["results"]
+    table = study_tables(replace(result, rows=(replace(row, runs=runs),)))["results"]
     assert table.rows[0][table.columns.index("1/ε_B (ε_S = 0.3)")].text.startswith("> ")
 
 
@@ -204,16 +209,16 @@ def test_limits_are_marked(result) -> None:
 @pytest.mark.parametrize(
     "draw",
     [
-        plots.plot_roc,
-        plots.plot_history,
-        lambda result, **options: plots.plot_history(result, "val_loss", "cpu_seconds", **options),
-        plots.plot_costs,
-        lambda result, **options: plots.plot_costs(result, "training_ms", **options),
+        plot_roc,
+        row_plots.plot_history,
+        lambda rows, **options: row_plots.plot_history(rows, "val_auc", "cpu_seconds", **options),
+        lambda rows, **options: row_plots.plot_costs(rows, "flops", AUC, **options),
+        lambda rows, **options: row_plots.plot_costs(rows, "training_ms", AUC, **options),
     ],
 )
 def test_figures_draw_every_row_on_given_axes(result, draw) -> None:
     ax = Figure().subplots()
-    assert draw(result, ax=ax) is ax
+    assert draw(view_rows(result), ax=ax) is ax
     labels = ax.get_legend_handles_labels()[1]
     assert labels == [row.label for row in result.finished]
     svg = to_svg(ax)
@@ -221,7 +226,7 @@ def test_figures_draw_every_row_on_given_axes(result, draw) -> None:
 
 
 def test_roc_shows_the_rejection(result) -> None:
-    ax = plots.plot_roc(result)
+    ax = plot_roc(view_rows(result))
     assert ax.get_yscale() == "log"
     efficiency, rejection = ax.get_lines()[2].get_data()
     at_half = np.interp(0.5, efficiency, rejection)
@@ -257,7 +262,7 @@ def test_report_is_one_page_on_its_own(result) -> None:
 
 
 def test_everything_is_written(result) -> None:
-    report = result.write()
+    report = write_report(result)
     names = {path.name for path in report.parent.iterdir() if path.is_file()}
     assert {"report.html", "tables.txt", "tables.md", "tables.tex", "results.csv"} <= names
 
@@ -268,13 +273,13 @@ def test_a_study_without_finished_runs_has_a_report(result) -> None:
     page = report_html(empty)
     assert "No run has finished yet" in page
     assert "no luck" in page
-    assert "failed: no luck" in empty.to_text()
+    assert "failed: no luck" in study_text(empty)
 
 
 def test_one_seed_and_one_row_are_enough(result) -> None:
     row = result.rows[0]
     study = STUDY.model_copy(update={"seeds": (0,)})
     one: Any = replace(result, study=study, rows=(replace(row, runs=row.runs[:1]),))
-    assert "differences" not in one.tables()
-    assert "±" not in one.tables()["results"].rows[0][3].text
+    assert "differences" not in study_tables(one)
+    assert "±" not in study_tables(one)["results"].rows[0][3].text
     assert report_html(one)

@@ -16,10 +16,11 @@ import torch
 import yaml
 
 import lorentzoo as lz
+from lorentzoo.core.errors import RunError, StudyError
 from lorentzoo.core.model import Model
 from lorentzoo.registry.composition import model_spec
 from lorentzoo.studies import runner, worker
-from lorentzoo.studies.errors import RunError, StudyError
+from lorentzoo.studies.report.write import write_report
 from lorentzoo.studies.results import StudyResult
 from lorentzoo.studies.runner import run_study, show_study
 from lorentzoo.studies.runs import read_run, state_of
@@ -48,13 +49,10 @@ def finished(tmp_path_factory) -> StudyResult:
     return run_study(STUDY, tmp_path_factory.mktemp("study"), workers=1, progress=False)
 
 
-WRITE = StudyResult.write
-
-
 @pytest.fixture(autouse=True)
 def _without_report(finished, monkeypatch) -> None:
     """Drawing figures takes seconds, and has tests of its own."""
-    monkeypatch.setattr(StudyResult, "write", lambda self: self.directory)
+    monkeypatch.setattr(runner, "write_report", lambda result: result.directory)
 
 
 def test_a_study_has_rows_runs_and_refusals(finished) -> None:
@@ -71,7 +69,7 @@ def test_a_study_has_rows_runs_and_refusals(finished) -> None:
     first = finished.rows[0].runs[0]
     assert first.training["steps"] == 12
     assert first.training["cpu_seconds"] > 0
-    assert first.metrics == first.predictions.metrics()
+    assert first.metrics == first.evaluation.metrics()
     assert first.directory.name == first.run.key
     assert {path.name for path in first.directory.iterdir()} == {
         "config.json",
@@ -89,7 +87,7 @@ def test_a_study_has_rows_runs_and_refusals(finished) -> None:
 
 
 def test_rows_share_splits_and_order(finished) -> None:
-    predictions = [run.predictions for row in finished.finished for run in row.runs]
+    predictions = [run.evaluation for row in finished.finished for run in row.runs]
     assert all((p.event_id == predictions[0].event_id).all() for p in predictions)
 
 
@@ -128,7 +126,7 @@ def test_a_failing_run_is_recorded_and_the_others_go_on(tmp_path, monkeypatch, c
     assert "wide, seed 0 failed: RuntimeError: no such luck" in capsys.readouterr().err
     assert [len(row.runs) for row in result.rows] == [1, 0]
     assert "failed: RuntimeError: no such luck" in result.rows[1].problems[0]
-    assert "no such luck" in WRITE(result).read_text()
+    assert "no such luck" in write_report(result).read_text()
     failed = next(tmp_path.glob("runs/*/failed.json"))
     assert "fails_when_wide" in json.loads(failed.read_text())["trace"]
     monkeypatch.setattr(Model, "loss", loss)
@@ -153,7 +151,7 @@ def test_a_damaged_run_is_reported_and_repeated(tmp_path, capsys) -> None:
 
 
 def test_directories_of_something_else_are_refused(tmp_path) -> None:
-    with pytest.raises(StudyError, match=r"is no study's directory"):
+    with pytest.raises(StudyError, match=r"is not a study's directory"):
         show_study(tmp_path)
     (tmp_path / "study.json").write_text('{"study": 3}')
     with pytest.raises(StudyError, match=r"study.json is damaged"):
@@ -310,7 +308,7 @@ def test_models_of_the_zoo_follow_the_number_of_classes(tmp_path) -> None:
     data = "jets10:num_jets=300,max_constituents=10"
     spec = model_spec("deep-sets", backbone={"hidden": [8]})
     record = train_model(spec, dataset=data, config=RECIPE, out=tmp_path, progress=False)
-    assert record.predictions.values.shape[1] == 10
+    assert record.evaluation.values.shape[1] == 10
     assert record.to_data()["accuracy"] == record.metrics["accuracy"]
 
 

@@ -9,8 +9,8 @@ import json
 import pytest
 
 import lorentzoo as lz
+from lorentzoo.core.errors import StudyError
 from lorentzoo.studies.closed_forms import published_flops
-from lorentzoo.studies.errors import StudyError
 from lorentzoo.studies.published_table import PUBLISHED, SOURCE
 from lorentzoo.studies.taggers import TaggerTable, tagger_table
 
@@ -65,7 +65,7 @@ def test_quoted_rows_are_models_and_sizes_agree_but_for_the_one_that_is_noted() 
     ("models", "options", "reason"),
     [
         (["nothing-*"], {}, "no model is called 'nothing-\\*'"),
-        (["lgatr-amplitudes"], {}, "is no tagger of single jets"),
+        (["lgatr-amplitudes"], {}, "is not a tagger of single jets"),
         (["pfn"], {"batch_size": 10**6}, "batch_size must be 2 to"),
     ],
 )

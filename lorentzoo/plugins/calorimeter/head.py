@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -21,7 +21,7 @@ class ParticleScalars(Head):
         How many.
     """
 
-    task: ClassVar[Literal["classification", "regression", "generation"]] = "generation"
+    task: ClassVar[str] = "generation"
     pooling = None
 
     def __init__(self, num_scalars: int = 1, *, in_scalars: int | None = None) -> None:

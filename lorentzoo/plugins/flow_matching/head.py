@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ class Velocity(Head):
         Scalars of each particle: velocities of coordinates for which no vector will do.
     """
 
-    task: ClassVar[Literal["classification", "regression", "generation"]] = "generation"
+    task: ClassVar[str] = "generation"
     out_vectors = 1
     pooling = None
 

@@ -39,6 +39,8 @@ class LikelihoodRatio(Classify):
         As for `classify`.
     """
 
+    task = "likelihood-ratio"
+
     def __init__(
         self,
         criterion: Literal["mlc", "bce"] = "bce",

@@ -1,0 +1,1 @@
+"""How the results of a study are told: tables, figures, a page, and files of them."""

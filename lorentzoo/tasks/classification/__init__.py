@@ -1,0 +1,1 @@
+"""Classes of events: predictions, metrics, tables and figures."""

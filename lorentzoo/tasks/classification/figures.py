@@ -12,18 +12,18 @@ from lorentzoo.tasks.classification.plots import (
     plot_rejections,
     plot_scores,
 )
-from lorentzoo.tasks.predictions import Predictions
+from lorentzoo.tasks.classification.predictions import ClassPredictions
 
 __all__ = ["classification_figures"]
 
 
-def classification_figures(runs: Sequence[Predictions]) -> list[ReportFigure]:
+def classification_figures(runs: Sequence[ClassPredictions]) -> list[ReportFigure]:
     """Everything that can be drawn of a classifier's predictions.
 
     Parameters
     ----------
     runs
-        Predictions for the same events, one a seed; figures of a single training show the first.
+        ClassPredictions for the same events, one a seed; figures of a single training show the first.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""How good are predictions, with event weights and with the errors of a finite test set?
+"""How well are classes told apart, with event weights and with the errors of a finite test set?
 
 Every function takes float64 numpy arrays and event weights. Signal is class 1 of a binary problem; with
 more classes each stands against all others (one versus rest).
@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from sklearn.metrics import (
     accuracy_score,
     log_loss,
-    mean_absolute_error,
-    mean_squared_error,
-    r2_score,
     roc_auc_score,
     roc_curve,
 )
+
+from lorentzoo.tasks.weights import effective_number
 
 __all__ = [
     "EFFICIENCY_GRID",
@@ -29,8 +28,6 @@ __all__ = [
     "auc",
     "background_rejection",
     "classification_metrics",
-    "effective_number",
-    "regression_metrics",
     "rejection_curve",
     "roc_points",
     "signal_threshold",
@@ -74,11 +71,6 @@ class Rejection:
     def to_data(self) -> dict[str, Any]:
         """Plain data."""
         return {"value": self.value, "error": self.error, "passing": self.passing, "is_limit": self.is_limit}
-
-
-def effective_number(weight: Array) -> float:
-    """Number of unweighted events with the same relative statistical error, (Σw)²/Σw²."""
-    return float(weight.sum() ** 2 / np.square(weight).sum())
 
 
 def auc(score: Array, is_signal: NDArray[np.bool_], weight: Array) -> float:
@@ -183,18 +175,6 @@ def classification_metrics(
         key = f"rejection_{efficiency}"
         result[key] = _mean_rejection([one[key] for one in each.values()])
     return result | {"classes": each}
-
-
-def regression_metrics(values: Array, target: Array, weight: Array) -> dict[str, Any]:
-    """Weighted mean squared and absolute errors and R², as plain data; shapes (B, ...)."""
-    values, target = values.reshape(len(values), -1), target.reshape(len(target), -1)
-    result = {
-        "mse": float(mean_squared_error(target, values, sample_weight=weight)),
-        "mae": float(mean_absolute_error(target, values, sample_weight=weight)),
-    }
-    if len(target) > 1:
-        result["r2"] = float(r2_score(target, values, sample_weight=weight))
-    return result
 
 
 def _against_rest(score: Array, is_signal: NDArray[np.bool_], weight: Array) -> dict[str, Any]:

@@ -16,7 +16,17 @@ from hist.storage import Weight
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from lorentzoo.output.style import COLOURS, LINES, MARKERS, axes_or_new, legend_beside, style
+from lorentzoo.output.row_plots import finish_axes
+from lorentzoo.output.rows import Row
+from lorentzoo.output.style import (
+    COLOURS,
+    LINES,
+    MARKERS,
+    axes_or_new,
+    legend_beside,
+    plain_text,
+    style,
+)
 from lorentzoo.tasks.classification.diagnostics import (
     BinnedEfficiency,
     binned_efficiency,
@@ -27,10 +37,17 @@ from lorentzoo.tasks.classification.diagnostics import (
     reliability,
 )
 from lorentzoo.tasks.classification.metrics import EFFICIENCY_GRID, rejection_curve, signal_threshold
+from lorentzoo.tasks.classification.predictions import ClassPredictions
 from lorentzoo.tasks.classification.tables import check_comparable, percent
-from lorentzoo.tasks.predictions import Predictions
 
-__all__ = ["plot_calibration", "plot_confusion", "plot_efficiency", "plot_rejections", "plot_scores"]
+__all__ = [
+    "plot_calibration",
+    "plot_confusion",
+    "plot_efficiency",
+    "plot_rejections",
+    "plot_roc",
+    "plot_scores",
+]
 
 Array = NDArray[np.float64]
 Observable = Literal["pt", "mass"]
@@ -41,7 +58,49 @@ _EVENTS_A_BIN: Final = 100
 """Bins of an observable hold about as many events of the rarest class at least, as long as there are two bins."""
 
 
-def plot_rejections(runs: Sequence[Predictions], *, ax: Axes | None = None) -> Axes:
+def plot_roc(rows: Sequence[Row], *, signal: int = 1, legend: bool = True, ax: Axes | None = None) -> Axes:
+    """Background rejection 1/ε_B against signal efficiency ε_S; bands are the spread over seeds.
+
+    Parameters
+    ----------
+    rows
+        Rows of classifiers.
+    signal
+        The class that is signal; all others are background.
+    legend
+        Whether to name the rows beside the axes.
+    ax
+        Where to draw.
+
+    Notes
+    -----
+    Mean and spread are of log(1/ε_B). A curve begins where at least three background events pass in every seed.
+    """
+    name = f"class {signal}"
+    with style():
+        ax = axes_or_new(ax)
+        for row in rows:
+            runs = [each for each in row.evaluations if isinstance(each, ClassPredictions)]
+            curves = np.array([_log_rejection_of_all(run, signal) for run in runs])
+            name = runs[0].predicted_classes[signal]
+            shown = np.isfinite(curves).all(0)
+            grid, curves = EFFICIENCY_GRID[shown], curves[:, shown]
+            mean, look = curves.mean(0), row.look
+            ax.plot(grid, np.exp(mean), label=plain_text(row.label), color=look.colour, linestyle=look.line)
+            if len(curves) > 1:
+                spread = curves.std(0, ddof=1)
+                low, high = np.exp(mean - spread), np.exp(mean + spread)
+                ax.fill_between(grid, low, high, color=look.colour, alpha=0.15, linewidth=0)
+        ax.set_yscale("log")
+        ax.set_xlim(0, 1)
+        ax.set_ylim(bottom=1)
+        ax.set_xlabel(rf"Signal efficiency $\varepsilon_S$ ({plain_text(name)})")
+        ax.set_ylabel(r"Background rejection $1/\varepsilon_B$")
+        finish_axes(ax, legend=legend)
+    return ax
+
+
+def plot_rejections(runs: Sequence[ClassPredictions], *, ax: Axes | None = None) -> Axes:
     """Background rejection 1/ε_B against signal efficiency ε_S; bands are the spread over seeds.
 
     With two classes the second is signal. With more, each class stands against that of QCD jets by p_S/(p_S + p_B),
@@ -50,7 +109,7 @@ def plot_rejections(runs: Sequence[Predictions], *, ax: Axes | None = None) -> A
     Parameters
     ----------
     runs
-        Predictions for the same events, one a seed.
+        ClassPredictions for the same events, one a seed.
     ax
         Where to draw.
     """
@@ -87,7 +146,7 @@ def plot_rejections(runs: Sequence[Predictions], *, ax: Axes | None = None) -> A
     return ax
 
 
-def plot_scores(predictions: Predictions, *, ax: Axes | None = None) -> Axes:
+def plot_scores(predictions: ClassPredictions, *, ax: Axes | None = None) -> Axes:
     """Distributions of the score, normalised for each true class, with the errors of finite numbers.
 
     With two classes the score is the probability of the second; with more, each class shows the probability given to
@@ -121,7 +180,7 @@ def plot_scores(predictions: Predictions, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_confusion(predictions: Predictions, *, ax: Axes | None = None) -> Axes:
+def plot_confusion(predictions: ClassPredictions, *, ax: Axes | None = None) -> Axes:
     """Which class events of each true class (row) are taken for, in percent."""
     check_comparable([predictions])
     names = predictions.predicted_classes
@@ -147,7 +206,7 @@ def plot_confusion(predictions: Predictions, *, ax: Axes | None = None) -> Axes:
 
 
 def plot_efficiency(
-    predictions: Predictions,
+    predictions: ClassPredictions,
     observable: Observable = "pt",
     *,
     signal: str | None = None,
@@ -220,7 +279,7 @@ def plot_efficiency(
     return ax
 
 
-def plot_calibration(predictions: Predictions, *, bins: int = 10, ax: Axes | None = None) -> Axes:
+def plot_calibration(predictions: ClassPredictions, *, bins: int = 10, ax: Axes | None = None) -> Axes:
     """How often that comes true which is predicted, with Clopper-Pearson intervals and the expected calibration error.
 
     With two classes the probability is that of the second; with more, that of the most probable class.
@@ -260,7 +319,7 @@ def plot_calibration(predictions: Predictions, *, bins: int = 10, ax: Axes | Non
     return ax
 
 
-def _log_rejection(predictions: Predictions, signal: int, background: int | None) -> Array:
+def _log_rejection(predictions: ClassPredictions, signal: int, background: int | None) -> Array:
     values, target, weight = predictions.values, _target(predictions), predictions.weight
     if background is None:
         return rejection_curve(values[:, signal], target == signal, weight)
@@ -269,7 +328,11 @@ def _log_rejection(predictions: Predictions, signal: int, background: int | None
     return rejection_curve(score, target[pair] == signal, weight[pair])
 
 
-def _target(predictions: Predictions) -> NDArray[np.int64]:
+def _log_rejection_of_all(predictions: ClassPredictions, signal: int) -> Array:
+    return rejection_curve(predictions.values[:, signal], predictions.target == signal, predictions.weight)
+
+
+def _target(predictions: ClassPredictions) -> NDArray[np.int64]:
     return predictions.target.astype(np.int64)
 
 

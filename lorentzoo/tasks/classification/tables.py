@@ -1,22 +1,57 @@
-"""How well is each of several classes told from each other one?"""
+"""How well is each of several classes told from each other one, and how good are several networks together?"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from lorentzoo.studies.report.tables import Cell, Table, rejection_cell
-from lorentzoo.studies.results import RowResult, StudyResult
+from lorentzoo.output.metric import Metric
+from lorentzoo.output.rows import Row
+from lorentzoo.output.table import Cell, Table, text_cell
+from lorentzoo.output.uncertainty import summarise
 from lorentzoo.tasks.classification.diagnostics import pair_rejection, qcd_class, working_point
-from lorentzoo.tasks.predictions import Predictions
+from lorentzoo.tasks.classification.predictions import ClassPredictions
+from lorentzoo.tasks.predictions import average_predictions
 
-__all__ = ["check_comparable", "percent", "rejection_table", "study_class_tables"]
+__all__ = [
+    "check_comparable",
+    "class_table",
+    "ensemble_table",
+    "percent",
+    "rejection_cell",
+    "rejection_numbers",
+    "rejection_table",
+]
 
 _SCORE = "The score between two classes is p_S/(p_S + p_B)"
 
 
-def rejection_table(runs: Sequence[Predictions]) -> Table:
+def rejection_cell(each: Sequence[Mapping[str, Any]]) -> Cell:
+    """Mean, spread over seeds and binomial error of rejections (as `Rejection.to_data` has them), one a seed."""
+    values = [float(one["value"]) for one in each]
+    if any(one["is_limit"] for one in each):
+        return Cell(f"> {min(values):.0f}", min(values))
+    summary = summarise(values)
+    statistical = float(np.mean([one["error"] for one in each]))
+    places = max(1 - math.floor(math.log10(max(statistical, 1e-3))), 0)
+    texts = [f"{summary.mean:.{places}f}"]
+    if summary.count > 1:
+        texts.append(f"{summary.spread:.{places}f}")
+    return Cell(" ± ".join([*texts, f"{statistical:.{places}f}"]), summary.mean)
+
+
+def rejection_numbers(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Binomial error of rejections, and whether one is a limit."""
+    return {
+        "statistical": float(np.mean([one["error"] for one in each])),
+        "is_limit": any(one["is_limit"] for one in each),
+    }
+
+
+def rejection_table(runs: Sequence[ClassPredictions]) -> Table:
     """Rejection 1/ε_B of each class where another one is signal, at the efficiency that results on JetClass use.
 
     Parameters
@@ -33,8 +68,8 @@ def rejection_table(runs: Sequence[Predictions]) -> Table:
     rows = []
     for signal, name in enumerate(names):
         efficiency = working_point(name) if len(names) > 2 else 0.5
-        cells = [Cell(name, name), Cell(percent(efficiency), efficiency)]
-        cells += [_cell(runs, signal, background, efficiency) for background in range(len(names))]
+        cells = [text_cell(name), Cell(percent(efficiency), efficiency)]
+        cells += [_pair_cell(runs, signal, background, efficiency) for background in range(len(names))]
         rows.append(tuple(cells))
     notes = (
         f"{_SCORE}; rejections {'± spread over seeds ' if len(runs) > 1 else ''}± binomial error of the finite number of "
@@ -43,26 +78,62 @@ def rejection_table(runs: Sequence[Predictions]) -> Table:
     return Table("Rejection of each class", ("Signal", "ε_S", *names), tuple(rows), (), notes)
 
 
-def study_class_tables(result: StudyResult) -> dict[str, Table]:
-    """The table ``classes``: rejection of QCD jets by each signal class, one row a model.
+def class_table(rows: Sequence[Row]) -> Table | None:
+    """Rejection of QCD jets by each signal class, one row a model.
 
-    Empty unless the rows tell more than two classes apart, one of which is named QCD.
+    None unless the rows tell more than two classes apart, one of which is named QCD.
     """
-    names = tuple(result.data.get("metadata", {}).get("class_names", ()))
+    rows = [row for row in rows if all("classes" in recorded for recorded in row.metrics)]
+    if not rows:
+        return None
+    members = {row.label: _predictions(row) for row in rows}
+    names = next(iter(members.values()))[0].class_names
     background = qcd_class(names)
-    rows = [row for row in result.finished if all("classes" in run.metrics for run in row.runs)]
-    if len(names) < 3 or background is None or not rows:
-        return {}
+    if len(names) < 3 or background is None:
+        return None
     signals = [label for label in range(len(names)) if label != background]
     columns = ["Model"] + [f"{names[label]} ({percent(working_point(names[label]))})" for label in signals]
-    cells = tuple((Cell(row.label, row.label), *_row_cells(row, names, signals, background)) for row in rows)
+    cells = tuple(
+        (
+            text_cell(label),
+            *(_pair_cell(runs, signal, background, working_point(names[signal])) for signal in signals),
+        )
+        for label, runs in members.items()
+    )
     notes = (
         f"Columns name the signal and its efficiency ε_S, as results on JetClass quote them. {_SCORE}.",
         "Rejections are means over seeds, with their spread and the binomial error; '>' is a lower limit at 95 % "
         "confidence.",
     )
-    title = f"Rejection of {names[background]} by class"
-    return {"classes": Table(title, tuple(columns), cells, (), notes)}
+    return Table(f"Rejection of {names[background]} by class", tuple(columns), cells, (), notes)
+
+
+def ensemble_table(rows: Sequence[Row], metrics: Sequence[Metric]) -> Table | None:
+    """Mean probabilities of the seeds of each row, and of all rows; None where no row has several seeds.
+
+    Parameters
+    ----------
+    rows
+        Rows of classifiers on the same events.
+    metrics
+        Columns.
+    """
+    rows = [row for row in rows if len(row.seeds) > 1]
+    if not rows:
+        return None
+    members = {row.label: _predictions(row) for row in rows}
+    if len(rows) > 1:
+        members["all rows"] = [prediction for each in members.values() for prediction in each]
+    lines = []
+    for label, each in members.items():
+        found = average_predictions(each).metrics()
+        cells = [_single_cell(found.get(metric.name)) for metric in metrics]
+        lines.append((text_cell(label), Cell(str(len(each)), len(each)), *cells))
+    note = (
+        "Probabilities of all seeds of a row are averaged: training and evaluation cost as many times more."
+    )
+    columns = ("Model", "Members", *(metric.heading for metric in metrics))
+    return Table("Seeds together", columns, tuple(lines), (), (note,))
 
 
 def percent(fraction: float) -> str:
@@ -74,12 +145,25 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:g} %"
 
 
-def _row_cells(row: RowResult, names: tuple[str, ...], signals: list[int], background: int) -> list[Cell]:
-    runs = [run.predictions for run in row.runs]
-    return [_cell(runs, signal, background, working_point(names[signal])) for signal in signals]
+def check_comparable(runs: Sequence[ClassPredictions]) -> None:
+    """Refuse runs that do not predict the same classes.
+
+    Raises
+    ------
+    ValueError
+        If there is no run, one predicts no classes, or they predict different ones.
+    """
+    if not runs or not all(isinstance(run, ClassPredictions) for run in runs):
+        raise ValueError("this compares predicted classes; give predictions of at least one classifier")
+    if len({(run.values.shape[1], run.class_names) for run in runs}) > 1:
+        raise ValueError("the runs predict different classes; compare runs on one data set")
 
 
-def _cell(runs: Sequence[Predictions], signal: int, background: int, efficiency: float) -> Cell:
+def _predictions(row: Row) -> list[ClassPredictions]:
+    return [evaluation for evaluation in row.evaluations if isinstance(evaluation, ClassPredictions)]
+
+
+def _pair_cell(runs: Sequence[ClassPredictions], signal: int, background: int, efficiency: float) -> Cell:
     if signal == background:
         return Cell("–")
     found = [
@@ -90,17 +174,7 @@ def _cell(runs: Sequence[Predictions], signal: int, background: int, efficiency:
     return rejection_cell(known) if len(known) == len(found) else Cell("–")
 
 
-def check_comparable(runs: Sequence[Predictions]) -> None:
-    """Refuse runs that do not predict the same classes.
-
-    Raises
-    ------
-    ValueError
-        If there is no run, one predicts no classes, or they predict different ones.
-    """
-    if not runs or any(run.task != "classification" for run in runs):
-        raise ValueError(
-            "this compares predicted classes; give predictions of at least one run with task='classification'"
-        )
-    if len({(run.values.shape[1], run.class_names) for run in runs}) > 1:
-        raise ValueError("the runs predict different classes; compare runs on one data set")
+def _single_cell(value: Any) -> Cell:
+    if value is None:
+        return Cell("–")
+    return rejection_cell([value]) if isinstance(value, Mapping) else Cell(f"{value:.4f}", value)

@@ -1,0 +1,1 @@
+"""Densities of events: samples beside true events, and how they differ."""

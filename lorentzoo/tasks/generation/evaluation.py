@@ -17,20 +17,25 @@ import torch
 from numpy.typing import NDArray
 
 from lorentzoo.core.cloud import ParticleCloud
-from lorentzoo.core.errors import LorentzooError
+from lorentzoo.core.errors import LorentzooError, RunError, TrainingError
 from lorentzoo.core.generator import Generator
 from lorentzoo.core.layout.base import Packed
 from lorentzoo.core.model import Model
 from lorentzoo.data.events import EventData
 from lorentzoo.densities.coordinates import Cuts
+from lorentzoo.output.files import write_bytes
 from lorentzoo.output.progress import ProgressLine
-from lorentzoo.registry.checkpoints import write_atomically
+from lorentzoo.output.task import TrainFunction
 from lorentzoo.registry.specs import Spec
-from lorentzoo.studies.errors import RunError, TrainingError
-from lorentzoo.tasks.classification.metrics import effective_number
 from lorentzoo.tasks.generation.frechet import FrechetDistance, frechet_physics_distance, require_enough
 from lorentzoo.tasks.generation.observables import Observable, default_observables, observable_table
-from lorentzoo.tasks.generation.two_sample import TwoSampleTest, joined, require_classifier, two_sample_test
+from lorentzoo.tasks.generation.two_sample import (
+    TwoSampleTest,
+    join_clouds,
+    require_classifier,
+    two_sample_test,
+)
+from lorentzoo.tasks.weights import effective_number
 from lorentzoo.training.config import TrainConfig
 
 __all__ = ["GeneratorEvaluation", "evaluate_generator"]
@@ -145,7 +150,7 @@ class GeneratorEvaluation:
         np.savez_compressed(
             stream, allow_pickle=False, facts=np.frombuffer(json.dumps(facts).encode(), np.uint8), **arrays
         )
-        write_atomically(path, stream.getvalue())
+        write_bytes(path, stream.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> GeneratorEvaluation:
@@ -205,6 +210,7 @@ def evaluate_generator(
     observables: Sequence[Observable] | None = None,
     cuts: Cuts | None = None,
     seed: int = 0,
+    train: TrainFunction | None = None,
     progress: ProgressLine | bool = True,
 ) -> GeneratorEvaluation:
     """Draw from a trained generator and compare with events that it has not seen.
@@ -227,6 +233,8 @@ def evaluate_generator(
         That samples are to pass; the generator's own by default.
     seed
         Of samples, classifier and subsets.
+    train
+        Trains the classifier; `lorentzoo.studies.train` by default.
     progress
         Whether to show how it goes, or a line to show it on.
 
@@ -248,7 +256,7 @@ def evaluate_generator(
     require_enough(true_table.shape[1], num_samples, len(true_table))
     require_classifier(true, classifier, config)
     samples, seconds, evaluations = _draw(generator, test, num_samples, seed, line)
-    log_prob = _log_probs(generator, test, min(num_log_prob, len(test)), line)
+    log_prob = _compute_log_probs(generator, test, min(num_log_prob, len(test)), line)
     table = observable_table(samples, chosen)
     # A momentum beyond all numbers, or none at all, is no event.
     measurable = np.isfinite(table).all(1)
@@ -257,11 +265,11 @@ def evaluate_generator(
     distance = frechet_physics_distance(table, true_table, seed=seed)
     line.step(0.7, "classifier")
     found = two_sample_test(
-        samples, true, true_weight=true_weight, classifier=classifier, config=config, seed=seed
+        samples, true, true_weight=true_weight, classifier=classifier, config=config, seed=seed, train=train
     )
     return GeneratorEvaluation(
-        _bare(samples),
-        _bare(true),
+        _strip(samples),
+        _strip(true),
         true_weight.numpy(),
         log_prob,
         found,
@@ -269,7 +277,7 @@ def evaluate_generator(
         seconds,
         evaluations,
         num_samples - samples.num_events,
-        _violations(cuts or getattr(generator, "cuts", None), samples),
+        _count_violations(cuts or getattr(generator, "cuts", None), samples),
         test.particle_names,
         test.resonances,
     )
@@ -287,12 +295,12 @@ def _draw(
     """Events like others, the processor time and the evaluations of the network that each takes."""
     rng = torch.Generator().manual_seed(seed)
     parts, spent = [], 0.0
-    with _counting(generator) as evaluations:
+    with _count_evaluations(generator) as evaluations:
         for chunk in torch.arange(count).split(_CHUNK):
             condition = like.batch(chunk % len(like)).cloud
             started = time.process_time()
             with torch.no_grad():
-                parts += _drawn(generator, condition, rng)
+                parts += _draw_what_succeeds(generator, condition, rng)
             spent += time.process_time() - started
             done = int(chunk[-1]) + 1
             line.move(0.4 * done / count, f"{done} of {count} events drawn")
@@ -301,10 +309,12 @@ def _draw(
             f"the generator failed for each of {count} events: it needs more training or more steps"
         )
     per_event = None if generator.network is None else evaluations[0] / count
-    return joined(parts), spent / count, per_event
+    return join_clouds(parts), spent / count, per_event
 
 
-def _drawn(generator: Generator, condition: ParticleCloud, rng: torch.Generator) -> list[ParticleCloud]:
+def _draw_what_succeeds(
+    generator: Generator, condition: ParticleCloud, rng: torch.Generator
+) -> list[ParticleCloud]:
     """Events for a condition, without those for which the generator fails.
 
     A failing event is found by halves, since another number of events takes other random numbers.
@@ -320,10 +330,10 @@ def _drawn(generator: Generator, condition: ParticleCloud, rng: torch.Generator)
             return []
     events = torch.arange(count)
     halves = [condition.select(events < count // 2), condition.select(events >= count // 2)]
-    return [part for half in halves for part in _drawn(generator, half, rng)]
+    return [part for half in halves for part in _draw_what_succeeds(generator, half, rng)]
 
 
-def _log_probs(generator: Generator, data: EventData, count: int, line: ProgressLine) -> Array:
+def _compute_log_probs(generator: Generator, data: EventData, count: int, line: ProgressLine) -> Array:
     """Of the first events; NaN where the generator fails and says for which, or has no density at all."""
     values = torch.full((count,), math.nan, dtype=torch.float64)
     if generator.has_density is not True:
@@ -346,30 +356,30 @@ def _log_probs(generator: Generator, data: EventData, count: int, line: Progress
 
 
 @contextmanager
-def _counting(generator: Generator) -> Iterator[list[int]]:
+def _count_evaluations(generator: Generator) -> Iterator[list[int]]:
     """Count the events that pass through the network inside."""
     count = [0]
 
-    def see(module: Any, inputs: tuple[Any, ...]) -> None:
+    def count_events(module: Any, inputs: tuple[Any, ...]) -> None:
         count[0] += inputs[0].num_events
 
     if generator.network is None:
         yield count
         return
-    handle = generator.network.register_forward_pre_hook(see)
+    handle = generator.network.register_forward_pre_hook(count_events)
     try:
         yield count
     finally:
         handle.remove()
 
 
-def _bare(cloud: ParticleCloud) -> ParticleCloud:
+def _strip(cloud: ParticleCloud) -> ParticleCloud:
     """Momenta and layout only."""
     assert isinstance(cloud.layout, Packed)
     return ParticleCloud.from_packed(cloud.momenta, cloud.layout.ptr, validate=False)
 
 
-def _violations(cuts: Cuts | None, samples: ParticleCloud) -> dict[str, int]:
+def _count_violations(cuts: Cuts | None, samples: ParticleCloud) -> dict[str, int]:
     """Events that do not pass each of the cuts there are, and any of them."""
     if cuts is None or not cuts.any:
         return {}

@@ -13,19 +13,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lorentzoo.core.cloud import ParticleCloud
+from lorentzoo.core.errors import TrainingError
 from lorentzoo.core.layout.base import Packed
 from lorentzoo.core.model import Model
 from lorentzoo.data.dataset import JetDataset
 from lorentzoo.output.progress import ProgressLine
+from lorentzoo.output.task import TrainFunction
 from lorentzoo.registry.composition import build
 from lorentzoo.registry.specs import Spec
-from lorentzoo.studies.errors import TrainingError
-from lorentzoo.studies.plan import fitted_to, spec_for
 from lorentzoo.tasks.classification.metrics import auc
-from lorentzoo.tasks.generation.reweighting import effective_fraction, ratio_weights
-from lorentzoo.tasks.predictions import Predictions, evaluate
+from lorentzoo.tasks.classification.predictions import ClassPredictions
+from lorentzoo.tasks.predictions import predict_events
+from lorentzoo.tasks.weights import effective_fraction, ratio_weights
 from lorentzoo.training.config import TrainConfig
-from lorentzoo.training.train import train
+from lorentzoo.training.fitting import fit_spec, spec_for
 
 __all__ = ["CLASSIFIERS", "Classifier", "TwoSampleTest", "require_classifier", "two_sample_test"]
 
@@ -135,14 +136,14 @@ class TwoSampleTest:
         return ratio_weights(self.log_ratio[self.target == 0], clip=clip)
 
     @property
-    def predictions(self) -> Predictions:
+    def predictions(self) -> ClassPredictions:
         """The probability of being true, for `plot_calibration` and the other figures of classifiers.
 
         True and generated events count the same in all, as the ratio p/q has it.
         """
         probability = 1.0 / (1.0 + np.exp(-np.clip(self.log_ratio, -700, 700)))
         total = np.bincount(self.target, self.weight, minlength=2)
-        return Predictions(
+        return ClassPredictions(
             np.stack([1.0 - probability, probability], axis=1),
             self.target,
             self.weight / total[self.target] * len(self.target) / 2,
@@ -169,6 +170,7 @@ def two_sample_test(
     config: TrainConfig | Mapping[str, Any] | None = None,
     train_fraction: float = 0.5,
     seed: int = 0,
+    train: TrainFunction | None = None,
     progress: ProgressLine | bool = False,
 ) -> TwoSampleTest:
     """Train a classifier on one part of two samples and try it on the other.
@@ -187,6 +189,8 @@ def two_sample_test(
         Part of each sample on which it is trained.
     seed
         Of the division, the initial weights and the bootstrap.
+    train
+        Trains the classifier; `lorentzoo.studies.train` by default.
     progress
         As for `lorentzoo.studies.train`.
 
@@ -195,11 +199,16 @@ def two_sample_test(
     TrainingError
         If a sample has too few events to divide, or the samples have other scalars or context.
     """
+    if train is None:
+        # Lightning takes seconds to import.
+        from lorentzoo.training.train import train as train_here
+
+        train = train_here
     started = time.process_time()
-    data = labelled(generated, true, true_weight)
-    first, second = _divided([generated.num_events, true.num_events], train_fraction, seed)
-    recipe = _recipe(classifier, config, seed)
-    model = _model(classifier, data, seed)
+    data = label_samples(generated, true, true_weight)
+    first, second = _divide([generated.num_events, true.num_events], train_fraction, seed)
+    recipe = _read_recipe(classifier, config, seed)
+    model = _build_classifier(classifier, data, seed)
     learn, judge = data.subset(first), None
     if recipe.keep == "best" or recipe.patience is not None:
         # The division is in random order, so that any part of it is a fair one.
@@ -208,18 +217,18 @@ def two_sample_test(
         learn, judge = data.subset(shuffled[count:]), data.subset(shuffled[:count])
     train(model, learn, judge, recipe, progress=progress)
     held = data.subset(second)
-    predicted = evaluate(model, held)
-    probability = predicted.values[:, 1]
-    log_ratio = _logit(probability)
+    arrays = predict_events(model, held).arrays
+    probability, weight = arrays["values"][:, 1], arrays["weight"]
+    log_ratio = _take_logit(probability)
     if not hasattr(model.head, "ratio"):
         # A plain classifier sees the classes as often as they come.
         total = np.bincount(learn.target.numpy(), learn.weight.numpy(), minlength=2)
         log_ratio = log_ratio + np.log(total[0] / total[1])
     target = held.target.numpy()
-    value, error = _auc_with_error(log_ratio, target, predicted.weight, seed)
+    value, error = _measure_auc(log_ratio, target, weight, seed)
     place = np.where(target == 1, second.numpy() - generated.num_events, second.numpy())
     spent = time.process_time() - started
-    return TwoSampleTest(log_ratio, target, predicted.weight, place, value, error, spent)
+    return TwoSampleTest(log_ratio, target, weight, place, value, error, spent)
 
 
 def require_classifier(
@@ -234,12 +243,14 @@ def require_classifier(
     TrainingError
         If the classifier does not go with the events, or is none. Unknown names and options have errors of their own.
     """
-    _recipe(classifier, config, 0)
+    _read_recipe(classifier, config, 0)
     with torch.random.fork_rng(devices=[]):
-        _model(classifier, labelled(events, events), 0)
+        _build_classifier(classifier, label_samples(events, events), 0)
 
 
-def labelled(generated: ParticleCloud, true: ParticleCloud, true_weight: Tensor | None = None) -> JetDataset:
+def label_samples(
+    generated: ParticleCloud, true: ParticleCloud, true_weight: Tensor | None = None
+) -> JetDataset:
     """Events of two samples as one data set: class 0 generated, class 1 true, in this order.
 
     Raises
@@ -254,7 +265,7 @@ def labelled(generated: ParticleCloud, true: ParticleCloud, true_weight: Tensor 
             raise TrainingError(
                 f"generated events have {widths[0]} {name}, true ones {widths[1]}: a classifier needs both alike"
             )
-    both = joined([generated, true])
+    both = join_clouds([generated, true])
     assert isinstance(both.layout, Packed)
     weight = torch.ones(counts[1]) if true_weight is None else true_weight
     return JetDataset(
@@ -271,7 +282,7 @@ def labelled(generated: ParticleCloud, true: ParticleCloud, true_weight: Tensor 
     )
 
 
-def joined(clouds: Sequence[ParticleCloud]) -> ParticleCloud:
+def join_clouds(clouds: Sequence[ParticleCloud]) -> ParticleCloud:
     """The events of several clouds one after another, packed, in GeV, on the host; names are kept where all have them."""
     packed = [cloud.to_packed().to_units("GeV").to("cpu") for cloud in clouds]
     lengths: list[int] = []
@@ -283,18 +294,18 @@ def joined(clouds: Sequence[ParticleCloud]) -> ParticleCloud:
         Packed.from_lengths(lengths).ptr,
         torch.cat([cloud.scalars for cloud in packed]),
         torch.cat([cloud.context for cloud in packed]),
-        scalar_names=_common([cloud.scalar_names for cloud in packed]),
-        context_names=_common([cloud.context_names for cloud in packed]),
+        scalar_names=_find_common_names([cloud.scalar_names for cloud in packed]),
+        context_names=_find_common_names([cloud.context_names for cloud in packed]),
         validate=False,
     )
 
 
-def _common(names: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+def _find_common_names(names: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
     """The names of columns if all clouds agree on them."""
     return names[0] if len(set(names)) == 1 else ()
 
 
-def _divided(counts: list[int], fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+def _divide(counts: list[int], fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     """Numbers of the events to train and to test on, the same part of each sample."""
     if not 0 < fraction < 1:
         raise ValueError(f"train_fraction must lie between 0 and 1, not {fraction}")
@@ -314,7 +325,7 @@ def _divided(counts: list[int], fraction: float, seed: int) -> tuple[Tensor, Ten
     return torch.cat(parts[0]), torch.cat(parts[1])
 
 
-def _recipe(classifier: Any, config: TrainConfig | Mapping[str, Any] | None, seed: int) -> TrainConfig:
+def _read_recipe(classifier: Any, config: TrainConfig | Mapping[str, Any] | None, seed: int) -> TrainConfig:
     if isinstance(config, TrainConfig):
         return config
     known = (
@@ -323,25 +334,32 @@ def _recipe(classifier: Any, config: TrainConfig | Mapping[str, Any] | None, see
     return TrainConfig.of({**known, "seed": seed, **(config or {})})
 
 
-def _model(classifier: str | Mapping[str, Any] | Spec | Model, data: JetDataset, seed: int) -> Model:
+def _build_classifier(
+    classifier: str | Mapping[str, Any] | Spec | Model, data: JetDataset, seed: int
+) -> Model:
     if isinstance(classifier, Model):
         return classifier
     if isinstance(classifier, Spec):
-        spec = fitted_to(classifier, data)
+        spec = fit_spec(classifier, data)
     elif isinstance(classifier, str):
-        spec = spec_for(_values(classifier, data), data)
+        spec = spec_for(_choose_slots(classifier, data), data)
     else:
         spec = spec_for(classifier, data)
     torch.manual_seed(seed)
     model = build(spec)
-    if not isinstance(model, Model) or model.head.task != "classification":
+    if not isinstance(model, Model) or not _tells_classes_apart(model):
         raise TrainingError(
             f"{spec.model or spec.backbone} does not tell two classes apart; name a classifier"
         )
     return model
 
 
-def _values(name: str, data: JetDataset) -> Mapping[str, Any]:
+def _tells_classes_apart(model: Model) -> bool:
+    # A likelihood ratio is a probability of two classes by another name.
+    return model.task in ("classification", "likelihood-ratio")
+
+
+def _choose_slots(name: str, data: JetDataset) -> Mapping[str, Any]:
     """Slots of a classifier by name, for events as they are."""
     if name not in CLASSIFIERS:
         return {"model": name}
@@ -359,12 +377,12 @@ def _values(name: str, data: JetDataset) -> Mapping[str, Any]:
     return {**values, "backbone": {**values["backbone"], "num_particles": most, "group_size": size}}
 
 
-def _logit(probability: Array) -> Array:
+def _take_logit(probability: Array) -> Array:
     inside = np.clip(probability, 1e-15, 1 - 1e-15)
     return np.log(inside) - np.log1p(-inside)
 
 
-def _auc_with_error(score: Array, target: NDArray[np.int64], weight: Array, seed: int) -> tuple[float, float]:
+def _measure_auc(score: Array, target: NDArray[np.int64], weight: Array, seed: int) -> tuple[float, float]:
     """AUC and its standard deviation over samples drawn with replacement from each class."""
     rng = np.random.default_rng(seed)
     is_true = target == 1

@@ -1,0 +1,1 @@
+"""Ratios of two densities: predictions, metrics and figures."""

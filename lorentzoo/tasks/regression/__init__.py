@@ -1,0 +1,1 @@
+"""Numbers of events: predictions, metrics and figures."""

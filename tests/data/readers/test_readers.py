@@ -219,7 +219,7 @@ def test_training_reads_files(files, tmp_path):
         progress=False,
     )
     assert record.training["steps"] == 4
-    assert len(record.predictions) == len(jetclass_root(str(files), split="test"))
+    assert len(record.evaluation) == len(jetclass_root(str(files), split="test"))
 
 
 # ---- what is wrong with a file ------------------------------------------------------------

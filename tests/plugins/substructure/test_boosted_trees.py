@@ -13,7 +13,7 @@ import lorentzoo as lz
 from lorentzoo.core.cloud import Batch
 from lorentzoo.core.errors import CompositionError, MissingExtraError, NotFittedError
 from lorentzoo.plugins.substructure.forest import ForestError
-from lorentzoo.studies import StudyResult, run_study, train_model
+from lorentzoo.studies import StudyResult, run_study, study_tables, train_model
 from lorentzoo.testing import random_cloud
 from lorentzoo.training.costs import measure_costs
 
@@ -103,10 +103,10 @@ def test_training_is_the_growing_alone(tmp_path) -> None:
 
 def test_the_head_follows_the_classes_of_the_data(tmp_path) -> None:
     from lorentzoo.registry.composition import model_spec
-    from lorentzoo.studies.plan import fitted_to
+    from lorentzoo.training.fitting import fit_spec
 
     ten = lz.load_dataset("jets10", num_jets=20)
-    assert fitted_to(model_spec("substructure-bdt"), ten).head.parameters["num_classes"] == 10
+    assert fit_spec(model_spec("substructure-bdt"), ten).head.parameters["num_classes"] == 10
 
 
 def test_standardised_observables_feed_a_perceptron() -> None:
@@ -234,6 +234,6 @@ def test_it_is_a_row_beside_networks(tmp_path, monkeypatch: pytest.MonkeyPatch) 
     # The seed reaches the forest, so that its spread over seeds means something.
     assert len(set(forest.values("auc").values())) == 2
     # A forest has no course: where runs are compared at equal CPU time, its place is empty.
-    matched = [row[-1].text for row in result.tables()["results"].rows]
+    matched = [row[-1].text for row in study_tables(result)["results"].rows]
     assert matched[0] == "–"
     assert matched[1] != "–"

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 import lorentzoo as lz
-from lorentzoo.core.errors import LorentzooError
+from lorentzoo.core.errors import LorentzooError, StudyError, TrainingError
 from lorentzoo.core.generator import Generator
-from lorentzoo.studies.errors import StudyError, TrainingError
+from lorentzoo.output import page as pages
+from lorentzoo.studies import runner, study_tables
 from lorentzoo.studies.grid import load_study
 from lorentzoo.studies.plan import make_plan
 from lorentzoo.studies.report import page as report
@@ -63,7 +64,7 @@ STUDY: dict[str, Any] = {
 def finished(tmp_path_factory) -> StudyResult:
     with pytest.MonkeyPatch.context() as patch:
         # Drawing takes half a minute.
-        patch.setattr(StudyResult, "write", lambda self: self.directory)
+        patch.setattr(runner, "write_report", lambda result: result.directory)
         return run_study(STUDY, tmp_path_factory.mktemp("study"), workers=1, progress=False)
 
 
@@ -75,7 +76,7 @@ def test_generators_are_rows(finished) -> None:
         assert 0 <= metrics["c2st_auc"] <= 1
         assert metrics["nll_infinite"] <= 8
         assert metrics["seconds_per_sample"] > 0
-        assert row.runs[0].generation.samples.num_events == 120 - metrics["samples_failed"]
+        assert row.runs[0].evaluation.samples.num_events == 120 - metrics["samples_failed"]
     assert finished.rows[0].runs[0].metrics["evaluations_per_sample"] == 8  # midpoint: two a step
     # Coordinates hold these two inside the cuts in pT, η and mass, however little they have learned.
     assert finished.rows[0].runs[0].metrics["cut_violations"] == 0
@@ -84,16 +85,16 @@ def test_generators_are_rows(finished) -> None:
 
 def test_tables_and_report_speak_of_generation(finished, monkeypatch) -> None:
     drawn: list[Any] = []
-    monkeypatch.setattr(report, "to_svg", lambda axes: drawn.append(axes) or "<svg/>")
-    results = finished.tables()["results"]
+    monkeypatch.setattr(pages, "to_svg", lambda axes: drawn.append(axes) or "<svg/>")
+    results = study_tables(finished)["results"]
     assert {"NLL", "C2ST AUC", "FPD", "Evaluations/sample", "CPU-s/sample"} <= set(results.columns)
     assert any("0.5 is perfect" in note for note in results.notes)
-    assert finished.tables()["differences"].columns == ("Model", "Δ NLL", "Δ C2ST AUC", "Δ FPD")
+    assert study_tables(finished)["differences"].columns == ("Model", "Δ NLL", "Δ C2ST AUC", "Δ FPD")
     page = report.report_html(finished)
     # The course of training, two costs, the marginals of all rows, and three figures of the best one.
     assert len(drawn) >= 7
     assert all(axes.get_legend_handles_labels()[1] or axes.lines for axes in drawn)
-    assert "Generated events, seed 0" in page
+    assert "Generated against true events, seed 0" in page
     assert "smallest C2ST AUC" in page
 
 
@@ -157,7 +158,7 @@ def test_what_was_trained_outlives_its_test(tmp_path, monkeypatch) -> None:
     def full(*given: Any, **further: Any) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("lorentzoo.tasks.generation.evaluation.evaluate_generator", full)
+    monkeypatch.setattr("lorentzoo.tasks.generation.task.evaluate_generator", full)
     with pytest.raises(OSError, match="no space left"):
         train_model(
             "rqs-flow-eventgen",
@@ -174,11 +175,11 @@ def test_studies_refuse_what_makes_no_sense() -> None:
     [row] = make_plan(load_study(study)).rows
     assert "needs a network: name a backbone" in row.refusal
     with pytest.raises(StudyError, match="learning_rat"):
-        load_study({**STUDY, "generation": {"recipe": {"learning_rat": 1}}})
+        make_plan(load_study({**STUDY, "test": {"recipe": {"learning_rat": 1}}}))
     with pytest.raises(
-        TrainingError, match=r"generation: unknown key 'num_sample'; did you mean 'num_samples'\?"
+        TrainingError, match=r"test of generation: unknown key 'num_sample'; did you mean 'num_samples'\?"
     ):
-        train_model("rqs-flow-eventgen", dataset="ttbar:num_events=50", generation={"num_sample": 5})
+        train_model("rqs-flow-eventgen", dataset="ttbar:num_events=50", test={"num_sample": 5})
 
 
 class _Fails(LorentzooError):

@@ -1,15 +1,19 @@
-"""What are weights p/q worth that take one sample to another?"""
+"""What are weighted events worth, and which weights take one sample to another?"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lorentzoo.tasks.classification.metrics import effective_number
-
-__all__ = ["effective_fraction", "ratio_weights"]
+__all__ = ["effective_fraction", "effective_number", "ratio_weights"]
 
 Array = NDArray[np.float64]
+
+
+def effective_number(weight: Array) -> float:
+    """Number of unweighted events with the same relative statistical error, (Σw)²/Σw²; 0 where no event has weight."""
+    squares = float(np.square(weight).sum())
+    return float(weight.sum() ** 2 / squares) if squares > 0 else 0.0
 
 
 def ratio_weights(log_ratio: Array, *, clip: float | None = None) -> Array:

@@ -12,11 +12,11 @@ from scipy import stats
 
 import lorentzoo as lz
 from lorentzoo.core.cloud import ParticleCloud
+from lorentzoo.core.errors import TrainingError
 from lorentzoo.core.layout.base import Packed
 from lorentzoo.data.dataset import JetDataset
-from lorentzoo.studies.errors import TrainingError
-from lorentzoo.tasks.generation.two_sample import CLASSIFIERS, TwoSampleTest, labelled, two_sample_test
-from lorentzoo.tasks.predictions import evaluate
+from lorentzoo.studies import evaluate
+from lorentzoo.tasks.generation.two_sample import CLASSIFIERS, TwoSampleTest, label_samples, two_sample_test
 from lorentzoo.testing import random_cloud
 from lorentzoo.training.train import train
 
@@ -117,7 +117,7 @@ class TestTwoSample:
     def test_what_cannot_be_compared_is_refused(self, top_pairs: ParticleCloud) -> None:
         six = top_pairs.select(torch.arange(20))
         with pytest.raises(TrainingError, match="generated events have 0 scalars, true ones 6"):
-            labelled(random_cloud([6] * 20), six)
+            label_samples(random_cloud([6] * 20), six)
         ragged = random_cloud([2, 3] * 10)
         with pytest.raises(
             TrainingError, match="events of fixed length, but these have 2 to 3 particles; take"
@@ -169,7 +169,7 @@ class TestLikelihoodRatio:
             return x
 
         # Half as many events of p, which must not matter.
-        data = labelled(numbers(drawn(count, False)), numbers(drawn(count // 2, True)))
+        data = label_samples(numbers(drawn(count, False)), numbers(drawn(count // 2, True)))
         spec = {**RATIO, "head": {**RATIO["head"], "criterion": criterion}}
         torch.manual_seed(0)
         model = lz.compose(**spec, in_context=dim)

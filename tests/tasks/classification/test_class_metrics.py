@@ -10,11 +10,11 @@ from lorentzoo.tasks.classification.metrics import (
     auc,
     background_rejection,
     classification_metrics,
-    effective_number,
-    regression_metrics,
     roc_points,
 )
-from lorentzoo.tasks.predictions import Predictions, evaluate
+from lorentzoo.tasks.classification.predictions import ClassPredictions
+from lorentzoo.tasks.predictions import predict_events
+from lorentzoo.tasks.weights import effective_number
 
 SCORE = np.array([0.9, 0.8, 0.7, 0.4, 0.3, 0.1])
 SIGNAL = np.array([True, False, True, True, False, False])
@@ -84,12 +84,6 @@ def test_a_class_without_events_has_no_curve() -> None:
     assert metrics["accuracy"] == 0.5
 
 
-def test_regression_metrics() -> None:
-    metrics = regression_metrics(np.array([1.0, 3.0]), np.array([0.0, 1.0]), np.array([3.0, 1.0]))
-    assert metrics["mse"] == pytest.approx((3 * 1 + 1 * 4) / 4)
-    assert metrics["mae"] == pytest.approx((3 * 1 + 1 * 2) / 4)
-
-
 def test_roc_points_rise_to_one() -> None:
     background, signal = roc_points(SCORE, SIGNAL, WEIGHT)
     assert background[0] == signal[0] == 0
@@ -99,11 +93,11 @@ def test_roc_points_rise_to_one() -> None:
 
 
 def test_predictions_go_to_a_file_and_back(tmp_path) -> None:
-    predictions = Predictions(
-        np.array([[0.2, 0.8]]), np.array([1]), np.ones(1), np.array([7]), "classification", ("qcd", "top")
+    predictions = ClassPredictions(
+        np.array([[0.2, 0.8]]), np.array([1]), np.ones(1), np.array([7]), class_names=("qcd", "top")
     )
     predictions.save(tmp_path / "p.npz")
-    again = Predictions.load(tmp_path / "p.npz")
+    again = ClassPredictions.load(tmp_path / "p.npz")
     assert again.class_names == ("qcd", "top")
     assert again.values.tolist() == predictions.values.tolist()
     assert again.event_id.tolist() == [7]
@@ -113,11 +107,12 @@ def test_predictions_go_to_a_file_and_back(tmp_path) -> None:
 
 
 def test_momenta_stand_beside_predictions(tmp_path, jets, small_spec) -> None:
-    predictions = evaluate(build(small_spec), jets.split("test"), batch_size=7)
+    found = predict_events(build(small_spec), jets.split("test"), batch_size=7)
+    predictions = ClassPredictions(**found.arrays)
     total = jets.split("test").batch(list(range(len(predictions)))).cloud.total().numpy()
     assert predictions.pt == pytest.approx(np.hypot(total[:, 1], total[:, 2]))
     assert predictions.mass == pytest.approx(np.sqrt(total[:, 0] ** 2 - np.square(total[:, 1:]).sum(1)))
     predictions.save(tmp_path / "p.npz")
-    again = Predictions.load(tmp_path / "p.npz")
+    again = ClassPredictions.load(tmp_path / "p.npz")
     assert (again.pt == predictions.pt).all()
     assert (again.mass == predictions.mass).all()

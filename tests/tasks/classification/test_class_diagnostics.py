@@ -19,18 +19,18 @@ from lorentzoo.tasks.classification.diagnostics import (
 )
 from lorentzoo.tasks.classification.figures import classification_figures
 from lorentzoo.tasks.classification.metrics import EFFICIENCY_GRID, background_rejection, rejection_curve
+from lorentzoo.tasks.classification.predictions import ClassPredictions
 from lorentzoo.tasks.classification.tables import rejection_table
-from lorentzoo.tasks.predictions import Predictions
 
 
-def predictions(names: tuple[str, ...], events: int = 900, seed: int = 0) -> Predictions:
+def predictions(names: tuple[str, ...], events: int = 900, seed: int = 0) -> ClassPredictions:
     rng = np.random.default_rng(seed)
     target = np.arange(events) % len(names)
     logits = rng.normal(size=(events, len(names))) + 1.5 * np.eye(len(names))[target]
     values = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     pt, mass = rng.uniform(500, 700, events), rng.gamma(8, 12, events)
     weight = rng.uniform(0.5, 2, events)
-    return Predictions(values, target, weight, np.arange(events), class_names=names, pt=pt, mass=mass)
+    return ClassPredictions(values, target, weight, np.arange(events), class_names=names, pt=pt, mass=mass)
 
 
 THREE = predictions(("qcd", "h_bb", "t_bl"))
@@ -111,7 +111,7 @@ def test_the_table_uses_published_working_points() -> None:
 
 
 @pytest.mark.parametrize("one", [TWO, THREE], ids=["two", "three"])
-def test_figures_are_drawn_on_given_axes(one: Predictions) -> None:
+def test_figures_are_drawn_on_given_axes(one: ClassPredictions) -> None:
     for draw, labels in (
         (lambda ax: plots.plot_rejections([one], ax=ax), list(one.class_names[1:])),
         (lambda ax: plots.plot_scores(one, ax=ax), list(one.class_names)),
@@ -142,7 +142,7 @@ def test_efficiency_at_a_cut_shows_signal_and_qcd() -> None:
 
 
 @pytest.mark.parametrize("one", [TWO, THREE, predictions(tuple(f"class_{i}" for i in range(10)))])
-def test_all_figures_of_a_classifier(one: Predictions) -> None:
+def test_all_figures_of_a_classifier(one: ClassPredictions) -> None:
     figures = classification_figures([one, replace(one, values=one.values[:, ::-1].copy())])
     names = ["rejection", "scores", "confusion", "calibration", "efficiency-pt", "efficiency-mass"]
     assert [figure.name for figure in figures] == names

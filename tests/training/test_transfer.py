@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 import lorentzoo as lz
 from lorentzoo.cli.main import app
-from lorentzoo.studies import run_study, train_model
-from lorentzoo.studies.errors import RunError, StudyError, TrainingError
+from lorentzoo.core.errors import RunError, StudyError, TrainingError
+from lorentzoo.studies import run_study, study_tables, train_model
 from lorentzoo.training.config import TrainConfig
 from lorentzoo.training.optimisers import make_optimiser
 from lorentzoo.training.transfer import initial_weights
@@ -197,7 +197,7 @@ def test_pretraining_is_an_axis(study):
     assert started.config.rates == {"backbone": 0.3}
     assert rows["none · plain"].runs[0].run.start_from is None
     assert rows["none · weight_decay=0.0"].runs[0].run.config.weight_decay == 0.0
-    text = result.tables()["results"].to_markdown()
+    text = study_tables(result)["results"].to_markdown()
     assert "Pre-training 'ten classes' comes before this budget: 3 optimiser steps on jets10" in text
 
 

@@ -11,13 +11,13 @@ import torch
 from rich.console import Console
 from torch import nn
 
+from lorentzoo.core.errors import TrainingError
 from lorentzoo.core.model import Model
 from lorentzoo.data.dataset import JetDataset
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.registry.composition import build
 from lorentzoo.registry.specs import Spec
-from lorentzoo.studies.errors import TrainingError
-from lorentzoo.tasks.predictions import evaluate
+from lorentzoo.studies import evaluate
 from lorentzoo.training.averaging import WeightAverage
 from lorentzoo.training.config import TrainConfig
 from lorentzoo.training.loop import CHECKPOINT

@@ -11,11 +11,10 @@ import torch
 
 import lorentzoo as lz
 from lorentzoo.core import minkowski
-from lorentzoo.core.errors import LorentzooError
+from lorentzoo.core.errors import LorentzooError, RunError
 from lorentzoo.core.generator import Generator
 from lorentzoo.data.dataset import JetDataset
 from lorentzoo.densities.coordinates import Cuts
-from lorentzoo.studies.errors import RunError
 from lorentzoo.tasks.generation.evaluation import GeneratorEvaluation, evaluate_generator
 from lorentzoo.tasks.generation.figures import generator_figures
 

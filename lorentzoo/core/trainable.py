@@ -1,0 +1,81 @@
+"""What has everything that can be trained, a model that predicts and a generator of events alike?"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lorentzoo.core.cloud import Batch, ParticleCloud
+from lorentzoo.core.symmetry import Symmetry, intersection
+
+__all__ = ["Trainable"]
+
+
+class Trainable(nn.Module, ABC):
+    """A composition: the parent of `Model` and `Generator`.
+
+    Attributes
+    ----------
+    spec
+        The plain data from which `lorentzoo.compose` made it.
+    task
+        Name of the task for which it is trained.
+    """
+
+    spec: Any = None
+    task: str
+
+    # ---- what training asks -------------------------------------------------------------------
+
+    @abstractmethod
+    def fit_statistics(self, batches: Iterable[Batch]) -> None:
+        """Take statistics from training batches, once, before the first step."""
+
+    @abstractmethod
+    def batch_loss(self, batch: Batch, rng: torch.Generator | None = None) -> Tensor:
+        """The mean training loss of a batch, weighted by event; random numbers that it needs come from `rng`."""
+
+    @abstractmethod
+    def run_forward(self, cloud: ParticleCloud) -> Tensor:
+        """One forward pass, whose arithmetic and time are what the network costs."""
+
+    # ---- what it is ---------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def symmetry_paths(self) -> dict[str, Symmetry]:
+        """What each path through it keeps; `symmetry` is their intersection."""
+
+    @property
+    def symmetry(self) -> Symmetry:
+        """The computed symmetry: the intersection of `symmetry_paths`."""
+        return intersection(list(self.symmetry_paths.values()))
+
+    @abstractmethod
+    def summary(self) -> str:
+        """Parts, parameters of each, and the computed symmetry path by path, as text."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating-point type of the weights, in which networks run."""
+        for tensor in chain(self.parameters(), self.buffers()):
+            if tensor.is_floating_point():
+                return tensor.dtype
+        return torch.get_default_dtype()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights live."""
+        for tensor in chain(self.parameters(), self.buffers()):
+            return tensor.device
+        return torch.device("cpu")
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of trainable parameters."""
+        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)

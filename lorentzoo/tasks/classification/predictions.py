@@ -1,0 +1,64 @@
+"""What does a classifier predict?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from lorentzoo.tasks.classification.metrics import classification_metrics
+from lorentzoo.tasks.predictions import Predictions, read_predictions
+
+__all__ = ["ClassPredictions"]
+
+
+@dataclass(frozen=True, eq=False)
+class ClassPredictions(Predictions):
+    """Probabilities of classes beside the true ones.
+
+    Attributes
+    ----------
+    values
+        Probabilities (B, classes), float64.
+    target
+        Class indices (B,).
+    class_names
+        Names of the classes, where the data have them.
+    """
+
+    class_names: tuple[str, ...] = field(default=())
+
+    kind: ClassVar[str] = "classification"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those of the classes."""
+        return self.class_names
+
+    @property
+    def predicted_classes(self) -> tuple[str, ...]:
+        """Names of all classes that have a probability; numbered where the data have no names for them."""
+        count = self.values.shape[1]
+        return (*self.class_names, *(f"class {label}" for label in range(len(self.class_names), count)))[
+            :count
+        ]
+
+    def metrics(self) -> dict[str, Any]:
+        """Weighted accuracy, log-loss, AUC and rejections; see `lorentzoo.tasks.classification.metrics`."""
+        return classification_metrics(
+            self.values, self.target.astype(np.int64), self.weight, self.class_names
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> ClassPredictions:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        RunError
+            If the file is missing, truncated or corrupt.
+        """
+        names, arrays = read_predictions(path)
+        return cls(**arrays, class_names=tuple(names))

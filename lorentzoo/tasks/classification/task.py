@@ -1,0 +1,175 @@
+"""Classification as a task: classes of events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lorentzoo.core.errors import TrainingError
+from lorentzoo.core.trainable import Trainable
+from lorentzoo.output.figure import ReportFigure
+from lorentzoo.output.metric import Metric
+from lorentzoo.output.progress import ProgressLine
+from lorentzoo.output.rows import Row
+from lorentzoo.output.table import Table
+from lorentzoo.output.task import Evaluation, Settings, TrainFunction
+from lorentzoo.registry.specs import PartSpec
+from lorentzoo.tasks.classification.metrics import SIGNAL_EFFICIENCIES
+from lorentzoo.tasks.classification.predictions import ClassPredictions
+from lorentzoo.tasks.classification.tables import (
+    class_table,
+    ensemble_table,
+    rejection_cell,
+    rejection_numbers,
+)
+from lorentzoo.tasks.predictions import average_predictions, predict_events
+from lorentzoo.tasks.predictive import PredictiveTask
+
+if TYPE_CHECKING:
+    from lorentzoo.data.events import EventData
+
+__all__ = ["Classification"]
+
+_REJECTION_NOTE = (
+    "Background rejections: spread over seeds where there are several ± binomial error of the finite number of "
+    "background events; '>' is a lower limit at 95 % confidence, where in some seed no background event passes."
+)
+
+
+class Classification(PredictiveTask):
+    """Classes of events, by the head's probabilities."""
+
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric("accuracy", "Accuracy", "high"),
+        Metric("auc", "AUC", "high"),
+        *(
+            Metric(
+                f"rejection_{efficiency}",
+                f"1/ε_B (ε_S = {efficiency})",
+                "high",
+                cell=rejection_cell,
+                numbers=rejection_numbers,
+                note=_REJECTION_NOTE,
+            )
+            for efficiency in reversed(SIGNAL_EFFICIENCIES)
+        ),
+        Metric("log_loss", "Log-loss", "low", shown="file"),
+        Metric("accuracy_error", shown="file"),
+        Metric("classes", shown="file"),
+    )
+    ranking: ClassVar[tuple[str, ...]] = ("auc", "accuracy")
+
+    # ---- before training ---------------------------------------------------------------------
+
+    def default_head(self, data: EventData) -> Mapping[str, Any] | None:
+        """One logit a class, where the data have classes."""
+        classes = len(data.class_names)
+        return {"name": "classify", "num_classes": classes} if classes else None
+
+    def fit_head(self, head: PartSpec, data: EventData, *, override: bool) -> PartSpec:
+        """As many classes as the data have; two may share one logit."""
+        classes, stated = len(data.class_names), head.parameters.get("num_classes", 2)
+        fits = stated == classes or (classes == 2 and stated == 1)
+        if not classes or fits or not (override or "num_classes" not in head.parameters):
+            return head
+        return head.merged({"num_classes": classes})
+
+    def check_data(self, data: EventData) -> None:
+        """Targets must be class indices, 0 up to the number of classes."""
+        super().check_data(data)
+        target = data.target
+        if target.is_floating_point() or target.ndim != 1:
+            raise TrainingError(
+                f"classes are whole numbers, one an event, but the targets are {target.dtype} of shape "
+                f"{tuple(target.shape)}; for numbers of events take a head of regression, e.g. 'regress'"
+            )
+        wrong = (target < 0) | (target >= len(data.class_names) if data.class_names else target < 0)
+        if bool(wrong.any()):
+            first = int(wrong.nonzero()[0, 0])
+            names = f", {', '.join(data.class_names)}" if data.class_names else ""
+            raise TrainingError(
+                f"event {int(data.event_id[first])} has class {int(target[first])}, but classes are numbered from 0"
+                f"{f' to {len(data.class_names) - 1}' if data.class_names else ''}{names}: "
+                "map labels such as -1 and +1 to 0 and 1"
+            )
+
+    def check(self, model: Trainable, data: EventData) -> None:
+        """Predict two events and compare the number of classes with all of the data."""
+        few = data.subset(torch.arange(min(2, len(data))))
+        _check_classes(predict_events(model, few).arrays["values"], data)
+
+    def measure_validation(
+        self, values: NDArray[np.float64], target: NDArray[Any], weight: NDArray[np.float64]
+    ) -> dict[str, Any]:
+        """Those of `ClassPredictions`."""
+        return ClassPredictions(values, target, weight, np.zeros(0, np.int64)).metrics()
+
+    # ---- test --------------------------------------------------------------------------------
+
+    def evaluate(
+        self,
+        model: Trainable,
+        test: EventData,
+        settings: Settings,
+        *,
+        train: TrainFunction,
+        progress: ProgressLine,
+    ) -> ClassPredictions:
+        """Probabilities of all events."""
+        arrays = predict_events(model, test).arrays
+        _check_classes(arrays["values"], test)
+        return ClassPredictions(**arrays, class_names=test.class_names)
+
+    def load(self, path: Path) -> ClassPredictions:
+        """Read what `ClassPredictions.save` wrote."""
+        return ClassPredictions.load(path)
+
+    def combine(self, evaluations: Sequence[Evaluation]) -> ClassPredictions:
+        """The mean of the probabilities."""
+        return average_predictions([each for each in evaluations if isinstance(each, ClassPredictions)])
+
+    # ---- what is shown -----------------------------------------------------------------------
+
+    def figures(self, rows: Sequence[Row]) -> list[ReportFigure]:
+        """Background rejection of all rows."""
+        from lorentzoo.tasks.classification.plots import plot_roc
+
+        caption = (
+            "Background rejection against signal efficiency on the test split. Lines: mean over seeds; bands: their "
+            "spread. Curves begin where at least three background events pass."
+        )
+        return [ReportFigure("roc", plot_roc(rows, legend=False), caption)]
+
+    def details(self, evaluations: Sequence[Evaluation]) -> list[ReportFigure]:
+        """Rejections, scores, confusion, calibration and efficiencies."""
+        from lorentzoo.tasks.classification.figures import classification_figures
+
+        return classification_figures([each for each in evaluations if isinstance(each, ClassPredictions)])
+
+    def tables(self, rows: Sequence[Row]) -> dict[str, Table]:
+        """Seeds together, and rejections by class."""
+        recorded = {name for row in rows for each in row.metrics for name in each}
+        judged = [
+            metric
+            for metric in self.columns(recorded, {})
+            if metric.better != "none" and metric.shown == "always"
+        ]
+        found = {"ensembles": ensemble_table(rows, judged), "classes": class_table(rows)}
+        return {name: table for name, table in found.items() if table is not None}
+
+
+def _check_classes(values: NDArray[np.float64], data: EventData) -> None:
+    """Refuse predictions that do not have the classes of the data."""
+    target = data.target
+    classes = max(len(data.class_names), int(target.max()) + 1 if len(target) else 0)
+    given = values.shape[1] if values.ndim == 2 else None
+    if given is None or given < classes or target.is_floating_point():
+        raise TrainingError(
+            f"the head predicts {given or 'no'} classes, but the data has {classes} "
+            f"({', '.join(data.class_names) or 'unnamed'}); set num_classes of the head"
+        )

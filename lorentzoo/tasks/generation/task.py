@@ -1,0 +1,150 @@
+"""Generation as a task: densities of events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from lorentzoo.core.cloud import Batch
+from lorentzoo.core.errors import TrainingError
+from lorentzoo.core.trainable import Trainable
+from lorentzoo.output.figure import ReportFigure
+from lorentzoo.output.metric import Metric, count_cell
+from lorentzoo.output.progress import ProgressLine
+from lorentzoo.output.rows import Row
+from lorentzoo.output.task import Evaluation, Settings, Task, TrainFunction
+from lorentzoo.registry.specs import parse_part
+from lorentzoo.tasks.generation.evaluation import GeneratorEvaluation, evaluate_generator
+from lorentzoo.tasks.generation.settings import GenerationSettings
+
+if TYPE_CHECKING:
+    from lorentzoo.data.events import EventData
+
+__all__ = ["Generation"]
+
+_SECONDS = Metric("seconds_per_sample", "CPU-s/sample")
+_C2ST = Metric("c2st_auc", "C2ST AUC", "low")
+
+
+class Generation(Task):
+    """Events drawn from a density, and how they differ from true ones."""
+
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric(
+            "nll",
+            "NLL",
+            "low",
+            note="NLL: mean of -ln p over held-out events, relative to Π d⁴p or Π d³p/2E in powers of GeV; 'No density' "
+            "counts those that the generator cannot draw, which the mean leaves out.",
+        ),
+        _C2ST,
+        Metric("fpd", "FPD", "low"),
+        Metric("nll_infinite", "No density", cell=count_cell),
+        Metric("nll_failed", "Density failed", cell=count_cell, shown="nonzero"),
+        Metric("samples_failed", "Samples failed", cell=count_cell, shown="nonzero"),
+        Metric("cut_violations", "Cuts violated", cell=count_cell),
+        Metric("evaluations_per_sample", "Evaluations/sample", cell=count_cell),
+        _SECONDS,
+        *(
+            Metric(name, shown="file")
+            for name in (
+                "nll_error",
+                "nll_events",
+                "c2st_auc_error",
+                "c2st_effective_fraction",
+                "c2st_cpu_seconds",
+                "fpd_error",
+            )
+        ),
+        Metric("cut_violations", shown="file", family=True),
+    )
+    ranking: ClassVar[tuple[str, ...]] = ("c2st_auc", "nll")
+    settings: ClassVar[type[Settings]] = GenerationSettings
+    settings_key: ClassVar[str] = "generation"
+    file: ClassVar[str] = "generation.npz"
+
+    def check(self, model: Trainable, data: EventData) -> None:
+        """The loss of two events."""
+        try:
+            super().check(model, data)
+        except TrainingError as error:
+            raise TrainingError(
+                f"{error}: do they pass the cuts and coordinates of the generator?"
+            ) from error
+
+    def loss(self, model: Trainable, batch: Batch, rng: torch.Generator | None = None) -> Tensor:
+        """That of the generator."""
+        return model.batch_loss(batch, rng)
+
+    def evaluate(
+        self,
+        model: Any,
+        test: EventData,
+        settings: Settings,
+        *,
+        train: TrainFunction,
+        progress: ProgressLine,
+    ) -> GeneratorEvaluation:
+        """Samples beside true events, see `lorentzoo.tasks.generation.evaluation`."""
+        assert isinstance(settings, GenerationSettings)
+        return evaluate_generator(
+            model,
+            test,
+            num_samples=settings.num_samples,
+            num_log_prob=settings.num_log_prob,
+            classifier=settings.classifier,
+            config=settings.recipe,
+            seed=settings.seed,
+            train=train,
+            progress=progress,
+        )
+
+    def load(self, path: Path) -> GeneratorEvaluation:
+        """Read what `GeneratorEvaluation.save` wrote."""
+        return GeneratorEvaluation.load(path)
+
+    def notes(self, settings: Settings) -> list[str]:
+        """What the tests are, and how many events they had."""
+        assert isinstance(settings, GenerationSettings)
+        classifier = settings.classifier
+        known = isinstance(classifier, str) or "name" in classifier
+        named = f" ({parse_part(classifier, 'model').name})" if known else ""
+        return [
+            f"C2ST: AUC of a classifier{named} between true and generated events; 0.5 is perfect. FPD: Fréchet physics "
+            "distance, extrapolated to infinitely many events; 0 is perfect.",
+            f"{settings.num_samples:,} events are drawn from each generator.",
+        ]
+
+    def figures(self, rows: Sequence[Row]) -> list[ReportFigure]:
+        """Quality against the time of drawing, and marginals of all generators beside the truth, of the first seed."""
+        from lorentzoo.output.row_plots import plot_costs
+        from lorentzoo.tasks.generation.plots import plot_marginals
+
+        caption = "A classifier's AUC between true and generated events against the processor time of drawing an event."
+        drawn = ReportFigure("drawing", plot_costs(rows, _SECONDS, _C2ST, legend=False), caption)
+        first = {
+            row.label: evaluation
+            for row in rows
+            if isinstance(evaluation := row.evaluations[0], GeneratorEvaluation)
+        }
+        if not first:
+            return [drawn]
+        one = next(iter(first.values()))
+        samples = {label: evaluation.samples for label, evaluation in first.items()}
+        page = plot_marginals(list(one.observables), one.true, samples, true_weight=one.true_weight)
+        caption = (
+            f"Generated against true events, seed {rows[0].seeds[0]}, with the ratio below; bars and bands are "
+            "statistical errors."
+        )
+        return [drawn, ReportFigure("marginals", page.axes[0], caption, wide=True)]
+
+    def details(self, evaluations: Sequence[Evaluation]) -> list[ReportFigure]:
+        """Marginals, reweighted ones, weights and the calibration of the classifier, of the first seed."""
+        from lorentzoo.tasks.generation.figures import generator_figures
+
+        first = next(each for each in evaluations if isinstance(each, GeneratorEvaluation))
+        return generator_figures(first)

@@ -1,0 +1,52 @@
+"""Tasks in which a head predicts something of each event."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lorentzoo.core.cloud import Batch
+from lorentzoo.core.trainable import Trainable
+from lorentzoo.output.task import Task
+
+__all__ = ["PredictiveTask"]
+
+
+class PredictiveTask(Task):
+    """Trained by the loss of a head, validated and tested on the predictions of all events at once."""
+
+    file: ClassVar[str] = "predictions.npz"
+
+    @abstractmethod
+    def measure_validation(
+        self, values: NDArray[np.float64], target: NDArray[Any], weight: NDArray[np.float64]
+    ) -> dict[str, Any]:
+        """Metrics of predictions (B, ...) beside targets (B, ...) and weights (B,)."""
+
+    def loss(self, model: Trainable, batch: Batch, rng: torch.Generator | None = None) -> Tensor:
+        """That of the head."""
+        return model.batch_loss(batch, rng)
+
+    def observe(self, model: Trainable, batch: Batch, rng: torch.Generator) -> tuple[Tensor, Batch]:
+        """Raw outputs: metrics need all events at once."""
+        return model(batch.cloud).double().cpu(), batch.to("cpu")
+
+    def summarise(self, model: Any, seen: Sequence[tuple[Tensor, Batch]]) -> dict[str, float]:
+        """Loss and metrics of all validation events."""
+        # Heads may hold tensors of their own, which live where the model does.
+        device = model.device
+        outputs = torch.cat([output for output, _ in seen]).to(device)
+        target = torch.cat([batch.target for _, batch in seen]).to(device)
+        weight = torch.cat([batch.weight for _, batch in seen]).to(device)
+        row = {"val_loss": float(model.head.loss(outputs, target, weight))}
+        if np.isfinite(row["val_loss"]):
+            values = model.head.predict(outputs).cpu().numpy()
+            metrics = self.measure_validation(values, target.cpu().numpy(), weight.cpu().numpy())
+            row |= {f"val_{name}": value for name, value in metrics.items() if isinstance(value, float)}
+        return row
