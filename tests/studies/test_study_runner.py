@@ -315,7 +315,7 @@ def test_models_of_the_zoo_follow_the_number_of_classes(tmp_path) -> None:
 def test_evaluating_what_is_no_run_says_so(tmp_path) -> None:
     with pytest.raises(RunError, match="missing"):
         evaluate_run(tmp_path / "nothing")
-    with pytest.raises(RunError, match="unfinished"):
+    with pytest.raises(RunError, match="does not say on which events"):
         evaluate_run(tmp_path)
 
 

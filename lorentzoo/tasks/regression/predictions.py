@@ -53,6 +53,12 @@ class ValuePredictions(Predictions):
         return np.array(self.target_units) if self.target_units else None
 
     @property
+    def all_names(self) -> list[str]:
+        """Names of all targets, as metrics have them behind theirs; numbered where the data have none."""
+        count = self.target.shape[1]
+        return [*self.target_names[:count], *map(str, range(len(self.target_names), count))]
+
+    @property
     def headings(self) -> list[str]:
         """Names of all targets with units, for axes; numbered where the data have none."""
         found = []

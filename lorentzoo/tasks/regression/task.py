@@ -19,20 +19,19 @@ from lorentzoo.output.figure import ReportFigure
 from lorentzoo.output.metric import Metric
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.rows import Row
+from lorentzoo.output.table import Table
 from lorentzoo.output.task import Evaluation, Settings, TrainFunction
 from lorentzoo.registry.specs import PartSpec
 from lorentzoo.tasks.predictions import average_predictions, predict_events
 from lorentzoo.tasks.predictive import PredictiveTask
 from lorentzoo.tasks.regression.metrics import QUANTILES, regression_metrics
 from lorentzoo.tasks.regression.predictions import ValuePredictions
+from lorentzoo.tasks.regression.tables import LINEAR, SQUARES, square_unit, target_table
 
 if TYPE_CHECKING:
     from lorentzoo.data.events import EventData
 
 __all__ = ["Regression"]
-
-_SQUARES: tuple[str, ...] = ("mse",)
-_LINEAR: tuple[str, ...] = ("rmse", "mae", "bias")
 
 
 class Regression(PredictiveTask):
@@ -163,21 +162,23 @@ class Regression(PredictiveTask):
     # ---- what is shown -----------------------------------------------------------------------
 
     def columns(self, recorded: Iterable[str], data: Mapping[str, Any]) -> list[Metric]:
-        """Metrics with the units of the targets; some of many targets stand in CSV and JSON only."""
-        names, units = data.get("target_names") or [], data.get("target_units") or []
-        unit_of = dict(zip(names, units, strict=False))
+        """Metrics with the units of the targets; those of each of several targets stand in a table of their own."""
+        units = data.get("target_units") or []
+        unit = units[0] if len(units) == 1 else ""
         found = []
         for metric in super().columns(recorded, data):
-            base, _, target = metric.name.partition("_")
-            unit = unit_of.get(target, units[0] if len(units) == 1 and not target else "")
-            if unit and base in _SQUARES:
-                metric = replace(metric, unit=f"{unit}²" if unit.isalpha() else f"({unit})²")
-            elif unit and base in _LINEAR:
+            if unit and metric.name in SQUARES:
+                metric = replace(metric, unit=square_unit(unit))
+            elif unit and metric.name in LINEAR:
                 metric = replace(metric, unit=unit)
-            if len(names) > 1 and target in unit_of and base in ("mse", "mae"):
-                metric = replace(metric, shown="file")
-            found.append(metric)
+            # Those of several targets have a table of their own.
+            found.append(replace(metric, shown="file") if _belongs_to_target(metric) else metric)
         return found
+
+    def tables(self, rows: Sequence[Row]) -> dict[str, Table]:
+        """One line a row and target, where there are several targets."""
+        table = target_table(rows, self.metrics)
+        return {} if table is None else {"targets": table}
 
     def figures(self, rows: Sequence[Row]) -> list[ReportFigure]:
         """Distribution of the relative error, or of the residual, of all rows."""
@@ -219,6 +220,10 @@ class _Columns:
             # A distribution without a variance of its own has no pulls.
             return found
         return found
+
+
+def _belongs_to_target(metric: Metric) -> bool:
+    return metric.name not in {known.name for known in Regression.metrics}
 
 
 def _width(target: Tensor) -> int:
