@@ -24,10 +24,10 @@ _HOMES = {
     "FramesNet": "lorentzoo.core.interfaces",
     "Generator": "lorentzoo.core.generator",
     "Head": "lorentzoo.core.interfaces",
-    "Layout": "lorentzoo.core.layout.base",
+    "Layout": "lorentzoo.core.layout",
     "Model": "lorentzoo.core.model",
-    "Packed": "lorentzoo.core.layout.base",
-    "Padded": "lorentzoo.core.layout.base",
+    "Packed": "lorentzoo.core.layout",
+    "Padded": "lorentzoo.core.layout",
     "ParticleCloud": "lorentzoo.core.cloud",
     "Reps": "lorentzoo.core.reps",
     "Spurions": "lorentzoo.core.interfaces",
@@ -61,9 +61,9 @@ if TYPE_CHECKING:
     from lorentzoo.core.interfaces import FramesNet as FramesNet
     from lorentzoo.core.interfaces import Head as Head
     from lorentzoo.core.interfaces import Spurions as Spurions
-    from lorentzoo.core.layout.base import Layout as Layout
-    from lorentzoo.core.layout.base import Packed as Packed
-    from lorentzoo.core.layout.base import Padded as Padded
+    from lorentzoo.core.layout import Layout as Layout
+    from lorentzoo.core.layout import Packed as Packed
+    from lorentzoo.core.layout import Padded as Padded
     from lorentzoo.core.model import Model as Model
     from lorentzoo.core.reps import Reps as Reps
     from lorentzoo.core.symmetry import Symmetry as Symmetry

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from lorentzoo.core.layout.base import Layout, Packed, Padded
+from lorentzoo.core.layout import Layout, Packed, Padded
 
 __all__ = ["GLOBAL", "PARTICLE", "SPURION", "Batch", "ParticleCloud", "Units"]
 

@@ -16,6 +16,7 @@ __all__ = [
     "NotFittedError",
     "ParameterError",
     "PluginError",
+    "ShapeError",
     "SpecError",
     "SymmetryError",
     "UnknownNameError",
@@ -40,6 +41,10 @@ class ParameterError(LorentzooError, TypeError):
 
 class CompositionError(LorentzooError, ValueError):
     """Parts that make no sense together."""
+
+
+class ShapeError(LorentzooError, ValueError):
+    """A tensor whose shape does not fit the events that it should belong to."""
 
 
 class SpecError(LorentzooError, ValueError):

@@ -22,7 +22,7 @@ from lorentzoo.core.errors import CheckpointError, NotFittedError
 from lorentzoo.core.features import Features
 from lorentzoo.core.foreign import WeightReader
 from lorentzoo.core.frames import Frames
-from lorentzoo.core.layout.base import Layout
+from lorentzoo.core.layout import Layout
 from lorentzoo.core.reps import Reps
 from lorentzoo.core.symmetry import Symmetry
 

@@ -12,7 +12,7 @@ from scipy import stats
 
 import lorentzoo as lz
 from lorentzoo.core.cloud import ParticleCloud
-from lorentzoo.core.layout.base import Packed
+from lorentzoo.core.layout import Packed
 from lorentzoo.data.dataset import JetDataset
 from lorentzoo.studies.errors import TrainingError
 from lorentzoo.tasks.generation.two_sample import CLASSIFIERS, TwoSampleTest, labelled, two_sample_test

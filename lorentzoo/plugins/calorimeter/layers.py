@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lorentzoo import Backbone, Features, Frames
 from lorentzoo.core.errors import CompositionError
-from lorentzoo.core.layout.base import Packed
+from lorentzoo.core.layout import Packed
 from lorentzoo.registry.composition import make_part
 
 __all__ = ["LayerNetwork"]

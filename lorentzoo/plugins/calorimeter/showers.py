@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lorentzoo import ParticleCloud
-from lorentzoo.core.layout.base import Packed
+from lorentzoo.core.layout import Packed
 from lorentzoo.nn.patches import INCIDENT, PLACE, take_columns, voxel_names
 from lorentzoo.plugins.calorimeter.cells import fill_empty
 from lorentzoo.plugins.calorimeter.structure import Structure, ratios_of_energies

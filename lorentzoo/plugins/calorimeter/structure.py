@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lorentzoo import ParticleCloud
-from lorentzoo.core.layout.base import Packed
+from lorentzoo.core.layout import Packed
 
 __all__ = ["Structure", "energies_of_ratios", "ratios_of_energies"]
 

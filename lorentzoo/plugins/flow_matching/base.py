@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lorentzoo.core.errors import NotFittedError
-from lorentzoo.core.layout.base import Packed
+from lorentzoo.core.layout import Packed
 from lorentzoo.core.minkowski import generators, mass_squared
 from lorentzoo.core.symmetry import DISCRETE, Symmetry
 from lorentzoo.densities.coordinates import Coordinates, Cuts, Standardise

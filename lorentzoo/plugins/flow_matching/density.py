@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from lorentzoo.core.layout.base import Layout, Packed
+from lorentzoo.core.layout import Layout, Packed
 from lorentzoo.core.means import weighted_mean
 from lorentzoo.densities.solvers import FIXED, Solver, SolverError, integrate
 from lorentzoo.plugins.flow_matching.distributions import Base

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from lorentzoo import Batch, Generator, ParticleCloud, Symmetry
 from lorentzoo.core.generator import Template
-from lorentzoo.core.layout.base import Packed
+from lorentzoo.core.layout import Packed
 from lorentzoo.core.means import weighted_mean
 from lorentzoo.core.model import Model
 from lorentzoo.densities.coordinates import CoordinateName, Cuts, make_coordinates

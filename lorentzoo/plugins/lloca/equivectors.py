@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lorentzoo import Layout
 from lorentzoo.core.foreign import WeightReader
-from lorentzoo.core.layout.masks import allowed_pairs
+from lorentzoo.core.layout import allowed_pairs
 from lorentzoo.core.minkowski import lower
 from lorentzoo.nn.pair_masses import pair_masses, pair_statistics
 from lorentzoo.nn.pair_network import pair_hidden

@@ -15,7 +15,7 @@ from torch import Tensor
 from lorentzoo import Layout
 from lorentzoo.core.foreign import WeightReader
 from lorentzoo.core.interfaces import Backbone, PairBackbone
-from lorentzoo.core.layout.masks import allowed_pairs
+from lorentzoo.core.layout import allowed_pairs
 from lorentzoo.nn.pair_masses import pair_masses
 from lorentzoo.plugins.lloca.equivectors import EdgeInvariant, partner_sums
 from lorentzoo.registry.catalogue import catalogue

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lorentzoo import Layout
-from lorentzoo.core.layout.masks import allowed_pairs
+from lorentzoo.core.layout import allowed_pairs
 from lorentzoo.core.minkowski import inner
 from lorentzoo.nn.norms import MaskedBatchNorm
 from lorentzoo.nn.pair_norm import PairTerms, edge_sums, normalise_pairs

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lorentzoo.core.foreign import WeightReader
-from lorentzoo.core.layout.masks import allowed_pairs
+from lorentzoo.core.layout import allowed_pairs
 
 __all__ = [
     "Aggregate",

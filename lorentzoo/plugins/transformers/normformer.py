@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from lorentzoo import Frames, Layout, Reps
 from lorentzoo.core.foreign import WeightReader
-from lorentzoo.core.layout.blocks import Extended, PairValues
+from lorentzoo.core.layout import Extended, PairValues
 from lorentzoo.core.minkowski import inverse
 
 __all__ = ["AttentionBlock", "InteractionBlock"]

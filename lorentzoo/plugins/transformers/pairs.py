@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lorentzoo.core.foreign import WeightReader
-from lorentzoo.core.layout.blocks import Triangle
+from lorentzoo.core.layout import Triangle
 from lorentzoo.core.minkowski import mass_squared, phi, pt, rapidity
 from lorentzoo.nn.norms import MaskedBatchNorm
 
