@@ -30,7 +30,7 @@ _HOMES = {
     "Padded": "lorentzoo.core.layout",
     "ParticleCloud": "lorentzoo.core.cloud",
     "Reps": "lorentzoo.core.reps",
-    "Spurions": "lorentzoo.core.interfaces",
+    "Spurions": "lorentzoo.core.spurions",
     "Symmetry": "lorentzoo.core.symmetry",
     "compose": "lorentzoo.registry.composition",
     "create_model": "lorentzoo.registry.composition",
@@ -60,12 +60,12 @@ if TYPE_CHECKING:
     from lorentzoo.core.interfaces import Embedding as Embedding
     from lorentzoo.core.interfaces import FramesNet as FramesNet
     from lorentzoo.core.interfaces import Head as Head
-    from lorentzoo.core.interfaces import Spurions as Spurions
     from lorentzoo.core.layout import Layout as Layout
     from lorentzoo.core.layout import Packed as Packed
     from lorentzoo.core.layout import Padded as Padded
     from lorentzoo.core.model import Model as Model
     from lorentzoo.core.reps import Reps as Reps
+    from lorentzoo.core.spurions import Spurions as Spurions
     from lorentzoo.core.symmetry import Symmetry as Symmetry
     from lorentzoo.registry.catalogue import list_components as list_components
     from lorentzoo.registry.catalogue import list_models as list_models

@@ -19,6 +19,7 @@ __all__ = [
     "ShapeError",
     "SpecError",
     "SymmetryError",
+    "UnitsWarning",
     "UnknownNameError",
 ]
 
@@ -73,3 +74,7 @@ class NotFittedError(LorentzooError, RuntimeError):
 
 class SymmetryError(LorentzooError, AssertionError):
     """A model whose measured symmetry differs from the computed one."""
+
+
+class UnitsWarning(UserWarning):
+    """Momenta that look as if they were given in other units."""

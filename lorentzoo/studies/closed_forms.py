@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final, Literal
 
-from lorentzoo.core.interfaces import Embedding, Spurions
+from lorentzoo.core.interfaces import Embedding
 from lorentzoo.core.reps import Reps
+from lorentzoo.core.spurions import Spurions
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.components import Kind
 from lorentzoo.registry.composition import make_part, model_spec

@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from lorentzoo.core.errors import ShapeError
 from lorentzoo.core.layout.grouping import MAX_BLOCK_PAIRS, Groups
+from lorentzoo.core.modes import leave_inference_mode
 
 __all__ = ["Blocks"]
 
@@ -159,6 +160,6 @@ class Blocks(ABC):
             return make()
         if key not in self._cache:
             # What is made in inference mode could not be saved for a later backward pass on the same events.
-            with torch.inference_mode(False):
+            with leave_inference_mode():
                 self._cache[key] = make()
         return self._cache[key]  # type: ignore[no-any-return]
