@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 import lorentzoo as lz
-from lorentzoo.core.layout.base import Packed
+from lorentzoo.core.layout import Packed
 from lorentzoo.core.minkowski import boost
 from lorentzoo.verification.verify import fit_if_needed, redraw_weights
 

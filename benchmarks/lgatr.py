@@ -33,7 +33,7 @@ from lgatr.primitives.bilinear import geometric_product as published_product
 from lgatr.primitives.config import PrimitivesConfig
 from torch import Tensor, nn
 
-from lorentzoo.core.layout.base import Packed
+from lorentzoo.core.layout import Packed
 from lorentzoo.plugins.lgatr.linear import EquivariantLinear
 from lorentzoo.plugins.lgatr.options import Options
 from lorentzoo.plugins.lgatr.paired import Paired

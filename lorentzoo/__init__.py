@@ -8,8 +8,9 @@ Importing the package imports neither torch nor any plugin: names are resolved o
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lorentzoo._lazy import resolve_on_use
 
 __version__ = "0.1.0"
 
@@ -28,17 +29,17 @@ _HOMES = {
     "Generator": "lorentzoo.core.generator",
     "Head": "lorentzoo.core.interfaces",
     "JetDataset": "lorentzoo.data.dataset",
-    "Layout": "lorentzoo.core.layout.base",
+    "Layout": "lorentzoo.core.layout",
     "Metric": "lorentzoo.output.metric",
     "Model": "lorentzoo.core.model",
-    "Packed": "lorentzoo.core.layout.base",
-    "Padded": "lorentzoo.core.layout.base",
+    "Packed": "lorentzoo.core.layout",
+    "Padded": "lorentzoo.core.layout",
     "ParticleCloud": "lorentzoo.core.cloud",
     "ReportFigure": "lorentzoo.output.figure",
     "Reps": "lorentzoo.core.reps",
     "Row": "lorentzoo.output.rows",
     "Settings": "lorentzoo.output.task",
-    "Spurions": "lorentzoo.core.interfaces",
+    "Spurions": "lorentzoo.core.spurions",
     "Symmetry": "lorentzoo.core.symmetry",
     "Table": "lorentzoo.output.table",
     "Task": "lorentzoo.output.task",
@@ -71,12 +72,12 @@ if TYPE_CHECKING:
     from lorentzoo.core.interfaces import Embedding as Embedding
     from lorentzoo.core.interfaces import FramesNet as FramesNet
     from lorentzoo.core.interfaces import Head as Head
-    from lorentzoo.core.interfaces import Spurions as Spurions
-    from lorentzoo.core.layout.base import Layout as Layout
-    from lorentzoo.core.layout.base import Packed as Packed
-    from lorentzoo.core.layout.base import Padded as Padded
+    from lorentzoo.core.layout import Layout as Layout
+    from lorentzoo.core.layout import Packed as Packed
+    from lorentzoo.core.layout import Padded as Padded
     from lorentzoo.core.model import Model as Model
     from lorentzoo.core.reps import Reps as Reps
+    from lorentzoo.core.spurions import Spurions as Spurions
     from lorentzoo.core.symmetry import Symmetry as Symmetry
     from lorentzoo.core.trainable import Trainable as Trainable
     from lorentzoo.data.dataset import JetDataset as JetDataset
@@ -104,14 +105,4 @@ if TYPE_CHECKING:
     from lorentzoo.registry.imports import import_weights as import_weights
     from lorentzoo.verification.verify import verify as verify
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'lorentzoo' has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = resolve_on_use(__name__, _HOMES)

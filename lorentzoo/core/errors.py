@@ -17,10 +17,12 @@ __all__ = [
     "ParameterError",
     "PluginError",
     "RunError",
+    "ShapeError",
     "SpecError",
     "StudyError",
     "SymmetryError",
     "TrainingError",
+    "UnitsWarning",
     "UnknownNameError",
 ]
 
@@ -43,6 +45,10 @@ class ParameterError(LorentzooError, TypeError):
 
 class CompositionError(LorentzooError, ValueError):
     """Parts that make no sense together."""
+
+
+class ShapeError(LorentzooError, ValueError):
+    """A tensor whose shape does not fit the events that it should belong to."""
 
 
 class SpecError(LorentzooError, ValueError):
@@ -83,3 +89,7 @@ class TrainingError(LorentzooError, RuntimeError):
 
 class RunError(LorentzooError, RuntimeError):
     """A run directory that is missing, unfinished or damaged."""
+
+
+class UnitsWarning(UserWarning):
+    """Momenta that look as if they were given in other units."""

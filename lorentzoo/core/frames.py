@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lorentzoo.core.layout.base import Layout
+from lorentzoo.core.layout import Layout
 from lorentzoo.core.minkowski import inverse as lorentz_inverse
 from lorentzoo.core.reps import Reps
 

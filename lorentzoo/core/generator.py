@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from lorentzoo.core.cloud import Batch, ParticleCloud
 from lorentzoo.core.errors import CompositionError, NotFittedError
 from lorentzoo.core.interfaces import Part
-from lorentzoo.core.layout.base import Packed
+from lorentzoo.core.layout import Packed
 from lorentzoo.core.model import Model
 from lorentzoo.core.symmetry import Symmetry
 from lorentzoo.core.trainable import Trainable

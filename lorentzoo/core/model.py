@@ -16,10 +16,10 @@ from lorentzoo.core.cloud import Batch, ParticleCloud
 from lorentzoo.core.errors import CompositionError
 from lorentzoo.core.features import Features
 from lorentzoo.core.frames import Frames
-from lorentzoo.core.interfaces import Backbone, Embedding, FramesNet, Head, SpurionMode, Spurions
-from lorentzoo.core.layout.base import Layout
-from lorentzoo.core.layout.blocks import Extended
+from lorentzoo.core.interfaces import Backbone, Embedding, FramesNet, Head, SpurionMode
+from lorentzoo.core.layout import Extended, Layout
 from lorentzoo.core.minkowski import inverse
+from lorentzoo.core.spurions import Spurions
 from lorentzoo.core.symmetry import Symmetry
 from lorentzoo.core.trainable import Trainable
 

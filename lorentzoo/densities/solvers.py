@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lorentzoo.core.errors import LorentzooError, MissingExtraError
-from lorentzoo.core.layout.base import Layout
+from lorentzoo.core.layout import Layout
 
 __all__ = [
     "FIXED",

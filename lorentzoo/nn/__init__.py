@@ -1,0 +1,148 @@
+"""Building blocks for authors of plugins: what networks, frames-nets and embeddings are made of.
+
+>>> from lorentzoo.nn import MaskedBatchNorm, lorentz_inverse
+>>> MaskedBatchNorm(8).num_features
+8
+
+Names are public and stable, and are imported on first use. The parts themselves (`Backbone`, `Layout`, ...) are in
+`lorentzoo`, coordinates and solvers in `lorentzoo.densities`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lorentzoo._lazy import resolve_on_use
+
+_HOMES = {
+    "Activation": "lorentzoo.nn.readout",
+    "CheckpointError": "lorentzoo.core.errors",
+    "CompositionError": "lorentzoo.core.errors",
+    "DISCRETE": "lorentzoo.core.symmetry",
+    "EMPTY": "lorentzoo.nn.patches",
+    "EdgeSums": "lorentzoo.nn.pair_norm",
+    "EmbeddingList": "lorentzoo.core.embeddings",
+    "Extended": "lorentzoo.core.layout",
+    "GeometricAlgebra": "lorentzoo.nn.clifford",
+    "INCIDENT": "lorentzoo.nn.patches",
+    "LorentzooError": "lorentzoo.core.errors",
+    "MaskedBatchNorm": "lorentzoo.nn.norms",
+    "MissingExtraError": "lorentzoo.core.errors",
+    "NoDensityError": "lorentzoo.core.errors",
+    "NotFittedError": "lorentzoo.core.errors",
+    "PLACE": "lorentzoo.nn.patches",
+    "PairBackbone": "lorentzoo.core.interfaces",
+    "PairTerms": "lorentzoo.nn.pair_norm",
+    "PairValues": "lorentzoo.core.layout",
+    "Part": "lorentzoo.core.interfaces",
+    "Pooling": "lorentzoo.core.interfaces",
+    "Readout": "lorentzoo.nn.readout",
+    "SPACETIME": "lorentzoo.nn.clifford",
+    "ShapeError": "lorentzoo.core.errors",
+    "SpurionMode": "lorentzoo.core.interfaces",
+    "StateDictError": "lorentzoo.core.foreign",
+    "Template": "lorentzoo.core.generator",
+    "TimeFeatures": "lorentzoo.nn.time_features",
+    "Triangle": "lorentzoo.core.layout",
+    "WeightReader": "lorentzoo.core.foreign",
+    "allowed_pairs": "lorentzoo.core.layout",
+    "boost_to_rest": "lorentzoo.core.minkowski",
+    "cap_gamma": "lorentzoo.core.minkowski",
+    "delta_phi": "lorentzoo.core.minkowski",
+    "edge_sums": "lorentzoo.nn.pair_norm",
+    "fill_patches": "lorentzoo.nn.patches",
+    "find_class": "lorentzoo.nn.parts",
+    "inner": "lorentzoo.core.minkowski",
+    "intersection": "lorentzoo.core.symmetry",
+    "lorentz_exp": "lorentzoo.core.minkowski:exp",
+    "lorentz_generators": "lorentzoo.core.minkowski:generators",
+    "lorentz_inverse": "lorentzoo.core.minkowski:inverse",
+    "lower_index": "lorentzoo.core.minkowski:lower",
+    "make_part": "lorentzoo.nn.parts",
+    "mass_squared": "lorentzoo.core.minkowski",
+    "mean_and_deviation": "lorentzoo.core.means",
+    "normalise_pairs": "lorentzoo.nn.pair_norm",
+    "pair_hidden": "lorentzoo.nn.pair_network",
+    "pair_masses": "lorentzoo.nn.pair_masses",
+    "pair_moments": "lorentzoo.nn.pair_norm",
+    "pair_products": "lorentzoo.nn.pair_masses",
+    "pair_statistics": "lorentzoo.nn.pair_masses",
+    "phi": "lorentzoo.core.minkowski",
+    "pseudorapidity": "lorentzoo.core.minkowski",
+    "pt": "lorentzoo.core.minkowski",
+    "random_lorentz": "lorentzoo.core.minkowski",
+    "random_rotation": "lorentzoo.core.minkowski",
+    "rapidity": "lorentzoo.core.minkowski",
+    "require_package": "lorentzoo.core.foreign",
+    "take_columns": "lorentzoo.nn.patches",
+    "voxel_names": "lorentzoo.nn.patches",
+    "weighted_mean": "lorentzoo.core.means",
+}
+
+__all__ = sorted(_HOMES)
+
+if TYPE_CHECKING:
+    from lorentzoo.core.embeddings import EmbeddingList as EmbeddingList
+    from lorentzoo.core.errors import CheckpointError as CheckpointError
+    from lorentzoo.core.errors import CompositionError as CompositionError
+    from lorentzoo.core.errors import LorentzooError as LorentzooError
+    from lorentzoo.core.errors import MissingExtraError as MissingExtraError
+    from lorentzoo.core.errors import NoDensityError as NoDensityError
+    from lorentzoo.core.errors import NotFittedError as NotFittedError
+    from lorentzoo.core.errors import ShapeError as ShapeError
+    from lorentzoo.core.foreign import StateDictError as StateDictError
+    from lorentzoo.core.foreign import WeightReader as WeightReader
+    from lorentzoo.core.foreign import require_package as require_package
+    from lorentzoo.core.generator import Template as Template
+    from lorentzoo.core.interfaces import PairBackbone as PairBackbone
+    from lorentzoo.core.interfaces import Part as Part
+    from lorentzoo.core.interfaces import Pooling as Pooling
+    from lorentzoo.core.interfaces import SpurionMode as SpurionMode
+    from lorentzoo.core.layout import Extended as Extended
+    from lorentzoo.core.layout import PairValues as PairValues
+    from lorentzoo.core.layout import Triangle as Triangle
+    from lorentzoo.core.layout import allowed_pairs as allowed_pairs
+    from lorentzoo.core.means import mean_and_deviation as mean_and_deviation
+    from lorentzoo.core.means import weighted_mean as weighted_mean
+    from lorentzoo.core.minkowski import boost_to_rest as boost_to_rest
+    from lorentzoo.core.minkowski import cap_gamma as cap_gamma
+    from lorentzoo.core.minkowski import delta_phi as delta_phi
+    from lorentzoo.core.minkowski import exp as lorentz_exp  # noqa: F401
+    from lorentzoo.core.minkowski import generators as lorentz_generators  # noqa: F401
+    from lorentzoo.core.minkowski import inner as inner
+    from lorentzoo.core.minkowski import inverse as lorentz_inverse  # noqa: F401
+    from lorentzoo.core.minkowski import lower as lower_index  # noqa: F401
+    from lorentzoo.core.minkowski import mass_squared as mass_squared
+    from lorentzoo.core.minkowski import phi as phi
+    from lorentzoo.core.minkowski import pseudorapidity as pseudorapidity
+    from lorentzoo.core.minkowski import pt as pt
+    from lorentzoo.core.minkowski import random_lorentz as random_lorentz
+    from lorentzoo.core.minkowski import random_rotation as random_rotation
+    from lorentzoo.core.minkowski import rapidity as rapidity
+    from lorentzoo.core.symmetry import DISCRETE as DISCRETE
+    from lorentzoo.core.symmetry import intersection as intersection
+    from lorentzoo.nn.clifford import SPACETIME as SPACETIME
+    from lorentzoo.nn.clifford import GeometricAlgebra as GeometricAlgebra
+    from lorentzoo.nn.norms import MaskedBatchNorm as MaskedBatchNorm
+    from lorentzoo.nn.pair_masses import pair_masses as pair_masses
+    from lorentzoo.nn.pair_masses import pair_products as pair_products
+    from lorentzoo.nn.pair_masses import pair_statistics as pair_statistics
+    from lorentzoo.nn.pair_network import pair_hidden as pair_hidden
+    from lorentzoo.nn.pair_norm import EdgeSums as EdgeSums
+    from lorentzoo.nn.pair_norm import PairTerms as PairTerms
+    from lorentzoo.nn.pair_norm import edge_sums as edge_sums
+    from lorentzoo.nn.pair_norm import normalise_pairs as normalise_pairs
+    from lorentzoo.nn.pair_norm import pair_moments as pair_moments
+    from lorentzoo.nn.parts import find_class as find_class
+    from lorentzoo.nn.parts import make_part as make_part
+    from lorentzoo.nn.patches import EMPTY as EMPTY
+    from lorentzoo.nn.patches import INCIDENT as INCIDENT
+    from lorentzoo.nn.patches import PLACE as PLACE
+    from lorentzoo.nn.patches import fill_patches as fill_patches
+    from lorentzoo.nn.patches import take_columns as take_columns
+    from lorentzoo.nn.patches import voxel_names as voxel_names
+    from lorentzoo.nn.readout import Activation as Activation
+    from lorentzoo.nn.readout import Readout as Readout
+    from lorentzoo.nn.time_features import TimeFeatures as TimeFeatures
+
+__getattr__, __dir__ = resolve_on_use(__name__, _HOMES)

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor
 
-from lorentzoo.core.layout.base import Layout
-from lorentzoo.core.layout.masks import allowed_pairs
+from lorentzoo.core.layout import Layout, allowed_pairs
 from lorentzoo.core.minkowski import lower
 
 __all__ = ["pair_masses", "pair_products", "pair_statistics"]

@@ -57,7 +57,7 @@ def pair_hidden(
             return pair_hidden(cast[0], cast[1], cast[2], cast[3], cast[4], pairs)  # type: ignore[arg-type]
     if not torch.is_grad_enabled() or torch.compiler.is_compiling():
         return _plain(receive, send, edge, edge_weight, further, flat)
-    return _PairHidden.apply(receive, send, edge, edge_weight, further, *flat)  # type: ignore[no-any-return]
+    return _PairHidden.apply(receive, send, edge, edge_weight, further, *flat)
 
 
 def _first(

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lorentzoo.core.layout.base import Layout
-from lorentzoo.core.layout.masks import allowed_pairs
+from lorentzoo.core.layout import Layout, allowed_pairs
 from lorentzoo.nn.norms import MaskedBatchNorm
 
 __all__ = ["EdgeSums", "PairTerms", "edge_sums", "normalise_pairs", "pair_moments"]

@@ -9,8 +9,9 @@ from typing import Any, Final, TypeVar, overload
 from lorentzoo.core.embeddings import EmbeddingList
 from lorentzoo.core.errors import CompositionError, ParameterError
 from lorentzoo.core.generator import Generator
-from lorentzoo.core.interfaces import Backbone, Embedding, FramesNet, Head, Part, Spurions
+from lorentzoo.core.interfaces import Backbone, Embedding, FramesNet, Head, Part
 from lorentzoo.core.model import Model
+from lorentzoo.core.spurions import Spurions
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.components import Component, Kind
 from lorentzoo.registry.parameters import FILLED, check_parameters, parameters_of

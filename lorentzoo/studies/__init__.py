@@ -7,8 +7,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lorentzoo._lazy import resolve_on_use
 
 _HOMES = {
     "ClassPredictions": "lorentzoo.tasks.classification.predictions",
@@ -77,10 +78,4 @@ if TYPE_CHECKING:
     from lorentzoo.training.train import TrainResult as TrainResult
     from lorentzoo.training.train import train as train
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'lorentzoo.studies' has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__ = resolve_on_use(__name__, _HOMES)

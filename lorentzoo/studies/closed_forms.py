@@ -13,8 +13,9 @@ from itertools import pairwise
 from typing import Any, Final, Literal
 
 from lorentzoo.core.errors import StudyError
-from lorentzoo.core.interfaces import Embedding, Spurions
+from lorentzoo.core.interfaces import Embedding
 from lorentzoo.core.reps import Reps
+from lorentzoo.core.spurions import Spurions
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.components import Kind
 from lorentzoo.registry.composition import make_part, model_spec

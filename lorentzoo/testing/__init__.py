@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lorentzoo._lazy import resolve_on_use
 
 _HOMES = {
     "Case": "lorentzoo.testing.conformance",
@@ -34,14 +35,4 @@ if TYPE_CHECKING:
     from lorentzoo.verification.verify import Verification as Verification
     from lorentzoo.verification.verify import verify as verify
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'lorentzoo.testing' has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = resolve_on_use(__name__, _HOMES)

@@ -46,7 +46,7 @@ from lorentzoo.core.cloud import ParticleCloud
 from lorentzoo.core.errors import LorentzooError
 from lorentzoo.core.generator import Generator
 from lorentzoo.core.interfaces import Backbone
-from lorentzoo.core.layout.base import Packed, Padded
+from lorentzoo.core.layout import Packed, Padded
 from lorentzoo.core.model import Model
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.checkpoints import load, save

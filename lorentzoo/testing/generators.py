@@ -17,7 +17,7 @@ from torch import Tensor
 from lorentzoo.core.cloud import ParticleCloud
 from lorentzoo.core.errors import LorentzooError, NoDensityError
 from lorentzoo.core.generator import Generator
-from lorentzoo.core.layout.base import Packed
+from lorentzoo.core.layout import Packed
 from lorentzoo.registry.checkpoints import load, save
 from lorentzoo.registry.composition import build_generator
 from lorentzoo.registry.specs import Spec

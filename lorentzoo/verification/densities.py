@@ -21,7 +21,7 @@ from torch import Tensor
 from lorentzoo.core.cloud import Batch, ParticleCloud
 from lorentzoo.core.errors import LorentzooError
 from lorentzoo.core.generator import Generator
-from lorentzoo.core.layout.base import Packed
+from lorentzoo.core.layout import Packed
 from lorentzoo.core.minkowski import GENERATOR_NAMES, exp
 from lorentzoo.core.symmetry import DISCRETE, Symmetry
 from lorentzoo.verification.verify import (

@@ -14,6 +14,7 @@ from hypothesis import given
 
 import lorentzoo as lz
 from lorentzoo.core.cloud import PARTICLE, SPURION
+from lorentzoo.core.errors import UnitsWarning
 from lorentzoo.core.minkowski import random_lorentz
 from lorentzoo.testing import random_cloud
 
@@ -204,7 +205,7 @@ def test_momenta_that_are_none(values: list[float], message: str) -> None:
 def test_rounded_massless_momenta_are_no_error() -> None:
     three = np.random.default_rng(0).normal(0, 100, (2000, 3)).astype(np.float32)
     energy = np.linalg.norm(three, axis=1).astype(np.float32)
-    lz.ParticleCloud.from_packed(np.concatenate([energy[:, None], three], axis=1), [0, 2000])
+    lz.ParticleCloud.from_packed(np.concatenate([energy[:, None], three], axis=1), np.arange(0, 2001, 10))
 
 
 @pytest.mark.parametrize(
@@ -256,6 +257,131 @@ def test_rounded_massless_momenta_are_no_error() -> None:
 def test_wrong_shapes_and_types(call: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call(lz.ParticleCloud)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda c: c.from_packed(P, [0, 1.5, 3]), "ptr must hold whole numbers of rows, but holds 1.5"),
+        (
+            lambda c: c.from_packed(P, [False, True, True]),
+            "ptr must hold whole numbers of rows, not torch.bool",
+        ),
+        (
+            lambda c: c.from_padded(P[None], [[0.5, 1, 1]]),
+            r"mask must be true or false \(1 or 0\), but holds 0.5",
+        ),
+        (
+            lambda c: c.from_packed(np.ma.masked_array(P.numpy(), P.numpy() > 8), [0, 3]),
+            "momenta is a masked array that hides 1 values; give from_padded the mask",
+        ),
+        (
+            lambda c: c.from_packed(P, [0, 3], np.ma.masked_array(np.ones((3, 1)), [[0], [1], [1]])),
+            "scalars is a masked array that hides 2 values",
+        ),
+        (
+            lambda c: c.from_packed([[1.0, 0, 0, 0], [1.0, 0]], [0, 2]),
+            "inhomogeneous|ragged or mixed",
+        ),
+        (
+            lambda c: c.from_packed(P * 1e10, [0, 1, 3]),
+            r"momentum above 1e\+10 GeV in event 0, particle 0.*check the units",
+        ),
+        (lambda c: c.from_packed(P * 1e13, [0, 1, 3], units="MeV"), "momentum above .* in event 0"),
+    ],
+)
+def test_what_arrays_say_of_themselves_is_not_passed_over(call: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call(lz.ParticleCloud)
+
+
+def test_arrays_of_any_byte_order_and_stride() -> None:
+    big, backwards = P.numpy().astype(">f8"), np.ascontiguousarray(P.numpy()[::-1])[::-1]
+    ptr = np.array([3, 1, 0], dtype=">i4")[::-1]
+    for momenta in (big, backwards, np.ma.masked_array(P.numpy(), False), np.asfortranarray(P.numpy())):
+        assert torch.equal(lz.ParticleCloud.from_packed(momenta, ptr).momenta, P)
+    mask = np.ma.masked_array([[1, 0, 1]], False)
+    assert lz.ParticleCloud.from_padded(P[None], mask).multiplicity().tolist() == [2]
+
+
+@pytest.mark.parametrize("order", [[0, 0, 1], [0, 2, 2], [1, 1, 1]], ids=str)
+def test_events_that_a_batch_vector_separates(order: list[int]) -> None:
+    pyg = pytest.importorskip("torch_geometric.data")
+    counts = torch.bincount(torch.tensor(order)).tolist()
+    for data in (
+        pyg.Data(momenta=P, batch=torch.tensor(order)),
+        pyg.Batch(momenta=P, batch=torch.tensor(order)),
+    ):
+        assert lz.ParticleCloud.from_pyg(data).multiplicity().tolist() == counts
+        # Empty events at the end are known from the context alone.
+        data.context = torch.zeros(len(counts) + 1, 2)
+        assert lz.ParticleCloud.from_pyg(data).multiplicity().tolist() == [*counts, 0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"batch": torch.tensor([1, 0, 1])}, r"`batch` is not sorted.*argsort"),
+        ({"batch": torch.tensor([0, 1])}, "`batch` must name the event of each of 3 particles"),
+        ({"batch": torch.tensor([0.0, 0.5, 1.0])}, "whole, from 0"),
+        ({"batch": torch.tensor([-1, 0, 0])}, "whole, from 0"),
+        ({"batch": torch.tensor([0, 0, 1]), "ptr": torch.tensor([0, 1, 3])}, "give other events"),
+        ({"batch": torch.tensor([0, 0, 1]), "ptr": torch.tensor([0, 3])}, "give other events"),
+    ],
+)
+def test_batch_vectors_that_separate_nothing(fields: dict[str, torch.Tensor], message: str) -> None:
+    pyg = pytest.importorskip("torch_geometric.data")
+    with pytest.raises(ValueError, match=message):
+        lz.ParticleCloud.from_pyg(pyg.Data(momenta=P, **fields))
+
+
+def test_awkward_counters_that_do_not_fit_and_missing_values() -> None:
+    ak = pytest.importorskip("awkward")
+    columns = {name: ak.unflatten(P.numpy()[:, i], [2, 1]) for i, name in enumerate(("E", "px", "py", "pz"))}
+    array = ak.zip({**columns, "charge": ak.unflatten(np.ones(3), [1, 2])}, depth_limit=1)
+    with pytest.raises(ValueError, match="event 0 has 2 particles by field 'px', but 1 by 'charge'"):
+        lz.ParticleCloud.from_awkward(array, ["charge"])
+    assert lz.ParticleCloud.from_awkward(array).multiplicity().tolist() == [2, 1]
+    for broken in ([[5.0, None], [9.0]], [None, [9.0]]):
+        array = ak.zip({**columns, "E": ak.Array(broken)}, depth_limit=1)
+        with pytest.raises(ValueError, match=r"field 'E' of the awkward array has missing values \(None\)"):
+            lz.ParticleCloud.from_awkward(array)
+
+
+def test_momenta_in_other_units_than_said() -> None:
+    jets = random_cloud([20, 30, 10])
+    scale = 500 / float(jets.momenta[:, 1:3].norm(dim=1).mean() * 20)
+    jets = lz.ParticleCloud.from_packed(jets.momenta * scale, jets.layout.ptr)
+    packed = jets.momenta * 1000, jets.layout.ptr
+    message = "read as GeV, the transverse momenta of the median event .* looks like MeV; pass units='MeV'"
+    with pytest.warns(UnitsWarning, match=message):
+        lz.ParticleCloud.from_packed(*packed)
+    padded = jets.to_padded()
+    with pytest.warns(UnitsWarning, match=message):
+        lz.ParticleCloud.from_padded(padded.momenta * 1000, padded.layout.mask)
+    with pytest.warns(UnitsWarning, match="read as TeV.*looks like GeV"):
+        lz.ParticleCloud.from_packed(jets.momenta, packed[1], units="TeV")
+    for right in (
+        lambda c: c.from_packed(*packed, units="MeV"),
+        lambda c: c.from_packed(*packed, validate=False),
+    ):
+        right(lz.ParticleCloud)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_a_cloud_made_in_inference_mode_serves_training(padded: bool) -> None:
+    with torch.inference_mode():
+        made = P.clone()
+        columns = {"scalars": made[:, :1].float(), "vectors": made[:, None]}
+        if padded:
+            columns = {name: values[None] for name, values in columns.items()}
+            cloud = lz.ParticleCloud.from_padded(made[None], torch.ones(1, 3), **columns)
+        else:
+            cloud = lz.ParticleCloud.from_packed(made, torch.tensor([0, 2, 3]), **columns)
+    weight = torch.ones(4, requires_grad=True, dtype=torch.float64)
+    (cloud.total() * weight).sum().backward()
+    (cloud.scalars * weight[:1] + cloud.vectors[..., 0, :] * weight).sum().backward()
+    assert weight.grad is not None
 
 
 def test_an_event_that_is_all_padding_is_an_empty_event() -> None:

@@ -12,9 +12,10 @@ import torch
 from hypothesis import given
 from torch import Tensor
 
-from lorentzoo.core.layout.base import Layout, Packed, Padded
+from lorentzoo.core.errors import ShapeError
+from lorentzoo.core.layout import Layout, Packed, Padded
 from lorentzoo.core.layout.grouping import group_by_length
-from lorentzoo.core.layout.rows import drop_rows, gather_rows, segment_sum, spread_rows
+from lorentzoo.core.layout.rows import drop_rows, gather_rows, mirror_rows, segment_sum, spread_rows
 
 lengths_of_events = st.lists(st.integers(0, 9), max_size=7)
 long_events = st.lists(st.sampled_from([0, 1, 2, 24, 25, 30, 40]), max_size=5)
@@ -419,6 +420,111 @@ def test_derivatives_of_row_maps(fn: Callable[..., Tensor]) -> None:
     x = x.requires_grad_()
     assert torch.autograd.gradcheck(call, (x,), check_forward_ad=True)
     assert torch.autograd.gradgradcheck(call, (x,), check_fwd_over_rev=True)
+
+
+@given(lengths=st.lists(st.integers(1, 5), min_size=1, max_size=4))
+def test_derivatives_of_mirrored_pairs(lengths: list[int]) -> None:
+    triangle = Packed.from_lengths(lengths).triangle()
+    dense = torch.zeros(triangle._index.shape[0], 1, dtype=torch.float64)
+    dense[triangle._lower] = dense[triangle._upper] = 1.0
+    x = torch.randn(len(triangle.first), 2, dtype=torch.float64, requires_grad=True)
+
+    def call(t: Tensor) -> Tensor:
+        return dense * mirror_rows(t, triangle._index, triangle._lower, triangle._upper)
+
+    assert torch.autograd.gradcheck(call, (x,), check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(call, (x,), check_fwd_over_rev=True)
+
+
+@pytest.mark.parametrize("layout", both([3, 0, 2]), ids=str)
+def test_verbs_are_mapped_over_parameters(layout: Layout) -> None:
+    x = torch.randn(*layout.lead, 2, dtype=torch.float64)
+    weights = torch.randn(4, 2, 3, dtype=torch.float64)
+
+    def run(weight: Tensor) -> Tensor:
+        y = layout.spread(layout.pool(x @ weight)) + x @ weight
+        y = layout.map_blocks(lambda mask, dense: dense.square(), y)
+        return layout.append(1).split(layout.append(1).join(y.new_ones(3, 1, 3), y))[1]
+
+    close(torch.func.vmap(run)(weights), torch.stack([run(weight) for weight in weights]))
+    value, tangent = torch.func.jvp(run, (weights[0],), (weights[1],))
+    close(value, run(weights[0]))
+    step = 1e-6
+    difference = run(weights[0] + step * weights[1]) - run(weights[0] - step * weights[1])
+    torch.testing.assert_close(tangent, difference / (2 * step), rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("layout", both([3, 0, 2, 20]), ids=str)
+def test_a_layout_seen_in_inference_mode_serves_training_afterwards(layout: Layout) -> None:
+    x = torch.randn(*layout.lead, 2, 4)
+
+    def run(x: Tensor) -> Tensor:
+        extended = layout.append(2)
+        joined = extended.join(layout.pool(x).unsqueeze(1).expand(-1, 2, -1, -1), x)
+        rows = x.mean(-1).flatten(0, -2)[layout.triangle().first]
+        y = layout.attend(x, x, x, bias=layout.triangle().to_pairs(rows))
+        return layout.pool(extended.split(joined)[1] + y + layout.spread(layout.pool(x, "mean"))).sum()
+
+    with torch.inference_mode():
+        seen = run(x)
+    again = run(x.requires_grad_())
+    again.backward()
+    torch.testing.assert_close(seen, again)
+    assert x.grad is not None
+    assert torch.isfinite(x.grad).all()
+
+
+@given(lengths=st.lists(st.integers(0, 9), min_size=2, max_size=6), off=st.sampled_from([-1, 1, 7]))
+def test_every_verb_refuses_rows_of_others(lengths: list[int], off: int) -> None:
+    """Kernels below read by row without asking: one row too few would be somebody else's memory."""
+    packed, padded = both(lengths)
+    for layout in (packed, padded):
+        rows = layout.lead[0] + off
+        if rows < 0:
+            continue
+        wrong = torch.zeros(rows, *layout.lead[1:], 2, 3)
+        right = torch.zeros(*layout.lead, 2, 3)
+        events = torch.zeros(len(lengths), 1, 2, 3)
+        per_event = torch.zeros(len(lengths) + off, 2)
+        verbs: dict[str, Callable[[], object]] = {
+            "pool": lambda layout=layout, x=wrong: layout.pool(x),
+            "mean": lambda layout=layout, x=wrong: layout.pool(x, "mean"),
+            "max": lambda layout=layout, x=wrong: layout.pool(x, "max"),
+            "where": lambda layout=layout, x=wrong, y=right: layout.pool(y, "sum", x[..., 0, 0] > 0),
+            "spread": lambda layout=layout, x=per_event: layout.spread(x),
+            "pad": lambda layout=layout, x=wrong: layout.pad(x),
+            "unpad": lambda layout=layout, x=per_event: layout.unpad(x.unsqueeze(1)),
+            "take": lambda layout=layout, x=wrong: layout.take(x, 2),
+            "from_events": lambda layout=layout, x=per_event: layout.from_events(x.unsqueeze(1)),
+            "join": lambda layout=layout, x=wrong, e=events: layout.append(1).join(e, x),
+            "tokens": lambda layout=layout, x=right, e=per_event: layout.append(1).join(e.unsqueeze(1), x),
+            "split": lambda layout=layout, x=right: layout.append(1).split(x),
+            "map_blocks": lambda layout=layout, x=wrong: layout.map_blocks(lambda m, x: x, x),
+            "map_events": lambda layout=layout, x=wrong: layout.map_events(lambda m, x: x.sum(1), x),
+            "pairs": lambda layout=layout, x=wrong: layout.pairs(lambda i, j: i * j, x),
+            "pair_values": lambda layout=layout, x=wrong: layout.pair_values(lambda i, j: i * j, x),
+            "q": lambda layout=layout, x=wrong, y=right: layout.attend(x, y, y),
+            "k": lambda layout=layout, x=wrong, y=right: layout.attend(y, x, y),
+            "v": lambda layout=layout, x=wrong, y=right: layout.attend(y, y, x),
+            "neighbours": lambda layout=layout, x=wrong: layout.neighbours(x[..., 0, :], 2),
+            "triangle": lambda layout=layout: layout.triangle().to_pairs(
+                torch.zeros(len(layout.triangle().first) + 1, 2)
+            ),
+        }
+        for name, call in verbs.items():
+            try:
+                call()
+            except ShapeError:
+                continue
+            pytest.fail(f"{name} of {layout} took {tuple(wrong.shape)}")
+
+
+def test_rows_of_events_where_particles_belong_point_to_what_pools() -> None:
+    with pytest.raises(
+        ShapeError,
+        match=r"pool of Packed\(events=2, particles=5\) takes a row for each particle.*`pools = True`",
+    ):
+        Packed.from_lengths([2, 3]).pool(torch.zeros(2, 4))
 
 
 @pytest.mark.parametrize("shape", [(0,), (0, 3), (0, 2, 4)])

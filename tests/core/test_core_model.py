@@ -11,9 +11,9 @@ import torch
 import lorentzoo as lz
 from lorentzoo.core.embeddings import EmbeddingList
 from lorentzoo.core.errors import CompositionError, NotFittedError
-from lorentzoo.core.interfaces import Spurions
 from lorentzoo.core.minkowski import random_lorentz
 from lorentzoo.core.model import Model
+from lorentzoo.core.spurions import Spurions
 from lorentzoo.testing import random_cloud
 from lorentzoo.verification.verify import redraw_weights
 

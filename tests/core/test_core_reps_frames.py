@@ -12,7 +12,7 @@ from hypothesis import given
 
 from lorentzoo.core.features import Features
 from lorentzoo.core.frames import Frames
-from lorentzoo.core.layout.base import Packed, Padded
+from lorentzoo.core.layout import Packed, Padded
 from lorentzoo.core.minkowski import inverse, random_lorentz
 from lorentzoo.core.reps import Rep, Reps
 

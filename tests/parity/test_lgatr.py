@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lorentzoo.core.errors import CheckpointError
 from lorentzoo.core.foreign import StateDictError
-from lorentzoo.core.layout.base import Layout, Packed, Padded
+from lorentzoo.core.layout import Layout, Packed, Padded
 from lorentzoo.plugins.lgatr.options import Options
 from lorentzoo.plugins.lgatr.paired import Paired
 from lorentzoo.plugins.lgatr.slim_layers import SlimOptions, SlimStream

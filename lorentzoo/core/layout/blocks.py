@@ -1,148 +1,165 @@
-"""What does a layout hand out for tokens and pairs of particles, and how does it come back?"""
+"""How do events stand side by side in dense blocks?
+
+Where particles of an event meet (attention, pairs, neighbours), a layout forms *blocks*: groups of events of similar
+length, each a dense (b, n, ...) tensor with a mask. A padded layout is one such block. What a block holds in its padded
+places is real data of some other particle, so that nothing computed there is ever infinite; it is masked out of every
+sum and dropped at the end.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
-from lorentzoo.core.layout.grouping import Groups
-from lorentzoo.core.layout.masks import attention_mask
-from lorentzoo.core.layout.rows import drop_rows, gather_rows, mirror_rows
+from lorentzoo.core.errors import ShapeError
+from lorentzoo.core.layout.grouping import MAX_BLOCK_PAIRS, Groups
+from lorentzoo.core.modes import leave_inference_mode
 
-if TYPE_CHECKING:
-    from lorentzoo.core.layout.base import Layout
+__all__ = ["Blocks"]
 
-__all__ = ["Extended", "PairValues", "Triangle"]
+T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Extended:
-    """A layout with further tokens in front of every event, and the way there and back."""
+class Blocks(ABC):
+    """Events as dense blocks and back: the part of a layout that pairs of particles need."""
 
-    base: Layout
-    layout: Layout
-    count: int
-    _index: Tensor | None
-    _inverse: Tensor | None
-
-    def join(self, tokens: Tensor, x: Tensor) -> Tensor:
-        """Put tokens in front. Shapes (B, count, ...), (*base.lead, ...) -> (*layout.lead, ...)."""
-        if self._index is None or self._inverse is None:
-            return torch.cat([tokens, x], dim=1)
-        return gather_rows(torch.cat([tokens.flatten(0, 1), x]), self._index, self._inverse)
+    def __init__(self) -> None:
+        self._cache: dict[Hashable, Any] = {}
 
     @property
-    def tokens_layout(self) -> Layout:
-        """The layout of the tokens alone: `count` in every event."""
-        return self.base.uniform(self.count)
+    @abstractmethod
+    def num_events(self) -> int:
+        """Number of events B."""
 
-    def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Take tokens and particles apart again: the inverse of `join`."""
-        if self._index is None or self._inverse is None:
-            return x[:, : self.count], x[:, self.count :]
-        rows = drop_rows(x, self._index, self._inverse)
-        number = self.base.num_events * self.count
-        return rows[:number].unflatten(0, (self.base.num_events, self.count)), rows[number:]
+    @property
+    @abstractmethod
+    def lead(self) -> tuple[int, ...]:
+        """Leading shape of particle tensors."""
 
+    @abstractmethod
+    def groups(self, max_pairs: int = MAX_BLOCK_PAIRS, together: bool = False) -> Groups:
+        """Which events share a block: those of similar length, or as many as fit `together`."""
 
-@dataclass(frozen=True)
-class PairValues:
-    """Values on all pairs of particles of each event, dense per block of events, [(b, n, n, C)]."""
+    @abstractmethod
+    def split_blocks(self, x: Tensor, groups: Groups) -> list[Tensor]:
+        """Dense blocks of particles. Shape (*lead, ...) -> [(b, n, ...)]."""
 
-    layout: Layout
-    groups: Groups
-    blocks: tuple[Tensor, ...]
-    _additive: list[Tensor] | None = field(default=None, repr=False)
-    _weights: list[Tensor] | None = field(default=None, repr=False)
+    @abstractmethod
+    def merge_blocks(self, blocks: Sequence[Tensor], groups: Groups) -> Tensor:
+        """Undo `split_blocks`. Shape [(b, n, ...)] -> (*lead, ...)."""
 
-    def map(self, fn: Callable[[Tensor], Tensor]) -> PairValues:
-        """Apply a function to every block, e.g. a network on the last dimension."""
-        return PairValues(self.layout, self.groups, tuple(fn(block) for block in self.blocks))
+    @abstractmethod
+    def block_masks(self, groups: Groups) -> list[Tensor | None]:
+        """Which places of each block hold a particle, [(b, n)]; None where all do."""
 
-    def transpose(self) -> PairValues:
-        """Exchange i and j."""
-        return self.map(lambda block: block.transpose(1, 2))
+    @abstractmethod
+    def merge_events(self, blocks: Sequence[Tensor], groups: Groups) -> Tensor:
+        """One row an event from those of each block. Shape [(b, ...)] -> (B, ...)."""
 
-    def diagonal(self) -> Tensor:
-        """The values at i = j, shape (*lead, C)."""
-        diagonals = [block.diagonal(dim1=1, dim2=2).transpose(1, 2) for block in self.blocks]
-        return self.layout.merge_blocks(diagonals, self.groups)
-
-    def masks(self) -> list[Tensor | None]:
-        """Which particles of each block are real, [(b, n)] or None."""
-        return self.layout.block_masks(self.groups)
-
-    def additive(self, dtype: torch.dtype) -> list[Tensor]:
-        """Attention biases with padding masked, [(b, C, n, n)]: made once for all layers that share them."""
-        if self._additive is None or self._additive[0].dtype != dtype or torch.compiler.is_compiling():
-            object.__setattr__(self, "_additive", self._masked(dtype))
-        assert self._additive is not None
-        return self._additive
-
-    def average(self, x: Tensor) -> Tensor:
-        """Mean over the partners of each particle, with the softmax of these values over them for weights.
+    def map_events(
+        self, fn: Callable[..., Tensor], *inputs: Tensor, max_pairs: int = MAX_BLOCK_PAIRS
+    ) -> Tensor:
+        """Evaluate a function of whole events on dense blocks of many of them.
 
         Parameters
         ----------
-        x
-            What is averaged, with one part for each of the C values, shape (*lead, C, D).
+        fn
+            ``fn(mask, *dense) -> (b, ...)`` with a mask (b, n) or None and the inputs as (b, n, ...).
+        inputs
+            Tensors of particles, (*lead, ...).
+        max_pairs
+            Upper bound on b·n² in a block of several events. As many as fit share one, however much is padded:
+            this is for functions that cost by the call.
 
         Returns
         -------
-        Shape (*lead, C, D). The weights are made once for all layers that share them.
+        Shape (B, ...).
         """
-        if self._weights is None or self._weights[0].dtype != x.dtype or torch.compiler.is_compiling():
-            weights = [torch.softmax(logits, dim=-1) for logits in self._masked(x.dtype)]
-            object.__setattr__(self, "_weights", [weight.to(x.dtype) for weight in weights])
-        assert self._weights is not None
-        columns = self.layout.split_blocks(x, self.groups)
-        means = [
-            (weight @ column.transpose(1, 2)).transpose(1, 2)
-            for weight, column in zip(self._weights, columns, strict=True)
-        ]
-        return self.layout.merge_blocks(means, self.groups)
+        groups = self.groups(max_pairs, together=True)
+        columns = [self.split_blocks(x, groups) for x in inputs]
+        masks = self.block_masks(groups)
+        outputs = [fn(mask, *[column[b] for column in columns]) for b, mask in enumerate(masks)]
+        return self.merge_events(outputs, groups)
 
-    def _masked(self, dtype: torch.dtype) -> list[Tensor]:
-        """Values with padded partners at the lowest number, [(b, C, n, n)]."""
-        made = []
-        for block, mask in zip(self.blocks, self.masks(), strict=True):
-            bias = block.permute(0, 3, 1, 2).to(dtype).contiguous()
-            masked = attention_mask(mask, dtype)
-            made.append(bias if masked is None else bias + masked)
-        return made
+    def map_blocks(
+        self,
+        fn: Callable[..., Tensor],
+        *inputs: Tensor,
+        recompute: bool = False,
+        max_pairs: int = MAX_BLOCK_PAIRS,
+    ) -> Tensor:
+        """Evaluate a function on dense blocks of events.
 
+        Parameters
+        ----------
+        fn
+            ``fn(mask, *dense) -> (b, n, ...)`` with a mask (b, n) or None and the inputs as
+            (b, n, ...). It must keep padded places out of what it gives to real ones.
+        inputs
+            Tensors of particles, (*lead, ...).
+        recompute
+            Evaluate again in the backward pass instead of storing intermediate results, so that
+            memory follows the largest block and not the sum of all pairs.
+        max_pairs
+            Upper bound on b·n² in a block of several events.
 
-@dataclass(frozen=True)
-class Triangle:
-    """All unordered pairs of particles of each event, as rows, and the way to dense pair values.
+        Returns
+        -------
+        Shape (*lead, ...).
+        """
+        groups = self.groups(max_pairs)
+        columns = [self.split_blocks(x, groups) for x in inputs]
+        masks = self.block_masks(groups)
+        recompute = recompute and torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        outputs = []
+        for b, mask in enumerate(masks):
+            dense = [column[b] for column in columns]
+            if recompute:
+                outputs.append(checkpoint(fn, mask, *dense, use_reentrant=False, preserve_rng_state=False))
+            else:
+                outputs.append(fn(mask, *dense))
+        return self.merge_blocks(outputs, groups)
 
-    Attributes
-    ----------
-    first, second
-        Rows of the two particles in the flattened leading shape, shape (E,).
-    mask
-        Which pairs are real, shape (E,); None where all are.
-    """
+    def require_rows(self, x: Tensor, verb: str) -> None:
+        """Refuse a tensor that does not begin with the leading shape: kernels below read by row without asking.
 
-    layout: Layout
-    groups: Groups
-    sizes: tuple[tuple[int, int], ...]
-    first: Tensor
-    second: Tensor
-    _index: Tensor
-    _lower: Tensor
-    _upper: Tensor
-    mask: Tensor | None
+        Raises
+        ------
+        ShapeError
+            Naming the verb, the shape wanted and the shape given.
+        """
+        self._require(x, self.lead, verb, "a row for each particle")
 
-    def to_pairs(self, values: Tensor) -> PairValues:
-        """Symmetric dense pair values from one row a pair. Shape (E, C) -> [(b, n, n, C)]."""
-        dense = mirror_rows(values, self._index, self._lower, self._upper)
-        parts = dense.split([b * n * n for b, n in self.sizes])
-        blocks = tuple(
-            part.reshape(b, n, n, part.shape[-1]) for part, (b, n) in zip(parts, self.sizes, strict=True)
-        )
-        return PairValues(self.layout, self.groups, blocks)
+    def require_events(self, x: Tensor, verb: str) -> None:
+        """Refuse a tensor that has not one row an event.
+
+        Raises
+        ------
+        ShapeError
+            As `require_rows`.
+        """
+        self._require(x, (self.num_events,), verb, "a row for each event")
+
+    def _require(self, x: Tensor, lead: tuple[int, ...], verb: str, meaning: str) -> None:
+        # Traced shapes are symbols, and the operations that follow state what must be equal.
+        if torch.compiler.is_compiling() or tuple(x.shape[: len(lead)]) == lead:
+            return
+        wanted = ", ".join(str(size) for size in (*lead, "..."))
+        message = f"{verb} of {self!r} takes {meaning}, shape ({wanted}), not {tuple(x.shape)}"
+        if x.shape[:1] == (self.num_events,) and meaning.endswith("particle"):
+            message += "; one row an event comes from something that pools: a part that does so declares `pools = True`"
+        raise ShapeError(message)
+
+    def _cached(self, key: Hashable, make: Callable[[], T]) -> T:
+        if torch.compiler.is_compiling():
+            return make()
+        if key not in self._cache:
+            # What is made in inference mode could not be saved for a later backward pass on the same events.
+            with leave_inference_mode():
+                self._cache[key] = make()
+        return self._cache[key]  # type: ignore[no-any-return]

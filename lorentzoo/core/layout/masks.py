@@ -1,11 +1,12 @@
-"""Which places of a dense block of events count?"""
+"""Which places of a dense block of events count, in sums and in attention?"""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["allowed_pairs", "attention_mask", "masked_softmax"]
+__all__ = ["allowed_pairs", "attend_block", "attention_mask", "masked_softmax"]
 
 
 def allowed_pairs(mask: Tensor | None, x: Tensor, self_pairs: bool) -> Tensor:
@@ -36,3 +37,33 @@ def attention_mask(mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
     lowest = torch.finfo(dtype).min / 2
     zero = torch.zeros((), dtype=dtype, device=mask.device)
     return torch.where(mask, zero, torch.full((), lowest, dtype=dtype, device=mask.device))[:, None, None, :]
+
+
+def attend_block(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, keys_mask: Tensor | None, scale: float | None
+) -> Tensor:
+    """Scaled-dot-product attention inside each event of a dense block.
+
+    Parameters
+    ----------
+    q, k, v
+        Heads, (b, n, H, D), (b, n', H, D) and (b, n', H, Dv).
+    bias
+        What is added to the logits, broadcastable to (b, H, n, n'), or None.
+    keys_mask
+        Which keys exist, (b, n'), where an event may have queries and no keys; None where it cannot.
+    scale
+        Factor of the inner product, 1/√D by default.
+
+    Returns
+    -------
+    Shape (b, n, H, Dv), zero where there are no keys.
+    """
+    if k.shape[1] == 0 and not torch.compiler.is_compiling():
+        return q.new_zeros(*q.shape[:-1], v.shape[-1]) + 0.0 * q.sum()
+    out = F.scaled_dot_product_attention(
+        q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=bias, scale=scale
+    ).transpose(1, 2)
+    if keys_mask is not None:
+        out = torch.where(keys_mask.any(1)[:, None, None, None], out, torch.zeros_like(out))
+    return out

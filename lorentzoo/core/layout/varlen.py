@@ -7,13 +7,9 @@ goes through the blocks of `Layout.attend`.
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from lorentzoo.core.layout.base import Packed
 
 __all__ = ["varlen_attention", "varlen_supported"]
 
@@ -28,9 +24,31 @@ def varlen_supported(q: Tensor, v: Tensor) -> bool:
 
 
 def varlen_attention(
-    q: Tensor, k: Tensor, v: Tensor, queries: Packed, keys: Packed, scale: float | None
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    queries: Tensor,
+    keys: Tensor,
+    longest: tuple[int, int],
+    scale: float | None,
 ) -> Tensor:
-    """Attention inside each event, shapes (P, H, D), without any padding."""
+    """Attention inside each event without any padding.
+
+    Parameters
+    ----------
+    q, k, v
+        Heads, shape (P, H, D).
+    queries, keys
+        Where each event begins, (B+1,).
+    longest
+        Queries and keys of the longest event.
+    scale
+        Factor of the inner product, 1/√D by default.
+
+    Returns
+    -------
+    Shape (P, H, D).
+    """
     from torch.nn.attention.varlen import varlen_attn
 
     if scale is not None:
@@ -40,10 +58,9 @@ def varlen_attention(
         q.contiguous(),
         k.contiguous(),
         v.contiguous(),
-        queries.ptr.to(torch.int32),
-        keys.ptr.to(torch.int32),
-        max(queries.lengths, default=0),
-        max(keys.lengths, default=0),
+        queries.to(torch.int32),
+        keys.to(torch.int32),
+        *longest,
     )
     assert isinstance(out, Tensor)
     return out

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lorentzoo.core.layout.base import Layout
+from lorentzoo.core.layout import Layout
 from lorentzoo.core.minkowski import delta_phi, mass, phi, pseudorapidity, pt
 from lorentzoo.core.symmetry import Symmetry, intersection
 

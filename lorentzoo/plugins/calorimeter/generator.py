@@ -14,21 +14,14 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from lorentzoo import Batch, Generator, ParticleCloud, Symmetry
-from lorentzoo.core.errors import NoDensityError
-from lorentzoo.core.generator import Template
-from lorentzoo.core.layout.base import Packed
-from lorentzoo.core.means import weighted_mean
-from lorentzoo.core.model import Model
-from lorentzoo.densities.solvers import Solver, SolverError, integrate
-from lorentzoo.nn.patches import INCIDENT, PLACE, fill_patches
-from lorentzoo.nn.time_features import TimeFeatures
+from lorentzoo import Batch, Generator, Model, Packed, ParticleCloud, Symmetry, load_dataset
+from lorentzoo.densities import Solver, SolverError, integrate
+from lorentzoo.nn import INCIDENT, PLACE, NoDensityError, Template, TimeFeatures, fill_patches, weighted_mean
 from lorentzoo.plugins.calorimeter.cells import share
 from lorentzoo.plugins.calorimeter.layers import LayerNetwork
 from lorentzoo.plugins.calorimeter.places import PlaceFeatures
 from lorentzoo.plugins.calorimeter.showers import POSITIONS, Numbers, Showers
 from lorentzoo.plugins.calorimeter.structure import energies_of_ratios
-from lorentzoo.registry.composition import load_dataset
 
 __all__ = ["CalorimeterFlow"]
 

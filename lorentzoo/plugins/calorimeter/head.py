@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from lorentzoo import Features, Head, ParticleCloud
-from lorentzoo.core.means import weighted_mean
+from lorentzoo.nn import weighted_mean
 
 __all__ = ["ParticleScalars"]
 

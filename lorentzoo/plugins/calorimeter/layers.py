@@ -8,10 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lorentzoo import Backbone, Features, Frames
-from lorentzoo.core.errors import CompositionError
-from lorentzoo.core.layout.base import Packed
-from lorentzoo.registry.composition import make_part
+from lorentzoo import Backbone, Features, Frames, Packed
+from lorentzoo.nn import CompositionError, make_part
 
 __all__ = ["LayerNetwork"]
 

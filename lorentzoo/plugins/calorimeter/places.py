@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from lorentzoo import Embedding, Features, Frames, ParticleCloud, Symmetry
-from lorentzoo.nn.patches import take_columns
+from lorentzoo.nn import take_columns
 
 __all__ = ["PlaceFeatures", "Places"]
 

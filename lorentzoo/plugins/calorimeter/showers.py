@@ -8,9 +8,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from lorentzoo import ParticleCloud
-from lorentzoo.core.layout.base import Packed
-from lorentzoo.nn.patches import INCIDENT, PLACE, take_columns, voxel_names
+from lorentzoo import Packed, ParticleCloud
+from lorentzoo.nn import INCIDENT, PLACE, take_columns, voxel_names
 from lorentzoo.plugins.calorimeter.cells import fill_empty
 from lorentzoo.plugins.calorimeter.structure import Structure, ratios_of_energies
 

@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lorentzoo import ParticleCloud
-from lorentzoo.core.layout.base import Packed
+from lorentzoo import Packed, ParticleCloud
 
 __all__ = ["Structure", "energies_of_ratios", "ratios_of_energies"]
 

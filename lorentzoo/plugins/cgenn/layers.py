@@ -10,9 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lorentzoo import Layout
-from lorentzoo.core.layout.masks import allowed_pairs
-from lorentzoo.nn.norms import MaskedBatchNorm
-from lorentzoo.nn.pair_norm import PairTerms, edge_sums, normalise_pairs
+from lorentzoo.nn import MaskedBatchNorm, PairTerms, allowed_pairs, edge_sums, normalise_pairs
 from lorentzoo.plugins.cgenn.product import (
     GRADES,
     NUM_GRADES,

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lorentzoo.nn.clifford import SPACETIME
+from lorentzoo.nn import SPACETIME
 
 __all__ = [
     "GRADES",

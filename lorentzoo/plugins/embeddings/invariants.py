@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lorentzoo import Embedding, Features, Frames, ParticleCloud, Symmetry
-from lorentzoo.core.minkowski import inner, mass_squared
+from lorentzoo.nn import inner, mass_squared
 
 __all__ = ["Invariants"]
 

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from lorentzoo import Embedding, Features, Frames, ParticleCloud, Symmetry
-from lorentzoo.core.minkowski import delta_phi, phi, pseudorapidity, pt, rapidity
-from lorentzoo.core.symmetry import intersection
+from lorentzoo.nn import delta_phi, intersection, phi, pseudorapidity, pt, rapidity
 
 __all__ = ["Feature", "Kinematics"]
 

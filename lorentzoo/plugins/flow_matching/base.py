@@ -14,12 +14,9 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from lorentzoo.core.errors import NotFittedError
-from lorentzoo.core.layout.base import Packed
-from lorentzoo.core.minkowski import generators, mass_squared
-from lorentzoo.core.symmetry import DISCRETE, Symmetry
-from lorentzoo.densities.coordinates import Coordinates, Cuts, Standardise
-from lorentzoo.densities.coordinates.chain import null_symmetry, reference_momenta
+from lorentzoo import Packed, Symmetry
+from lorentzoo.densities import Coordinates, Cuts, Standardise, null_symmetry, reference_momenta
+from lorentzoo.nn import DISCRETE, NotFittedError, lorentz_generators, mass_squared
 
 __all__ = ["CoordinateBase", "EventBase", "PhaseSpaceBase"]
 
@@ -181,7 +178,9 @@ class EventBase(nn.Module, ABC):
         p = reference_momenta(self.coordinates).requires_grad_()
         with torch.enable_grad():
             (gradient,) = torch.autograd.grad(self.particle_log_prob(p).sum(), p)
-        rows = torch.stack([(gradient * (p.detach() @ x.T)).sum(-1) for x in generators(device="cpu")], -1)
+        rows = torch.stack(
+            [(gradient * (p.detach() @ x.T)).sum(-1) for x in lorentz_generators(device="cpu")], -1
+        )
         before, kept = self.particle_log_prob(p.detach()), set()
         for name in ("P", "z-flip"):
             mirrored = p.detach() @ torch.from_numpy(DISCRETE[name].copy()).T

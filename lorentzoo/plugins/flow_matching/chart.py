@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lorentzoo.core.symmetry import Symmetry, intersection
-from lorentzoo.densities.coordinates import Bounded, Coordinates, OnShell
+from lorentzoo import Symmetry
+from lorentzoo.densities import Bounded, Coordinates, OnShell
+from lorentzoo.nn import intersection
 from lorentzoo.plugins.flow_matching.manifolds import Flat, Hyperboloid, Manifold
 
 __all__ = ["Chart", "CoordinateChart", "ShellChart"]

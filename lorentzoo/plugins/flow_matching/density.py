@@ -11,9 +11,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from lorentzoo.core.layout.base import Layout, Packed
-from lorentzoo.core.means import weighted_mean
-from lorentzoo.densities.solvers import FIXED, Solver, SolverError, integrate
+from lorentzoo import Layout, Packed
+from lorentzoo.densities import FIXED, Solver, SolverError, integrate
+from lorentzoo.nn import weighted_mean
 from lorentzoo.plugins.flow_matching.distributions import Base
 from lorentzoo.plugins.flow_matching.divergence import Divergence, tangent_noise, with_divergence
 from lorentzoo.plugins.flow_matching.manifolds import Manifold

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lorentzoo.core.layout.base import Layout
+from lorentzoo import Layout
 from lorentzoo.plugins.flow_matching.manifolds import Manifold
 
 __all__ = ["Divergence", "tangent_noise", "with_divergence"]

@@ -15,15 +15,17 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from lorentzoo import Batch, Generator, ParticleCloud, Symmetry
-from lorentzoo.core.generator import Template
-from lorentzoo.core.layout.base import Packed
-from lorentzoo.core.means import weighted_mean
-from lorentzoo.core.model import Model
-from lorentzoo.densities.coordinates import CoordinateName, Cuts, make_coordinates
-from lorentzoo.densities.coordinates.named import Standardisation
-from lorentzoo.densities.solvers import Method, Solver, SolverError
-from lorentzoo.nn.time_features import TimeFeatures
+from lorentzoo import Batch, Generator, Model, Packed, ParticleCloud, Symmetry
+from lorentzoo.densities import (
+    CoordinateName,
+    Cuts,
+    Method,
+    Solver,
+    SolverError,
+    Standardisation,
+    make_coordinates,
+)
+from lorentzoo.nn import Template, TimeFeatures, weighted_mean
 from lorentzoo.plugins.flow_matching.base import CoordinateBase, EventBase, PhaseSpaceBase
 from lorentzoo.plugins.flow_matching.chart import Chart, CoordinateChart, ShellChart
 from lorentzoo.plugins.flow_matching.density import Velocities, matching_loss, transport

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lorentzoo import Features, Head, ParticleCloud, Reps
-from lorentzoo.core.means import weighted_mean
+from lorentzoo.nn import weighted_mean
 
 __all__ = ["Velocity"]
 

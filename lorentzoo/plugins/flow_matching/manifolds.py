@@ -14,7 +14,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from lorentzoo.core.minkowski import inner, lower
+from lorentzoo.nn import inner, lower_index
 
 __all__ = ["Flat", "Hyperboloid", "Manifold", "Product", "Sphere"]
 
@@ -202,7 +202,7 @@ class Hyperboloid(Manifold):
         return torch.cat([space.unsqueeze(-1), block], dim=-1)
 
     def covector(self, x: Tensor, vector: Tensor) -> Tensor:
-        return -lower(vector)
+        return -lower_index(vector)
 
 
 class Product(Manifold):

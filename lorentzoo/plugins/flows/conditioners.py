@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from lorentzoo.core.errors import MissingExtraError
+from lorentzoo.nn import MissingExtraError
 
 __all__ = ["Backend", "Conditioner", "make_free", "make_masked"]
 

@@ -10,10 +10,8 @@ import torch
 from torch import Tensor
 
 from lorentzoo import Batch, Generator, ParticleCloud, Symmetry
-from lorentzoo.core.generator import Template
-from lorentzoo.core.means import mean_and_deviation, weighted_mean
-from lorentzoo.densities.coordinates import CoordinateName, Cuts, make_coordinates
-from lorentzoo.densities.coordinates.named import Standardisation
+from lorentzoo.densities import CoordinateName, Cuts, Standardisation, make_coordinates
+from lorentzoo.nn import Template, mean_and_deviation, weighted_mean
 from lorentzoo.plugins.flows.conditioners import Backend
 from lorentzoo.plugins.flows.flow import SplineFlow, Tails, Transform
 from lorentzoo.plugins.flows.momenta import MomentumLayers

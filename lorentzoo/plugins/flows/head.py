@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
 
 from lorentzoo import DensityHead, Features, ParticleCloud
-from lorentzoo.core.interfaces import Pooling
+from lorentzoo.nn import Pooling
 from lorentzoo.plugins.flows.conditioners import Backend
 from lorentzoo.plugins.flows.flow import SplineFlow, Tails, Transform
 

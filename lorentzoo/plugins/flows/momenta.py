@@ -14,9 +14,8 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lorentzoo.core import minkowski
-from lorentzoo.core.means import mean_and_deviation
-from lorentzoo.densities.coordinates import Coordinates
+from lorentzoo.densities import Coordinates
+from lorentzoo.nn import mean_and_deviation, phi, pseudorapidity, pt, rapidity
 from lorentzoo.plugins.flows.conditioners import Backend
 from lorentzoo.plugins.flows.flow import SplineLayer, Tails
 from lorentzoo.plugins.flows.spline import Ends
@@ -92,7 +91,7 @@ class MomentumLayers(nn.Module):
             raise ValueError("momentum_layers need two particles or more; take momentum_layers=False")
         self._coordinates = (coordinates,)
         # Coordinates of their own, so that they do not change with the transverse momentum.
-        self._longitudinal = minkowski.rapidity if "rapidity" in names else minkowski.pseudorapidity
+        self._longitudinal = rapidity if "rapidity" in names else pseudorapidity
         self.num_particles, self.dim = num_particles, coordinates.dim
         first, second = torch.triu_indices(num_particles, num_particles, 1)
         self.register_buffer("first", first, persistent=False)
@@ -146,14 +145,14 @@ class MomentumLayers(nn.Module):
         return self._coordinates[0].inverse(x.unflatten(-1, (self.num_particles, self.dim)))
 
     def _pt(self, x: Tensor) -> Tensor:
-        return minkowski.pt(self._momenta(x))
+        return pt(self._momenta(x))
 
     def _angles(self, x: Tensor) -> _Angles:
         momenta = self._momenta(x)
-        eta, phi = self._longitudinal(momenta), minkowski.phi(momenta)
+        eta, azimuth = self._longitudinal(momenta), phi(momenta)
         i, j = self.first, self.second
-        apart = torch.cosh(eta[..., i] - eta[..., j]) - torch.cos(phi[..., i] - phi[..., j])
-        between = phi.unsqueeze(-1) - phi.unsqueeze(-2)
+        apart = torch.cosh(eta[..., i] - eta[..., j]) - torch.cos(azimuth[..., i] - azimuth[..., j])
+        between = azimuth.unsqueeze(-1) - azimuth.unsqueeze(-2)
         return _Angles((2 * apart).clamp(min=_LEAST).log(), between.cos(), between.sin())
 
     def _given(self, pt: Tensor, angles: _Angles, n: int, context: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lorentzoo import Frames, FramesNet, ParticleCloud, Symmetry
-from lorentzoo.core.minkowski import exp, random_lorentz, random_rotation
+from lorentzoo.nn import lorentz_exp, random_lorentz, random_rotation
 
 __all__ = ["Identity", "RandomBeam", "RandomLorentz", "RandomRotation"]
 
@@ -89,4 +89,4 @@ class RandomBeam(_Augmentation):
         coefficients = torch.zeros(num_events, 6, dtype=torch.float64)
         coefficients[:, 2] = self.max_rapidity * (2 * torch.rand(num_events, dtype=torch.float64) - 1)
         coefficients[:, 5] = 2 * torch.pi * torch.rand(num_events, dtype=torch.float64)
-        return exp(coefficients)
+        return lorentz_exp(coefficients)

@@ -15,10 +15,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lorentzoo import Backbone, Features, Frames, Layout, Reps, Symmetry
-from lorentzoo.core.foreign import WeightReader, require_package
-from lorentzoo.core.layout.masks import allowed_pairs
-from lorentzoo.nn.pair_masses import pair_masses, pair_statistics
-from lorentzoo.nn.pair_network import pair_hidden
+from lorentzoo.nn import (
+    WeightReader,
+    allowed_pairs,
+    pair_hidden,
+    pair_masses,
+    pair_statistics,
+    require_package,
+)
 
 __all__ = ["GraphNet"]
 

@@ -9,9 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lorentzoo import Backbone, Features, Frames, Layout, Reps
-from lorentzoo.core.foreign import WeightReader, require_package
-from lorentzoo.core.minkowski import inverse
-from lorentzoo.nn.norms import MaskedBatchNorm
+from lorentzoo.nn import MaskedBatchNorm, WeightReader, lorentz_inverse, require_package
 
 __all__ = ["ParticleNet"]
 
@@ -153,7 +151,9 @@ class _EdgeConv(nn.Module):
         if matrices is None:
             return receive + F.embedding(index, F.linear(x, other))
         scalars = self.width - 4 * self.vectors
-        vectors = x[:, scalars:].unflatten(-1, (self.vectors, 4)) @ inverse(matrices).transpose(-1, -2)
+        vectors = x[:, scalars:].unflatten(-1, (self.vectors, 4)) @ lorentz_inverse(matrices).transpose(
+            -1, -2
+        )
         neighbours = F.embedding(index, vectors.flatten(-2))
         moved = neighbours.reshape(len(x), index.shape[1] * self.vectors, 4) @ matrices.transpose(-1, -2)
         moved = moved.reshape(*index.shape, 4 * self.vectors)

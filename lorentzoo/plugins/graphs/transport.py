@@ -13,7 +13,7 @@ from typing import Any, Final
 from torch import Tensor, nn
 
 from lorentzoo import Reps
-from lorentzoo.core.minkowski import inverse
+from lorentzoo.nn import lorentz_inverse
 
 __all__ = ["FrameConv", "sender_arguments"]
 
@@ -95,7 +95,7 @@ class _Transport:
             if not isinstance(edge_index, Tensor):
                 raise ValueError("messages between frames need an edge list, not a sparse adjacency")
             receiver, sender = (1, 0) if self.flow == "source_to_target" else (0, 1)  # type: ignore[attr-defined]
-            matrices = frames[edge_index[receiver]] @ inverse(frames[edge_index[sender]])
+            matrices = frames[edge_index[receiver]] @ lorentz_inverse(frames[edge_index[sender]])
             self.__dict__["_relative"] = matrices
         return super()._check_input(edge_index, size)  # type: ignore[misc]
 

@@ -9,9 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lorentzoo import Features, Head, ParticleCloud
-from lorentzoo.core.interfaces import Pooling
-from lorentzoo.core.means import weighted_mean
-from lorentzoo.nn.readout import Activation, Readout
+from lorentzoo.nn import Activation, Pooling, Readout, weighted_mean
 
 __all__ = ["Classify"]
 

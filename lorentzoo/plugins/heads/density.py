@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
 from lorentzoo import DensityHead, Features, ParticleCloud
-from lorentzoo.core.interfaces import Pooling
-from lorentzoo.nn.readout import Activation, Readout
+from lorentzoo.nn import Activation, Pooling, Readout
 
 __all__ = ["Density"]
 

@@ -10,9 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lorentzoo import Features, ParticleCloud
-from lorentzoo.core.interfaces import Pooling
-from lorentzoo.core.means import weighted_mean
-from lorentzoo.nn.readout import Activation
+from lorentzoo.nn import Activation, Pooling, weighted_mean
 from lorentzoo.plugins.heads.classify import Classify
 
 __all__ = ["LikelihoodRatio"]

@@ -9,9 +9,7 @@ import torch
 from torch import Tensor
 
 from lorentzoo import Batch, Features, Head, ParticleCloud
-from lorentzoo.core.interfaces import Pooling
-from lorentzoo.core.means import mean_and_deviation, weighted_mean
-from lorentzoo.nn.readout import Activation, Readout
+from lorentzoo.nn import Activation, Pooling, Readout, mean_and_deviation, weighted_mean
 
 __all__ = ["Regress"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lorentzoo.core.layout.base import Layout
+from lorentzoo import Layout
 from lorentzoo.plugins.lgatr.heads import HeadWidths, from_heads, to_heads
 from lorentzoo.plugins.lgatr.linear import EquivariantLinear, Maps, apply_maps
 from lorentzoo.plugins.lgatr.norm import NormGains, normalize

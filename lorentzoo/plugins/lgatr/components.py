@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lorentzoo.nn.clifford import SPACETIME
+from lorentzoo.nn import SPACETIME
 
 __all__ = [
     "embed_axial_vector",

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lorentzoo.core.layout.base import Layout, Padded, PairValues
+from lorentzoo import Layout, Padded
+from lorentzoo.nn import PairValues
 from lorentzoo.plugins.lgatr.paired import Paired
 
 __all__ = ["Grid", "GridAxis"]

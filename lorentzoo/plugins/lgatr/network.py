@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from lorentzoo import Backbone, Features, Frames, Layout, Symmetry
-from lorentzoo.core.foreign import WeightReader
-from lorentzoo.core.interfaces import SpurionMode
+from lorentzoo.nn import SpurionMode, WeightReader
 from lorentzoo.plugins.lgatr.gate import Activation
 from lorentzoo.plugins.lgatr.grid import Grid
 from lorentzoo.plugins.lgatr.linear import Group

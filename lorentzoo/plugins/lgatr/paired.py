@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lorentzoo.nn.clifford import SPACETIME
+from lorentzoo.nn import SPACETIME
 
 __all__ = ["Paired", "paired_table", "slots"]
 

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from lorentzoo.core.layout.base import Layout
+from lorentzoo import Layout
 
 __all__ = ["FourierContext", "LearnedPositions", "Positions", "places", "rotate"]
 

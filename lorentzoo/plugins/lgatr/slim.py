@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from lorentzoo import Backbone, Features, Frames, Layout
-from lorentzoo.core.foreign import WeightReader
-from lorentzoo.core.interfaces import SpurionMode
+from lorentzoo.nn import SpurionMode, WeightReader
 from lorentzoo.plugins.lgatr.gate import Activation
 from lorentzoo.plugins.lgatr.positions import FourierContext, LearnedPositions, Positions, places
 from lorentzoo.plugins.lgatr.slim_layers import SlimOptions, SlimStream

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lorentzoo.core.layout.base import Layout
+from lorentzoo import Layout
 from lorentzoo.plugins.lgatr.gate import Activation, activate
 from lorentzoo.plugins.lgatr.heads import HeadWidths, from_heads, to_heads
 from lorentzoo.plugins.lgatr.norm import normalize_jointly

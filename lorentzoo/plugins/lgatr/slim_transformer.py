@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from lorentzoo.core.layout.base import Layout
+from lorentzoo import Layout
 from lorentzoo.plugins.lgatr.norm import normalize_jointly
 from lorentzoo.plugins.lgatr.slim_layers import (
     SlimAttention,

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from lorentzoo.core.foreign import WeightReader, require_package
+from lorentzoo.nn import WeightReader, require_package
 from lorentzoo.plugins.lgatr.slim_layers import SlimAttention, SlimGains, SlimLinear, SlimMLP, SlimOptions
 from lorentzoo.plugins.lgatr.slim_transformer import SlimBlock, SlimTransformer
 from lorentzoo.plugins.lgatr.weights import SOURCES, Source

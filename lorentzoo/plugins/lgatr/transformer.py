@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from lorentzoo.core.layout.base import Layout
+from lorentzoo import Layout
 from lorentzoo.plugins.lgatr.attention import CrossAttention, SelfAttention
 from lorentzoo.plugins.lgatr.linear import EquivariantLinear
 from lorentzoo.plugins.lgatr.mlp import GeometricMLP, drop

@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lorentzoo.core.foreign import WeightReader, require_package
+from lorentzoo.nn import WeightReader, require_package
 from lorentzoo.plugins.lgatr.attention import CrossAttention, SelfAttention
 from lorentzoo.plugins.lgatr.gate import Activation
 from lorentzoo.plugins.lgatr.linear import EquivariantLinear

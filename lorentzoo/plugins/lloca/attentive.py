@@ -14,9 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from lorentzoo import Backbone, Features, Frames, Layout
-from lorentzoo.core.minkowski import lower
+from lorentzoo.nn import lower_index, make_part
 from lorentzoo.plugins.lloca.equivectors import partner_sums
-from lorentzoo.registry.composition import make_part
 
 __all__ = ["AttentiveVectors"]
 
@@ -83,7 +82,7 @@ class AttentiveVectors(nn.Module):
         query, key = joined.unbind(-3)
         width = 4 * self.channels[0]
         query = torch.cat(
-            [lower(query[..., :width].unflatten(-1, (-1, 4))).flatten(-2), query[..., width:]], dim=-1
+            [lower_index(query[..., :width].unflatten(-1, (-1, 4))).flatten(-2), query[..., width:]], dim=-1
         )
         query = query / math.sqrt(query.shape[-1])
         return layout.map_blocks(self._block, p, query, key, causal, recompute=True, max_pairs=_BLOCK_PAIRS)

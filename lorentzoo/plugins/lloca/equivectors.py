@@ -15,11 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lorentzoo import Layout
-from lorentzoo.core.foreign import WeightReader
-from lorentzoo.core.layout.masks import allowed_pairs
-from lorentzoo.core.minkowski import lower
-from lorentzoo.nn.pair_masses import pair_masses, pair_statistics
-from lorentzoo.nn.pair_network import pair_hidden
+from lorentzoo.nn import WeightReader, allowed_pairs, lower_index, pair_hidden, pair_masses, pair_statistics
 
 __all__ = ["EdgeInvariant", "EdgeVectors", "partner_sums"]
 
@@ -180,6 +176,6 @@ def partner_sums(weights: Tensor, causal: Tensor, p: Tensor) -> Tensor:
     # A space-like spurion takes no part in its own time-like vector either.
     own = torch.cat([own[:, :1] * causal.unsqueeze(1), own[:, 1:]], dim=1)
     vectors = weights @ p.unsqueeze(1) + own.unsqueeze(-1) * p.unsqueeze(1)
-    size = (vectors * lower(vectors)).sum(-1).sum(1).abs()
+    size = (vectors * lower_index(vectors)).sum(-1).sum(1).abs()
     size = torch.where(size > _TINY, size, torch.ones_like(size)).sqrt()
     return (vectors / size[:, None, :, None]).transpose(1, 2)

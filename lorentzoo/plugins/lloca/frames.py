@@ -10,15 +10,21 @@ import torch
 from torch import Tensor, nn
 
 from lorentzoo import Batch, Embedding, Frames, FramesNet, Layout, ParticleCloud, Symmetry
-from lorentzoo.core.embeddings import EmbeddingList
-from lorentzoo.core.errors import CheckpointError
-from lorentzoo.core.foreign import WeightReader, require_package
-from lorentzoo.core.minkowski import boost_to_rest, cap_gamma, inner, mass_squared
+from lorentzoo.nn import (
+    CheckpointError,
+    EmbeddingList,
+    WeightReader,
+    boost_to_rest,
+    cap_gamma,
+    inner,
+    make_part,
+    mass_squared,
+    require_package,
+)
 from lorentzoo.plugins.lloca.attentive import AttentiveVectors
 from lorentzoo.plugins.lloca.equivectors import EdgeVectors
 from lorentzoo.plugins.lloca.orthonormal import gram_schmidt_frames, polar_frames, rotation_frames
 from lorentzoo.plugins.lloca.pairs import PairVectors, is_pair_network
-from lorentzoo.registry.composition import make_part
 
 __all__ = ["Beam", "BeamRotations", "GramSchmidt", "Learned", "Polar", "Rest", "Rotations"]
 

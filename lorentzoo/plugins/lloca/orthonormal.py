@@ -12,7 +12,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from lorentzoo.core.minkowski import boost_to_rest, cap_gamma, inner, lower
+from lorentzoo.nn import boost_to_rest, cap_gamma, inner, lower_index
 
 __all__ = ["gram_schmidt_frames", "polar_frames", "rotation_frames"]
 
@@ -100,7 +100,7 @@ def gram_schmidt_frames(vectors: Tensor, support: Tensor, gamma_max: float) -> T
         sound = sound & good
         rows.append(remainder / torch.where(good, square, torch.ones_like(square)).sqrt().unsqueeze(-1))
     rows.append(_fourth(*rows))
-    tetrad = lower(torch.stack(rows, dim=-2))
+    tetrad = lower_index(torch.stack(rows, dim=-2))
     # Row a of L is η^aa u_aᵀ g.
     frames = torch.cat([tetrad[..., :1, :], -tetrad[..., 1:, :]], dim=-2)
     return torch.where(sound[..., None, None], frames, fallback)
@@ -113,7 +113,7 @@ def _fourth(u0: Tensor, u1: Tensor, u2: Tensor) -> Tensor:
     for component in range(4):
         others = [index for index in range(4) if index != component]
         minors.append((-1) ** component * torch.linalg.det(columns[..., others]))
-    return lower(torch.stack(minors, dim=-1))
+    return lower_index(torch.stack(minors, dim=-1))
 
 
 def _replaced(timelike: Tensor, support: Tensor) -> Tensor:

@@ -12,15 +12,9 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from lorentzoo import Layout
-from lorentzoo.core.foreign import WeightReader
-from lorentzoo.core.interfaces import Backbone, PairBackbone
-from lorentzoo.core.layout.masks import allowed_pairs
-from lorentzoo.nn.pair_masses import pair_masses
+from lorentzoo import Backbone, Layout
+from lorentzoo.nn import PairBackbone, WeightReader, allowed_pairs, find_class, make_part, pair_masses
 from lorentzoo.plugins.lloca.equivectors import EdgeInvariant, partner_sums
-from lorentzoo.registry.catalogue import catalogue
-from lorentzoo.registry.composition import make_part
-from lorentzoo.registry.specs import parse_part
 
 __all__ = ["PairVectors", "is_pair_network"]
 
@@ -33,8 +27,7 @@ _PACKAGE: Final = "pelican-lite-1.1"
 
 def is_pair_network(backbone: str | Mapping[str, Any]) -> bool:
     """Whether a backbone, by name, gives numbers of pairs."""
-    component = catalogue().find("backbone", parse_part(backbone, "backbone").name)
-    target = catalogue().target(component)
+    target = find_class("backbone", backbone)
     return isinstance(target, type) and issubclass(target, PairBackbone)
 
 

@@ -14,8 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from lorentzoo.core.foreign import WeightReader
-from lorentzoo.core.layout.masks import allowed_pairs
+from lorentzoo.nn import WeightReader, allowed_pairs
 
 __all__ = [
     "Aggregate",

@@ -9,10 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from lorentzoo import Features, Frames, Layout
-from lorentzoo.core.foreign import WeightReader, require_package
-from lorentzoo.core.interfaces import PairBackbone
-from lorentzoo.core.minkowski import mass_squared
-from lorentzoo.nn.pair_masses import pair_masses, pair_statistics
+from lorentzoo.nn import (
+    PairBackbone,
+    WeightReader,
+    mass_squared,
+    pair_masses,
+    pair_statistics,
+    require_package,
+)
 from lorentzoo.plugins.pelican.aggregation import (
     Aggregate,
     Coefficients,

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lorentzoo import Backbone, Features, Frames, Layout
-from lorentzoo.nn.pair_masses import pair_products
+from lorentzoo.nn import pair_products
 from lorentzoo.plugins.pelican.aggregation import (
     Coefficients,
     PairsToPairs,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lorentzoo import Backbone, Features, Frames, Layout
-from lorentzoo.core.foreign import WeightReader, require_package
+from lorentzoo.nn import WeightReader, require_package
 
 __all__ = ["DeepSets"]
 

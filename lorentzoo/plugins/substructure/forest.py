@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lorentzoo.core.errors import LorentzooError
+from lorentzoo.nn import LorentzooError
 
 __all__ = ["ARRAYS", "Forest", "ForestError"]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lorentzoo import Backbone, Features, Frames, Layout, Symmetry
-from lorentzoo.core.means import mean_and_deviation
+from lorentzoo.nn import mean_and_deviation
 from lorentzoo.plugins.substructure.observables import Observable, measure
 
 __all__ = ["Substructure"]

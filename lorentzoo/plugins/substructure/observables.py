@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from lorentzoo import Layout
-from lorentzoo.core.minkowski import delta_phi, mass_squared, phi, pt, rapidity
+from lorentzoo.nn import delta_phi, mass_squared, phi, pt, rapidity
 from lorentzoo.plugins.substructure.clustering import Subjets, exclusive_subjets
 
 __all__ = [

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from lorentzoo import Backbone, Features, Frames, Layout, Symmetry
-from lorentzoo.core.means import mean_and_deviation
-from lorentzoo.core.minkowski import delta_phi, mass_squared, phi, pseudorapidity, pt
+from lorentzoo.nn import delta_phi, mass_squared, mean_and_deviation, phi, pseudorapidity, pt
 
 __all__ = ["PlacedObservables"]
 

@@ -10,11 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lorentzoo import Features, Head, ParticleCloud
-from lorentzoo.core.cloud import Batch
-from lorentzoo.core.errors import MissingExtraError
+from lorentzoo import Batch, Features, Head, ParticleCloud
+from lorentzoo.nn import MissingExtraError, make_part
 from lorentzoo.plugins.substructure.forest import ARRAYS, Forest, ForestError
-from lorentzoo.registry.composition import make_part
 
 __all__ = ["BoostedTrees"]
 

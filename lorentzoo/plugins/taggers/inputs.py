@@ -7,7 +7,7 @@ from typing import Final
 import torch
 
 from lorentzoo import Embedding, Features, Frames, ParticleCloud, Symmetry
-from lorentzoo.registry.composition import make_part
+from lorentzoo.nn import make_part
 
 __all__ = ["WeaverInputs"]
 

@@ -13,9 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lorentzoo import Frames, Layout, Reps
-from lorentzoo.core.foreign import WeightReader
-from lorentzoo.core.layout.blocks import Extended, PairValues
-from lorentzoo.core.minkowski import inverse
+from lorentzoo.nn import Extended, PairValues, WeightReader, lorentz_inverse
 
 __all__ = ["AttentionBlock", "InteractionBlock"]
 
@@ -89,7 +87,7 @@ class AttentionBlock(_Block):
         local = self.head_vectors > 0 and not (frames.is_identity or frames.is_global)
         if local:
             matrices = frames.per_particle(dtype=q.dtype)
-            back = inverse(matrices)
+            back = lorentz_inverse(matrices)
             q, k, v = (self._turn(t, back) for t in (q, k, v))
             q = torch.cat([q[..., : self.head_scalars], self._lower(q[..., self.head_scalars :])], dim=-1)
         attended = layout.attend(q, k, v, bias=bias)

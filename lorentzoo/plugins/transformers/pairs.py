@@ -9,10 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lorentzoo.core.foreign import WeightReader
-from lorentzoo.core.layout.blocks import Triangle
-from lorentzoo.core.minkowski import mass_squared, phi, pt, rapidity
-from lorentzoo.nn.norms import MaskedBatchNorm
+from lorentzoo.nn import MaskedBatchNorm, Triangle, WeightReader, mass_squared, phi, pt, rapidity
 
 __all__ = ["PairEmbedding", "pair_features"]
 

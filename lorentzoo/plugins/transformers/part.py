@@ -13,10 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lorentzoo import Backbone, Features, Frames, Layout, Reps, Symmetry
-from lorentzoo.core.errors import CheckpointError
-from lorentzoo.core.foreign import WeightReader, require_package
-from lorentzoo.core.layout.blocks import Triangle
-from lorentzoo.nn.norms import MaskedBatchNorm
+from lorentzoo.nn import CheckpointError, MaskedBatchNorm, Triangle, WeightReader, require_package
 from lorentzoo.plugins.transformers.normformer import AttentionBlock, InteractionBlock
 from lorentzoo.plugins.transformers.pairs import PairEmbedding, pair_features
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lorentzoo import Backbone, Features, Frames, Layout, Reps
-from lorentzoo.core.foreign import WeightReader, require_package
+from lorentzoo.nn import WeightReader, require_package
 
 __all__ = ["Transformer"]
 

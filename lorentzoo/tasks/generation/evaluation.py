@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from lorentzoo.core.cloud import ParticleCloud
 from lorentzoo.core.errors import LorentzooError, RunError, TrainingError
 from lorentzoo.core.generator import Generator
-from lorentzoo.core.layout.base import Packed
+from lorentzoo.core.layout import Packed
 from lorentzoo.core.model import Model
 from lorentzoo.data.events import EventData
 from lorentzoo.densities.coordinates import Cuts

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lorentzoo.core.cloud import ParticleCloud
 from lorentzoo.core.errors import TrainingError
-from lorentzoo.core.layout.base import Packed
+from lorentzoo.core.layout import Packed
 from lorentzoo.core.model import Model
 from lorentzoo.data.dataset import JetDataset
 from lorentzoo.output.progress import ProgressLine

@@ -85,8 +85,10 @@ def plot_prediction(predictions: ValuePredictions, target: int = 0, *, ax: Axes 
     true, predicted = predictions.target[:, target], predictions.values[:, target]
     with style():
         ax = axes_or_new(ax)
-        edges, scale = _edges(np.concatenate([true, predicted]))
-        counts, _, _ = np.histogram2d(true, predicted, [edges, edges], weights=predictions.weight)
+        edges, scale = _edges(true)
+        # What is predicted beyond the true values is shown at the border.
+        shown_at = np.clip(predicted, edges[0], edges[-1])
+        counts, _, _ = np.histogram2d(true, shown_at, [edges, edges], weights=predictions.weight)
         shown = np.where(counts > 0, counts, np.nan).T
         mesh = ax.pcolormesh(edges, edges, shown, cmap="viridis", norm=LogNorm(), rasterized=True)
         ax.plot(edges[[0, -1]], edges[[0, -1]], color=_INK, linewidth=0.9, linestyle="--")
@@ -132,6 +134,9 @@ def plot_residuals(predictions: ValuePredictions, target: int = 0, *, ax: Axes |
                 upper, lower = bands[:, high], bands[:, low]
                 ax.stairs(upper, edges, baseline=lower, fill=True, color=COLOURS[0], alpha=alpha)
             ax.stairs(bands[:, 2], edges, baseline=None, color=COLOURS[0], linewidth=1.6, label="median")
+            inner = float(np.nanmedian(np.abs(bands[:, (1, 3)])))
+            if inner > 0 and float(np.nanmax(np.abs(bands))) > 30 * inner:
+                ax.set_yscale("symlog", linthresh=inner)
         ax.axhline(0.0, color=_INK, linewidth=0.8, linestyle="--")
         ax.set_xscale(_edges(true)[1])
         name = plain_text(predictions.headings[target])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import lorentzoo as lz
 from lorentzoo.core.errors import CompositionError, NoDensityError, NotFittedError
-from lorentzoo.core.layout.base import Packed
+from lorentzoo.core.layout import Packed
 from lorentzoo.data.showers.dataset import ShowerArrays, ShowerData, showers
 from lorentzoo.data.showers.detectors import find_detector
 from lorentzoo.data.showers.patches import empty_showers, voxels_of

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lorentzoo.core.errors import NotFittedError
-from lorentzoo.core.layout.base import Packed
+from lorentzoo.core.layout import Packed
 from lorentzoo.core.minkowski import exp, from_ptetaphim, mass, pt
 from lorentzoo.densities.coordinates import Cuts, make_coordinates
 from lorentzoo.plugins.flow_matching.base import CoordinateBase, EventBase, PhaseSpaceBase

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lorentzoo.core.errors import MissingExtraError
-from lorentzoo.core.layout.base import Packed
+from lorentzoo.core.layout import Packed
 from lorentzoo.densities.solvers import Solver, SolverError, counting_evaluations, integrate
 from lorentzoo.plugins.flow_matching.density import transport
 from lorentzoo.plugins.flow_matching.divergence import tangent_noise, with_divergence

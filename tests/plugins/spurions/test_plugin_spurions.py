@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import lorentzoo as lz
-from lorentzoo.core.interfaces import Spurions
+from lorentzoo.core.spurions import Spurions
 from lorentzoo.plugins.spurions import reference
 from lorentzoo.testing import random_cloud
 

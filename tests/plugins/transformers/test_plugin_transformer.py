@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 import lorentzoo as lz
 from lorentzoo.core.frames import Frames
-from lorentzoo.core.layout.base import Packed
+from lorentzoo.core.layout import Packed
 from lorentzoo.core.minkowski import random_lorentz
 from lorentzoo.testing import random_cloud
 

@@ -13,7 +13,7 @@ from scipy import stats
 import lorentzoo as lz
 from lorentzoo.core.cloud import ParticleCloud
 from lorentzoo.core.errors import TrainingError
-from lorentzoo.core.layout.base import Packed
+from lorentzoo.core.layout import Packed
 from lorentzoo.data.dataset import JetDataset
 from lorentzoo.studies import evaluate
 from lorentzoo.tasks.generation.two_sample import CLASSIFIERS, TwoSampleTest, label_samples, two_sample_test

@@ -1,0 +1,216 @@
+"""How are arrays, lists and records from outside read into tensors, without a value taken for another?
+
+Nothing here guesses: what an array says of itself (a mask, a counter, a fraction) is honoured or refused by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+__all__ = [
+    "read_columns",
+    "read_mask",
+    "read_momenta",
+    "read_ptr",
+    "read_vectors",
+    "unpack_awkward",
+    "unpack_events",
+    "unpack_pyg",
+]
+
+
+def read_tensor(values: Tensor | ArrayLike, what: str) -> Tensor:
+    """A tensor of anything like an array: of either byte order and any strides.
+
+    Raises
+    ------
+    ValueError
+        If it is a masked array that hides values: a mask belongs into the layout.
+    """
+    if isinstance(values, Tensor):
+        # A cloud made in inference mode may be trained on later.
+        return values.clone() if values.is_inference() else values
+    if isinstance(values, np.ma.MaskedArray):
+        if np.ma.is_masked(values):
+            raise ValueError(
+                f"{what} is a masked array that hides {int(np.ma.count_masked(values))} values; give "
+                "from_padded the mask of real particles (numpy's masks say the opposite), and plain arrays"
+            )
+        values = values.filled()
+    array = np.asarray(values)
+    if array.dtype == object:
+        raise ValueError(f"{what} is a ragged or mixed array of objects; see ParticleCloud.from_list")
+    return torch.as_tensor(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False)))
+
+
+def read_momenta(values: Tensor | ArrayLike, ndim: int, shape: str) -> Tensor:
+    """Momenta (E, px, py, pz) of the number of dimensions that a layout has, in float64."""
+    p = read_tensor(values, "momenta")
+    if p.ndim != ndim or p.shape[-1] != 4:
+        raise ValueError(
+            f"momenta must have shape {shape} with components (E, px, py, pz), not {tuple(p.shape)}"
+        )
+    if p.dtype.is_complex:
+        raise ValueError(f"momenta must be real numbers, not {p.dtype}")
+    return p.to(torch.float64)
+
+
+def read_mask(values: Tensor | ArrayLike, shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """Which places hold a particle, as bool; numbers must be zero or one."""
+    mask = read_tensor(values, "mask").to(device)
+    if tuple(mask.shape) != shape:
+        raise ValueError(f"mask must have shape {shape} like the momenta, not {tuple(mask.shape)}")
+    if mask.dtype != torch.bool and mask.device.type != "meta":
+        strange = (mask != 0) & (mask != 1)
+        if bool(strange.any()):
+            raise ValueError(
+                f"mask must be true or false (1 or 0), but holds {mask[strange][0].item()}; compare it with something"
+            )
+    return mask.to(torch.bool)
+
+
+def read_ptr(values: Tensor | ArrayLike, device: torch.device) -> Tensor:
+    """Where each event begins, as int64; fractions are refused, not cut off."""
+    ptr = read_tensor(values, "ptr").to(device)
+    if ptr.is_floating_point() and not bool((ptr == ptr.trunc()).all()):
+        fraction = ptr[ptr != ptr.trunc()][0].item()
+        raise ValueError(f"ptr must hold whole numbers of rows, but holds {fraction}")
+    if ptr.dtype == torch.bool or ptr.dtype.is_complex:
+        raise ValueError(f"ptr must hold whole numbers of rows, not {ptr.dtype}")
+    return ptr.to(torch.int64)
+
+
+def read_columns(
+    values: Tensor | ArrayLike | None,
+    lead: tuple[int, ...],
+    device: torch.device,
+    what: str,
+    names: Sequence[str],
+) -> Tensor:
+    """Named numbers of particles or events, shape (*lead, columns), in floating point."""
+    if values is None:
+        if names:
+            raise ValueError(f"{what} has names {list(names)} but no values")
+        return torch.zeros(*lead, 0, device=device)
+    x = read_tensor(values, what).to(device)
+    x = x if x.is_floating_point() else x.to(torch.get_default_dtype())
+    if tuple(x.shape[:-1]) != lead:
+        raise ValueError(f"{what} must have shape {(*lead, 'columns')}, not {tuple(x.shape)}")
+    if names and len(names) != x.shape[-1]:
+        raise ValueError(f"{what} has {x.shape[-1]} columns but {len(names)} names {list(names)}")
+    return x
+
+
+def read_vectors(values: Tensor | ArrayLike | None, lead: tuple[int, ...], device: torch.device) -> Tensor:
+    """Further four-vectors of each particle, shape (*lead, V, 4), float64."""
+    if values is None:
+        return torch.zeros(*lead, 0, 4, dtype=torch.float64, device=device)
+    v = read_tensor(values, "vectors").to(dtype=torch.float64, device=device)
+    if tuple(v.shape[:-2]) != lead or v.shape[-1] != 4:
+        raise ValueError(f"vectors must have shape {(*lead, 'V', 4)}, not {tuple(v.shape)}")
+    return v
+
+
+def unpack_events(
+    momenta: Sequence[Tensor | ArrayLike], scalars: Sequence[Tensor | ArrayLike] | None
+) -> tuple[Tensor, NDArray[np.int64], Tensor | None]:
+    """Momenta (P, 4), ptr (B+1) and scalars (P, S) from one array an event."""
+    events = [read_tensor(event, f"event {number}") for number, event in enumerate(momenta)]
+    events = [event.reshape(0, 4) if event.numel() == 0 else event for event in events]
+    for number, event in enumerate(events):
+        if event.ndim != 2 or event.shape[1] != 4:
+            raise ValueError(
+                f"event {number} must have shape (n, 4) with components (E, px, py, pz), not {tuple(event.shape)}"
+            )
+    p = torch.cat(events) if events else torch.zeros(0, 4)
+    wanted = [len(event) for event in events]
+    ptr = np.concatenate([[0], np.cumsum(wanted)]).astype(np.int64)
+    if scalars is None:
+        return p, ptr, None
+    columns = [read_tensor(event, f"scalars of event {number}") for number, event in enumerate(scalars)]
+    given = [len(event) for event in columns]
+    if given != wanted:
+        raise ValueError(f"scalars are for events of {given} particles, but the momenta of {wanted}")
+    return p, ptr, torch.cat(columns) if columns else None
+
+
+def unpack_awkward(
+    array: Any, scalars: Sequence[str]
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float32] | None]:
+    """Momenta, ptr and scalars from awkward records with fields E (or energy), px, py, pz."""
+    import awkward as ak
+
+    fields = set(ak.fields(array))
+    energy = next((name for name in ("E", "energy", "e", "t") if name in fields), None)
+    wanted = [energy, "px", "py", "pz", *scalars]
+    missing = [name or "E" for name in wanted if name not in fields]
+    if missing:
+        raise ValueError(f"the awkward array has no field {missing}; its fields are {sorted(fields)}")
+    counts = ak.num(array["px"], axis=1)
+    flat = []
+    for name in wanted:
+        column = array[name]
+        if bool(ak.any(ak.is_none(column))) or bool(ak.any(ak.is_none(column, axis=1), axis=None)):
+            raise ValueError(
+                f"field {name!r} of the awkward array has missing values (None); drop or fill them"
+            )
+        own = ak.num(column, axis=1)
+        if not bool(ak.all(own == counts)):
+            first = int(np.argmax(ak.to_numpy(own != counts)))
+            raise ValueError(
+                f"event {first} has {int(counts[first])} particles by field 'px', but {int(own[first])} by {name!r}"
+            )
+        flat.append(ak.to_numpy(ak.flatten(column, axis=1)))
+    ptr = np.concatenate([[0], np.cumsum(ak.to_numpy(counts))]).astype(np.int64)
+    momenta = np.stack([column.astype(np.float64) for column in flat[:4]], axis=-1)
+    rows = np.stack([column.astype(np.float32) for column in flat[4:]], axis=-1) if scalars else None
+    return momenta, ptr, rows
+
+
+def unpack_pyg(data: Any) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """Momenta, ptr, scalars and context of torch-geometric data; events as ``ptr`` or else ``batch`` says."""
+    momenta = getattr(data, "momenta", None)
+    if momenta is None:
+        raise ValueError(
+            f"the torch-geometric data has no `momenta` (P, 4); its attributes are {sorted(data.keys())}"
+        )
+    context = getattr(data, "context", None)
+    ptr, batch = getattr(data, "ptr", None), getattr(data, "batch", None)
+    if batch is not None:
+        counted = _count_rows(batch, momenta.shape[0], 0 if context is None else len(context))
+        if ptr is not None and not _same_events(ptr, counted):
+            raise ValueError(
+                "`ptr` and `batch` of the torch-geometric data give other events; drop one of them"
+            )
+        ptr = counted if ptr is None else ptr
+    if ptr is None:
+        ptr = torch.tensor([0, momenta.shape[0]], dtype=torch.int64, device=momenta.device)
+    return momenta, ptr, getattr(data, "x", None), context
+
+
+def _count_rows(batch: Tensor, rows: int, least: int) -> Tensor:
+    """The ptr of a vector that names the event of each row, in order."""
+    if batch.ndim != 1 or len(batch) != rows:
+        raise ValueError(f"`batch` must name the event of each of {rows} particles, not {tuple(batch.shape)}")
+    if batch.is_floating_point() or (len(batch) and int(batch.min()) < 0):
+        raise ValueError("`batch` must hold numbers of events: whole, from 0")
+    if bool((batch.diff() < 0).any()):
+        raise ValueError(
+            "`batch` is not sorted, so that events would be torn apart; sort particles by event first "
+            "(order = batch.argsort(stable=True))"
+        )
+    counts = torch.bincount(batch, minlength=least)
+    return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+
+
+def _same_events(ptr: Tensor, counted: Tensor) -> bool:
+    """Whether both agree, but for empty events at the end, which a batch vector cannot name."""
+    ends = counted.to(ptr.device)
+    further = len(ptr) - len(ends)
+    return further >= 0 and torch.equal(ptr, torch.cat([ends, ends[-1:].expand(further)]))
