@@ -18,7 +18,7 @@ from lorentzoo.testing import (
     conformance_cases,
     random_cloud,
 )
-from lorentzoo.testing.conformance import Report
+from lorentzoo.testing.report import Report
 
 pytestmark = pytest.mark.usefixtures("own_catalogue")
 
