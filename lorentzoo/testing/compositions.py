@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from lorentzoo.core.errors import ParameterError
 from lorentzoo.core.interfaces import Backbone
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.components import Component
 from lorentzoo.registry.composition import model_spec
-from lorentzoo.registry.parameters import parameters_of
+from lorentzoo.registry.parameters import check_parameters, parameters_of
 from lorentzoo.registry.specs import NO_BACKBONE, Spec
 
 __all__ = ["SMALL", "compose_around"]
 
 SMALL: Final[dict[str, Any]] = {"num_blocks": 2, "num_layers": 2, "hidden": [16, 16]}
-"""Parameters that shrink a backbone for testing, as far as it has them."""
+"""Parameters that shrink a backbone for testing, as far as it has them under that name and of that type."""
 
 
 def compose_around(
@@ -73,5 +75,11 @@ def _small_spec(spec: Spec, small: Mapping[str, Any], keep: bool = False) -> Spe
 
 
 def _shrink(kind: str, name: str, small: Mapping[str, Any]) -> dict[str, Any]:
-    known = parameters_of(catalogue().target(catalogue().find(kind, name)))
-    return {name: value for name, value in small.items() if name in known}
+    """The small values of those parameters that a component has under that name and of that type."""
+    target = catalogue().target(catalogue().find(kind, name))
+    fitting = {}
+    for key, value in small.items():
+        if key in parameters_of(target):
+            with contextlib.suppress(ParameterError):
+                fitting |= check_parameters(f"{kind} {name!r}", target, {key: value})
+    return fitting

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -12,14 +13,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lorentzoo.core.anchor import anchor_matrices
 from lorentzoo.core.cloud import ParticleCloud
 from lorentzoo.core.layout.base import Padded
+from lorentzoo.core.minkowski import exp
 from lorentzoo.core.model import Model
 from lorentzoo.testing.report import relative_change
-from lorentzoo.verification.events import random_cloud
-from lorentzoo.verification.inputs import fit_if_needed, redraw_weights
+from lorentzoo.verification.events import HADRON_MASSES, random_cloud
+from lorentzoo.verification.inputs import draw_condition, fit_if_needed, redraw_weights
 
-__all__ = ["ModelSubject"]
+__all__ = ["Events", "ModelSubject"]
+
+Events = tuple[ParticleCloud, ...]
+"""A cloud and, for networks that attend to one, the second cloud of the same events."""
 
 _EXACT: Final = 1e-12
 _LEARNED_FRAMES: Final = 1e-9
@@ -32,50 +38,55 @@ class ModelSubject:
     def __init__(self, model: Model) -> None:
         self.original = model
         self.model = copy.deepcopy(model).double().eval()
-        fit_if_needed(self.model, self.cloud())
+        fit_if_needed(self.model, self.events()[0])
         redraw_weights(self.model)
 
-    def cloud(self, lengths: Sequence[int] = (9, 4, 1, 12, 0, 6), seed: int = 0) -> ParticleCloud:
-        """Random events with as many scalars and as much context as the model wants."""
-        return random_cloud(
-            lengths, in_scalars=self.original.in_scalars, in_context=self.original.in_context, seed=seed
+    def events(
+        self,
+        lengths: Sequence[int] = (9, 4, 1, 12, 0, 6),
+        seed: int = 0,
+        masses: Sequence[float] = HADRON_MASSES,
+    ) -> Events:
+        """Random events with as many scalars and as much context as the model wants, and its second cloud if any."""
+        cloud = random_cloud(
+            lengths,
+            in_scalars=self.original.in_scalars,
+            in_context=self.original.in_context,
+            masses=masses,
+            seed=seed,
         )
+        return cloud, *draw_condition(self.original, cloud.num_events)
 
     @cached_property
     def tolerance(self) -> float:
         """Relative difference that rounding may make: more where one last digit of the input makes more."""
         if self.model.frames_net.learned and not self.model.backbone.equivariant:
             return _LEARNED_FRAMES
-        cloud = self.cloud()
+        cloud, *condition = self.events()
         noise = torch.randn(
             cloud.momenta.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64
         )
         rounded = replace(cloud, momenta=cloud.momenta * (1 + 2e-16 * noise))
-        response = relative_change(self.output(rounded), self.output(cloud))
+        response = relative_change(self.output((rounded, *condition)), self.output((cloud, *condition)))
         return min(max(_EXACT, 100 * response), _LEARNED_FRAMES)
 
-    def output(self, cloud: ParticleCloud, model: Model | None = None) -> Tensor:
+    def output(self, events: Events, model: Model | None = None) -> Tensor:
         """What a model gives, this one by default."""
         with torch.no_grad():
-            return (self.model if model is None else model)(cloud)
+            return (self.model if model is None else model)(*events)
 
     @property
     def per_particle(self) -> bool:
         """Whether the output has a row for each particle."""
         return self.model.head.pooling is None and not self.model.backbone.pools
 
-    def packed_output(self, cloud: ParticleCloud, model: Model | None = None) -> Tensor:
+    def packed_output(self, events: Events, model: Model | None = None) -> Tensor:
         """The output with the rows of padding left out."""
-        output = self.output(cloud, model)
-        if self.per_particle and isinstance(cloud.layout, Padded):
-            return output[cloud.layout.mask]
-        return output
+        return self._without_padding(self.output(events, model), events)
 
-    def loss(self, model: Model, cloud: ParticleCloud) -> Tensor:
+    def loss(self, model: Model, events: Events) -> Tensor:
         """The loss of a model on events with drawn targets."""
-        output = model(cloud)
-        if self.per_particle and isinstance(cloud.layout, Padded):
-            output = output[cloud.layout.mask]
+        output = self._without_padding(model(*events), events)
         b = output.shape[0]
         weight = torch.ones(b, dtype=output.dtype)
         task = getattr(model.head, "task", None)
@@ -87,7 +98,16 @@ class ModelSubject:
             return model.head.loss(output, output.new_full((b, width), 1.5), weight)
         return output.square().mean()
 
-    def awkward_events(self) -> ParticleCloud:
+    def boosted_pions(self, gamma: float) -> Events:
+        """Eight events of charged pions of 0.13957 GeV, whose rest frames move with γ in a direction off the beam."""
+        direction = torch.tensor([1 / 3, 2 / 3, 2 / 3, 0, 0, 0], dtype=torch.float64)
+        element = exp(math.acosh(gamma) * direction)
+        cloud, *condition = self.events([8, 5, 12, 6, 9, 7, 10, 4], masses=(0.13957,))
+        rest = anchor_matrices(cloud, "rest")
+        assert rest is not None
+        return tuple(each.transform(element @ rest) for each in (cloud, *condition))
+
+    def awkward_events(self) -> Events:
         """Duplicated, collinear, massless, resting, soft and strongly boosted particles, and events of few."""
         p = np.array([50.0, 30.0, 20.0, np.sqrt(50.0**2 - 30.0**2 - 20.0**2)])
         q = np.array([20.0, -5.0, 12.0, 3.0])
@@ -99,4 +119,9 @@ class ModelSubject:
         scalars = np.ones((len(flat), self.original.in_scalars))
         context = np.ones((len(events), self.original.in_context))
         ptr = np.concatenate([[0], np.cumsum([len(event) for event in events])])
-        return ParticleCloud.from_packed(flat, torch.from_numpy(ptr.astype(np.int64)), scalars, context)
+        cloud = ParticleCloud.from_packed(flat, torch.from_numpy(ptr.astype(np.int64)), scalars, context)
+        return cloud, *draw_condition(self.original, cloud.num_events)
+
+    def _without_padding(self, output: Tensor, events: Events) -> Tensor:
+        layout = events[0].layout
+        return output[layout.mask] if self.per_particle and isinstance(layout, Padded) else output

@@ -14,7 +14,7 @@ from lorentzoo.core.model import Model
 from lorentzoo.registry.composition import load_dataset
 from lorentzoo.verification.events import random_cloud
 
-__all__ = ["fit_if_needed", "redraw_weights", "take_shipped_jets"]
+__all__ = ["draw_condition", "fit_if_needed", "redraw_weights", "take_shipped_jets"]
 
 
 def redraw_weights(model: nn.Module, seed: int = 0) -> None:
@@ -71,3 +71,14 @@ def take_shipped_jets(model: Model, count: int = 8) -> ParticleCloud:
     scalars = torch.randn(*cloud.layout.lead, model.in_scalars, generator=rng, dtype=torch.float64)
     context = torch.randn(cloud.num_events, model.in_context, generator=rng, dtype=torch.float64)
     return replace(cloud, scalars=scalars, context=context, scalar_names=(), context_names=())
+
+
+def draw_condition(model: Model, num_events: int, seed: int = 11) -> tuple[ParticleCloud, ...]:
+    """The second cloud of random events, where a network attends to one; nothing where it does not.
+
+    Events have one to four particles there, whatever their number in the first cloud.
+    """
+    if not model.backbone.takes_condition:
+        return ()
+    lengths = [1 + event % 4 for event in range(num_events)]
+    return (random_cloud(lengths, in_scalars=model.in_scalars, in_context=model.in_context, seed=seed),)

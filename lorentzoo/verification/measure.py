@@ -33,15 +33,15 @@ BROKEN_ABOVE = 1e-6
 """Relative singular value above which a direction counts as broken."""
 
 
-def measure_derivatives(model: Model, cloud: ParticleCloud) -> tuple[Array, float]:
+def measure_derivatives(model: Model, clouds: Sequence[ParticleCloud]) -> tuple[Array, float]:
     """Derivatives of the outputs along the six generators, and the model's sensitivity.
 
     Parameters
     ----------
     model
         In float64 and evaluation mode.
-    cloud
-        Events.
+    clouds
+        Events; for networks that attend to one, followed by the second cloud of the same events, which moves along.
 
     Returns
     -------
@@ -52,23 +52,21 @@ def measure_derivatives(model: Model, cloud: ParticleCloud) -> tuple[Array, floa
         Norm of the derivative when every particle is transformed by a generator of its own, which no network
         ignores; zero for a model that does not read the momenta.
     """
-    momenta, vectors = cloud.momenta, cloud.vectors
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-        output = model(cloud)
+        output = model(*clouds)
+    basis = generators(device=clouds[0].device)
     columns = [
-        _derivative(model, cloud, momenta @ generator.T, vectors @ generator.T)
-        - _turning(model, output, generator)
-        for generator in generators(device=cloud.device)
+        _derivative(model, clouds, [generator] * len(clouds)) - _turning(model, output, generator)
+        for generator in basis
     ]
     scattered = []
     rng = torch.Generator().manual_seed(0)
     for _ in range(4):
-        coefficients = torch.randn(*momenta.shape[:-1], 6, generator=rng, dtype=torch.float64).to(
-            cloud.device
-        )
-        own = torch.einsum("...a,aij->...ij", coefficients, generators(device=cloud.device))
-        moved = (own @ momenta.unsqueeze(-1)).squeeze(-1)
-        scattered.append(_derivative(model, cloud, moved, vectors @ own.transpose(-1, -2)))
+        drawn = [
+            torch.randn(*cloud.momenta.shape[:-1], 6, generator=rng, dtype=torch.float64) for cloud in clouds
+        ]
+        own = [torch.einsum("...a,aij->...ij", c.to(basis.device), basis) for c in drawn]
+        scattered.append(_derivative(model, clouds, own))
     along = np.stack(columns, axis=1)
     return along, float(np.linalg.norm(np.stack(scattered)) / math.sqrt(len(scattered)))
 
@@ -83,21 +81,21 @@ def singular_directions(matrix: Array) -> tuple[Array, Array]:
     return padded[::-1], directions[::-1]
 
 
-def measure_discrete(model: Model, cloud: ParticleCloud) -> dict[str, float]:
+def measure_discrete(model: Model, clouds: Sequence[ParticleCloud]) -> dict[str, float]:
     """Largest relative change of the outputs under each of `DISCRETE`; infinite where an output is not finite."""
     with torch.no_grad():
-        before = model(cloud)
+        before = model(*clouds)
         changes = {}
         for name, matrix in DISCRETE.items():
-            transformation = torch.from_numpy(matrix).to(cloud.device)
-            after = model(cloud.transform(transformation))
+            transformation = torch.from_numpy(matrix).to(clouds[0].device)
+            after = model(*(cloud.transform(transformation) for cloud in clouds))
             expected = _transformed(model, before, transformation)
             changes[name] = float(((after - expected).abs().max() / _scale(before)).nan_to_num(nan=math.inf))
     return changes
 
 
 def measure_boosts(
-    model: Model, cloud: ParticleCloud, symmetry: Symmetry, rapidities: Sequence[float], seed: int
+    model: Model, clouds: Sequence[ParticleCloud], symmetry: Symmetry, rapidities: Sequence[float], seed: int
 ) -> BoostCurve:
     """Relative change of each event's outputs under finite elements of a symmetry and of its complement.
 
@@ -105,8 +103,8 @@ def measure_boosts(
     ----------
     model
         In evaluation mode; it runs in float64 and in float32.
-    cloud
-        Events.
+    clouds
+        Events, as for `measure_derivatives`.
     symmetry
         What the model is computed to keep.
     rapidities
@@ -122,17 +120,18 @@ def measure_boosts(
         network = copy.deepcopy(model).to(dtype)
         name = str(dtype).removeprefix("torch.")
         with torch.no_grad():
-            before = network(cloud).double()
+            before = network(*clouds).double()
         for label, basis in subspaces.items():
             rows = np.full((2, len(rapidities)), np.nan)
             for r, rapidity in enumerate(rapidities):
                 if len(basis) == 0:
                     continue
                 direction = rng.normal(size=len(basis)) @ basis
-                element = _finite(direction / np.linalg.norm(direction), rapidity)
+                element = exp(torch.from_numpy(rapidity * direction / np.linalg.norm(direction)))
+                element = element.to(clouds[0].device)
                 with torch.no_grad():
-                    after = network(cloud.transform(element.to(cloud.device))).double()
-                difference = after - _transformed(network, before, element.to(cloud.device))
+                    after = network(*(cloud.transform(element) for cloud in clouds)).double()
+                difference = after - _transformed(network, before, element)
                 change = (difference.reshape(len(before), -1).abs().amax(1) / _scale(before)).cpu().numpy()
                 rows[:, r] = np.median(change), np.quantile(change, 0.99)
             median[label][name] = rows[0]
@@ -141,16 +140,24 @@ def measure_boosts(
     return BoostCurve(np.asarray(rapidities, dtype=np.float64), median["kept"], median["broken"], quantile)
 
 
-def _derivative(model: Model, cloud: ParticleCloud, momenta_change: Tensor, vectors_change: Tensor) -> Array:
-    """d/dt of the outputs under p -> p + t δp, by forward-mode differentiation. Shape (outputs,)."""
+def _derivative(model: Model, clouds: Sequence[ParticleCloud], motions: Sequence[Tensor]) -> Array:
+    """d/dt of the outputs under p -> p + t X p, by forward-mode differentiation. Shape (outputs,).
+
+    Parameters
+    ----------
+    motions
+        X of each cloud, (4, 4) or one of each particle (*lead, 4, 4).
+    """
     _prepare_forward_mode()
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), forward_ad.dual_level():
-        momenta = forward_ad.make_dual(cloud.momenta, momenta_change)
-        vectors = cloud.vectors
-        if vectors.shape[-2]:
-            vectors = forward_ad.make_dual(vectors, vectors_change)
-        output = model(replace(cloud, momenta=momenta, vectors=vectors))
-        value, tangent = forward_ad.unpack_dual(output)
+        moving = []
+        for cloud, motion in zip(clouds, motions, strict=True):
+            momenta = forward_ad.make_dual(cloud.momenta, (motion @ cloud.momenta.unsqueeze(-1)).squeeze(-1))
+            vectors = cloud.vectors
+            if vectors.shape[-2]:
+                vectors = forward_ad.make_dual(vectors, vectors @ motion.transpose(-1, -2))
+            moving.append(replace(cloud, momenta=momenta, vectors=vectors))
+        value, tangent = forward_ad.unpack_dual(model(*moving))
     if tangent is None:
         return np.zeros(value.numel())
     change: Array = tangent.reshape(-1).cpu().numpy()
@@ -178,10 +185,6 @@ def _prepare_forward_mode() -> None:
     with warnings.catch_warnings(), forward_ad.dual_level():
         warnings.simplefilter("ignore", DeprecationWarning)
         forward_ad.make_dual(torch.zeros(1), torch.zeros(1))
-
-
-def _finite(direction: Array, size: float) -> Tensor:
-    return exp(torch.from_numpy(size * direction))
 
 
 def _scale(output: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from lorentzoo.core.minkowski import GENERATOR_NAMES
 from lorentzoo.core.model import Model
 from lorentzoo.core.symmetry import DISCRETE, Symmetry
 from lorentzoo.verification.densities import verify_density
-from lorentzoo.verification.inputs import fit_if_needed, redraw_weights, take_shipped_jets
+from lorentzoo.verification.inputs import draw_condition, fit_if_needed, redraw_weights, take_shipped_jets
 from lorentzoo.verification.measure import (
     BROKEN_ABOVE,
     measure_boosts,
@@ -35,6 +35,7 @@ __all__ = ["verify"]
 def verify(
     model: Model | Generator,
     cloud: ParticleCloud | None = None,
+    condition: ParticleCloud | None = None,
     *,
     redraw: bool = True,
     rapidities: Sequence[float] = (0.5, 1.0, 2.0, 3.0, 5.3, 7.6),
@@ -49,6 +50,8 @@ def verify(
         `lorentzoo.verification.densities`.
     cloud
         Events to measure on; by default a few of the jets that ship with the package, or samples of the generator.
+    condition
+        The second cloud of the same events, for networks that attend to one; random by default. It moves along.
     redraw
         Draw the weights anew at unit scale, so that small or zero initial weights cannot hide a violation.
     rapidities
@@ -78,13 +81,14 @@ def verify(
     if redraw:
         fit_if_needed(reference, cloud)
         redraw_weights(reference, seed)
-    cloud = cloud.to_units("GeV")
+    second = draw_condition(model, cloud.num_events) if condition is None else (condition,)
+    clouds = [each.to(cloud.device).to_units("GeV") for each in (cloud, *second)]
     # A true symmetry is there with and without the anchor; a false one the anchor can hide, e.g. of features that
     # are only invariant once their event was taken to rest.
     networks = [reference] if reference.anchor == "none" else [reference, _without_anchor(reference)]
     rows, sensitivities = [], []
     for network in networks:
-        along, sensitivity = measure_derivatives(network, cloud)
+        along, sensitivity = measure_derivatives(network, clouds)
         if len(along) < len(GENERATOR_NAMES):
             raise ValueError(
                 f"{len(along)} outputs cannot tell six generators apart: "
@@ -95,13 +99,13 @@ def verify(
     relative, sensitivity = np.concatenate(rows), min(sensitivities)
     singular, directions = singular_directions(relative)
     measured = Symmetry(directions[singular < BROKEN_ABOVE])
-    changes = [measure_discrete(network, cloud) for network in networks]
+    changes = [measure_discrete(network, clouds) for network in networks]
     discrete = {name: max(change[name] for change in changes) for name in DISCRETE}
     kept = frozenset(name for name, change in discrete.items() if change < 1e-8)
     measured = Symmetry(measured.generators, kept)
     per_generator = {name: float(np.linalg.norm(relative[:, a])) for a, name in enumerate(GENERATOR_NAMES)}
     predicted = model.symmetry
-    curve = measure_boosts(reference, cloud, predicted, rapidities, seed)
+    curve = measure_boosts(reference, clouds, predicted, rapidities, seed)
     return Verification(
         predicted, measured, singular, per_generator, discrete, curve, model.exact, sensitivity
     )
