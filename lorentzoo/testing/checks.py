@@ -105,9 +105,11 @@ def _padding(s: ModelSubject) -> None:
 
 
 def _events_apart(s: ModelSubject) -> None:
-    # The learned frame of a single particle is not determined: it amplifies rounding without bound.
+    # A single particle determines neither a learned frame nor its event's rest frame, in which a second cloud is seen:
+    # both amplify rounding without bound.
     learned = s.model.frames_net.learned and not s.model.backbone.equivariant
-    events = s.events([5, 4, 8, 3] if learned else [5, 1, 8, 3])
+    several = learned or s.model.backbone.takes_condition
+    events = s.events([5, 4, 8, 3] if several else [5, 1, 8, 3])
     together = s.output(events)
     layout = events[0].layout
     assert isinstance(layout, Packed)

@@ -77,7 +77,7 @@ def _small_spec(spec: Spec, small: Mapping[str, Any], keep: bool = False) -> Spe
 def _shrink(kind: str, name: str, small: Mapping[str, Any]) -> dict[str, Any]:
     """The small values of those parameters that a component has under that name and of that type."""
     target = catalogue().target(catalogue().find(kind, name))
-    fitting = {}
+    fitting: dict[str, Any] = {}
     for key, value in small.items():
         if key in parameters_of(target):
             with contextlib.suppress(ParameterError):

@@ -33,6 +33,7 @@ COMPOSITIONS = {
         "in_scalars": 2,
     },
     "backbone/graphnet": {"embedding": "kinematics"},
+    "backbone/lgatr-conditional": {"embedding": ["momenta:scale=20", "invariants"]},
     "head/boosted-trees": {"backbone": "substructure", "embedding": "momenta"},
 }
 FOREST = dict.fromkeys(
