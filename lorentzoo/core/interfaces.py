@@ -341,7 +341,7 @@ class Backbone(Part):
     spurion_modes: ClassVar[tuple[SpurionMode, ...]] = ("drop", "tokens", "channels")
     mixes_particles: ClassVar[bool] = True
     takes_condition: bool = False
-    requires_scalars: ClassVar[tuple[str, ...]] = ()
+    requires_scalars: tuple[str, ...] = ()
     num_particles: int = 0
     width: int
 
