@@ -12,7 +12,7 @@ import torch
 
 import lorentzoo as lz
 from lorentzoo.core.minkowski import GENERATOR_NAMES, exp
-from lorentzoo.verification.verify import fit_if_needed, redraw_weights
+from lorentzoo.verification import fit_if_needed, redraw_weights
 
 RAPIDITIES = (0.01, 0.1, 1.0, 2.0)
 SMALL = {"num_blocks": 2}

@@ -20,7 +20,7 @@ from torch import Tensor
 import lorentzoo as lz
 from lorentzoo.core.layout import Packed
 from lorentzoo.core.minkowski import boost
-from lorentzoo.verification.verify import fit_if_needed, redraw_weights
+from lorentzoo.verification import fit_if_needed, redraw_weights
 
 KINDS = ("massive", "massless", "nearly collinear", "soft")
 GAMMAS = (10.0, 100.0, 1000.0)

@@ -50,11 +50,15 @@ class Part(nn.Module, ABC):
     exact
         Whether the statement of symmetry is exact: a model that is measured to be more symmetric than
         computed is then an error, otherwise it is reported as accidental.
+    without_gradient
+        Names (or `fnmatch` patterns) of parameters that cannot change the output and are there because a published
+        network has them. The conformance kit asks every other parameter for a gradient.
     """
 
     exportable: ClassVar[bool | str] = True
     permutation_symmetric: ClassVar[bool] = True
     exact: ClassVar[bool] = True
+    without_gradient: tuple[str, ...] = ()
 
     published_ignored: ClassVar[tuple[str, ...]] = ()
     """Endings of keys in published state dicts that hold no weights."""
@@ -227,7 +231,7 @@ class Backbone(Part):
     spurion_modes: ClassVar[tuple[SpurionMode, ...]] = ("drop", "tokens", "channels")
     mixes_particles: ClassVar[bool] = True
     takes_condition: bool = False
-    requires_scalars: ClassVar[tuple[str, ...]] = ()
+    requires_scalars: tuple[str, ...] = ()
     num_particles: int = 0
     width: int
 

@@ -433,6 +433,16 @@ def _refuse_nonsense(
             f"frames {spec.frames.name!r} would have no effect: backbone {name!r} is symmetric by its layers and ignores "
             "them, and no scalar is computed in them; use frames='identity'"
         )
+    if head.out_vectors and "out_vectors" not in parameters_of(type(backbone)):
+        raise CompositionError(
+            f"head {spec.head.name!r} reads {head.out_vectors} vector a particle, but backbone {name!r} gives none; use "
+            "one that takes out_vectors, e.g. 'lgatr-slim' or 'transformer'"
+        )
+    if type(head).pooling is None and backbone.pools:
+        raise CompositionError(
+            f"head {spec.head.name!r} predicts of each particle, but backbone {name!r} pools over the particles itself; "
+            "use one that keeps them, e.g. 'transformer'"
+        )
     if not head.passes_gradients:
         untrained = [
             item.name

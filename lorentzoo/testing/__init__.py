@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from lorentzoo._lazy import resolve_on_use
 
 _HOMES = {
-    "Case": "lorentzoo.testing.conformance",
-    "CHECKS": "lorentzoo.testing.conformance",
-    "ConformanceError": "lorentzoo.testing.conformance",
-    "Report": "lorentzoo.testing.conformance",
-    "Verification": "lorentzoo.verification.verify",
-    "check_component": "lorentzoo.testing.conformance",
+    "Case": "lorentzoo.testing.cases",
+    "CHECKS": "lorentzoo.testing.checks",
+    "ConformanceError": "lorentzoo.testing.report",
+    "Report": "lorentzoo.testing.report",
+    "Verification": "lorentzoo.verification.result",
+    "check_component": "lorentzoo.testing.cases",
     "check_model": "lorentzoo.testing.conformance",
-    "check_plugin": "lorentzoo.testing.conformance",
-    "conformance_cases": "lorentzoo.testing.conformance",
+    "check_plugin": "lorentzoo.testing.descriptions",
+    "conformance_cases": "lorentzoo.testing.cases",
     "random_cloud": "lorentzoo.verification.events",
     "verify": "lorentzoo.verification.verify",
 }
@@ -23,16 +23,16 @@ _HOMES = {
 __all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:
-    from lorentzoo.testing.conformance import CHECKS as CHECKS
-    from lorentzoo.testing.conformance import Case as Case
-    from lorentzoo.testing.conformance import ConformanceError as ConformanceError
-    from lorentzoo.testing.conformance import Report as Report
-    from lorentzoo.testing.conformance import check_component as check_component
+    from lorentzoo.testing.cases import Case as Case
+    from lorentzoo.testing.cases import check_component as check_component
+    from lorentzoo.testing.cases import conformance_cases as conformance_cases
+    from lorentzoo.testing.checks import CHECKS as CHECKS
     from lorentzoo.testing.conformance import check_model as check_model
-    from lorentzoo.testing.conformance import check_plugin as check_plugin
-    from lorentzoo.testing.conformance import conformance_cases as conformance_cases
+    from lorentzoo.testing.descriptions import check_plugin as check_plugin
+    from lorentzoo.testing.report import ConformanceError as ConformanceError
+    from lorentzoo.testing.report import Report as Report
     from lorentzoo.verification.events import random_cloud as random_cloud
-    from lorentzoo.verification.verify import Verification as Verification
+    from lorentzoo.verification.result import Verification as Verification
     from lorentzoo.verification.verify import verify as verify
 
 __getattr__, __dir__ = resolve_on_use(__name__, _HOMES)

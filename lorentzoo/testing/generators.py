@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 
 from lorentzoo.core.cloud import ParticleCloud
-from lorentzoo.core.errors import LorentzooError, NoDensityError
+from lorentzoo.core.errors import NoDensityError
 from lorentzoo.core.generator import Generator
 from lorentzoo.core.layout import Packed
 from lorentzoo.registry.checkpoints import load, save
 from lorentzoo.registry.composition import build_generator
 from lorentzoo.registry.specs import Spec
+from lorentzoo.testing.report import ConformanceError, relative_change, require
 from lorentzoo.verification.densities import fit_if_new, training_events
 from lorentzoo.verification.verify import verify
 
@@ -77,73 +78,73 @@ class GeneratorSubject:
 
 def _declarations(s: GeneratorSubject) -> None:
     made = s.original
-    _require(made.symmetry.is_closed, f"the declared symmetry {made.symmetry.describe()} is no Lie algebra")
-    _require(bool(made.symmetry_paths), "it does not say which ingredient keeps what")
-    _require(isinstance(made.exact, bool), "exact is no bool")
-    _require(made.permutation_symmetric in (True, False), "permutation_symmetric is no bool")
+    require(made.symmetry.is_closed, f"the declared symmetry {made.symmetry.describe()} is no Lie algebra")
+    require(bool(made.symmetry_paths), "it does not say which ingredient keeps what")
+    require(isinstance(made.exact, bool), "exact is no bool")
+    require(made.permutation_symmetric in (True, False), "permutation_symmetric is no bool")
     connected = made.network is not None or not made.needs_network
-    _require(connected, "it needs a network, but has none")
+    require(connected, "it needs a network, but has none")
 
 
 def _loss(s: GeneratorSubject) -> None:
     made = copy.deepcopy(s.generator).train()
     batch = training_events(made, 16)
     loss = made.loss(batch.cloud, batch.weight, generator=torch.Generator().manual_seed(0))
-    _require(loss.ndim == 0 and bool(torch.isfinite(loss)), "the loss is no finite number")
+    require(loss.ndim == 0 and bool(torch.isfinite(loss)), "the loss is no finite number")
     again = made.loss(batch.cloud, batch.weight, generator=torch.Generator().manual_seed(0))
-    _require(
+    require(
         float((again - loss).detach().abs()) == 0, "the loss is not given by its generator of random numbers"
     )
     loss.backward()
     wanted = [(n, p) for n, p in made.named_parameters() if p.requires_grad]
     bad = [n for n, p in wanted if p.grad is not None and not bool(torch.isfinite(p.grad).all())]
-    _require(not bad, f"gradients are not finite: {bad}")
+    require(not bad, f"gradients are not finite: {bad}")
     reached = [n for n, p in wanted if p.grad is not None and bool(p.grad.any())]
-    _require(bool(reached) or not wanted, "no parameter has a gradient")
+    require(bool(reached) or not wanted, "no parameter has a gradient")
 
 
 def _samples(s: GeneratorSubject) -> None:
     condition = training_events(s.generator, 8).cloud
     cloud = s.events
-    _require(cloud.units == "GeV", f"samples are in {cloud.units}")
-    _require(isinstance(cloud.layout, Packed), "samples are not packed")
-    _require(
+    require(cloud.units == "GeV", f"samples are in {cloud.units}")
+    require(isinstance(cloud.layout, Packed), "samples are not packed")
+    require(
         torch.equal(cloud.multiplicity(), condition.multiplicity()), "multiplicities are not the condition's"
     )
     taken = slice(s.generator.drawn_scalars, None)
-    _require(
+    require(
         torch.equal(cloud.scalars[..., taken], condition.scalars[..., taken]),
         "scalars are not the condition's",
     )
-    _require(torch.equal(cloud.context, condition.context), "the context is not the condition's")
+    require(torch.equal(cloud.context, condition.context), "the context is not the condition's")
     cloud.validate()
     again = s.generator.sample(8, condition, generator=torch.Generator().manual_seed(0))
-    _require(torch.equal(again.momenta, cloud.momenta), "samples are not given by their generator")
+    require(torch.equal(again.momenta, cloud.momenta), "samples are not given by their generator")
     other = s.generator.sample(8, condition, generator=torch.Generator().manual_seed(1))
-    _require(not torch.equal(other.momenta, cloud.momenta), "another seed gives the same samples")
+    require(not torch.equal(other.momenta, cloud.momenta), "another seed gives the same samples")
 
 
 def _densities(s: GeneratorSubject) -> None:
     if not s.has_density:
         reason = s.generator.has_density
-        _require(isinstance(reason, str) and bool(reason.strip()), "has_density is neither True nor a reason")
+        require(isinstance(reason, str) and bool(reason.strip()), "has_density is neither True nor a reason")
         try:
             s.generator.log_prob(s.events)
         except NoDensityError as error:
-            _require(str(reason) in str(error), "log_prob does not say why there is no density")
+            require(str(reason) in str(error), "log_prob does not say why there is no density")
             return
-        _require(False, "it has no density, but log_prob gives one")
-    _require(s.density.dtype == torch.float64, f"densities are {s.density.dtype}")
-    _require(s.density.shape == (8,), f"densities of 8 events have shape {tuple(s.density.shape)}")
-    _require(bool(torch.isfinite(s.density).any()), "no sample has a finite density")
+        require(False, "it has no density, but log_prob gives one")
+    require(s.density.dtype == torch.float64, f"densities are {s.density.dtype}")
+    require(s.density.shape == (8,), f"densities of 8 events have shape {tuple(s.density.shape)}")
+    require(bool(torch.isfinite(s.density).any()), "no sample has a finite density")
     condition = training_events(s.generator, 8).cloud
     cloud, density = s.generator.sample_with_log_prob(
         8, condition, generator=torch.Generator().manual_seed(0)
     )
     change = _relative(cloud.momenta, s.events.momenta)
-    _require(change <= _TOLERANCE, f"samples with and without densities differ by {change:.1e}")
+    require(change <= _TOLERANCE, f"samples with and without densities differ by {change:.1e}")
     difference = float((density - s.density)[torch.isfinite(s.density)].abs().median())
-    _require(
+    require(
         difference < 1.0,
         f"densities of samples and of the same events differ by {difference:.2g} in the median",
     )
@@ -165,15 +166,15 @@ def _permutation(s: GeneratorSubject) -> None:
     turned = replace(cloud, momenta=cloud.momenta[order], scalars=cloud.scalars[order])
     change = _relative(s.log_prob(turned), s.density)
     if s.generator.permutation_symmetric:
-        _require(change <= _TOLERANCE, f"the order of the particles changes the density by {change:.1e}")
+        require(change <= _TOLERANCE, f"the order of the particles changes the density by {change:.1e}")
     else:
-        _require(change > _TOLERANCE, "permutation_symmetric is False, but the order has no effect")
+        require(change > _TOLERANCE, "permutation_symmetric is False, but the order has no effect")
 
 
 def _padded(s: GeneratorSubject) -> None:
     longest = int(s.events.multiplicity().max())
     change = _relative(s.answer(s.events.to_padded(longest + 2)), s.wanted)
-    _require(change <= _TOLERANCE, f"packed and padded events have answers that differ by {change:.1e}")
+    require(change <= _TOLERANCE, f"packed and padded events have answers that differ by {change:.1e}")
 
 
 def _events_apart(s: GeneratorSubject) -> None:
@@ -181,25 +182,25 @@ def _events_apart(s: GeneratorSubject) -> None:
         return  # drawn events say nothing of it, since their random numbers come in the order of the particles
     some = torch.tensor([1, 4, 6])
     change = _relative(s.log_prob(s.events.select(some)), s.density[some])
-    _require(change <= _TOLERANCE, f"an event's density depends on its batch ({change:.1e})")
+    require(change <= _TOLERANCE, f"an event's density depends on its batch ({change:.1e})")
 
 
 def _symmetry(s: GeneratorSubject) -> None:
     if not s.has_density:
         return  # drawn events say nothing of it, since their random numbers come in the order of the particles
     result = verify(s.original)
-    _require(result.passed, result.verdict)
+    require(result.passed, result.verdict)
 
 
 def _save_load(s: GeneratorSubject) -> None:
     if not isinstance(s.original.spec, Spec):
-        raise LorentzooError("the generator has no specification, so it cannot be saved")
+        raise ConformanceError("the generator has no specification, so it cannot be saved")
     again = build_generator(Spec.from_json(s.original.spec.to_json()))
     shapes = [{n: tuple(t.shape) for n, t in g.state_dict().items()} for g in (again, s.generator)]
-    _require(shapes[0] == shapes[1], "the specification does not rebuild the same generator")
+    require(shapes[0] == shapes[1], "the specification does not rebuild the same generator")
     with tempfile.TemporaryDirectory() as directory:
         loaded = load(save(s.generator, directory))
-    _require(_same(s.answer(s.events, loaded), s.wanted), "a loaded generator answers differently")
+    require(_same(s.answer(s.events, loaded), s.wanted), "a loaded generator answers differently")
 
 
 def _copies(s: GeneratorSubject) -> None:
@@ -207,12 +208,12 @@ def _copies(s: GeneratorSubject) -> None:
         ("deep", copy.deepcopy(s.generator)),
         ("pickled", pickle.loads(pickle.dumps(s.generator))),
     ):
-        _require(_same(s.answer(s.events, other), s.wanted), f"a {what} copy answers differently")
+        require(_same(s.answer(s.events, other), s.wanted), f"a {what} copy answers differently")
 
 
 def _units(s: GeneratorSubject) -> None:
     change = _relative(s.answer(s.events.to_units("MeV")), s.wanted)
-    _require(change < 1e-6, f"events in MeV have answers that differ by {change:.1e}")
+    require(change < 1e-6, f"events in MeV have answers that differ by {change:.1e}")
 
 
 GENERATOR_CHECKS: Final[dict[str, Callable[[Any], None]]] = {
@@ -231,20 +232,13 @@ GENERATOR_CHECKS: Final[dict[str, Callable[[Any], None]]] = {
 """The checks of a generator by name, in the order in which they run."""
 
 
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise LorentzooError(message)
-
-
 def _same(a: Tensor, b: Tensor) -> bool:
     return torch.equal(a.nan_to_num(), b.nan_to_num())
 
 
 def _relative(a: Tensor, b: Tensor) -> float:
-    """Largest difference relative to the largest value; events without density must have none in both."""
+    """`relative_change` over the events that have a density, which must be the same in both."""
     if a.shape != b.shape or not torch.equal(torch.isfinite(a), torch.isfinite(b)):
         return math.inf
     good = torch.isfinite(b)
-    if not bool(good.any()):
-        return 0.0
-    return float((a - b)[good].abs().max() / b[good].abs().max().clamp(min=1e-300))
+    return relative_change(a[good], b[good])

@@ -24,14 +24,10 @@ from lorentzoo.core.generator import Generator
 from lorentzoo.core.layout import Packed
 from lorentzoo.core.minkowski import GENERATOR_NAMES, exp
 from lorentzoo.core.symmetry import DISCRETE, Symmetry
-from lorentzoo.verification.verify import (
-    BROKEN_ABOVE,
-    Array,
-    BoostCurve,
-    Verification,
-    redraw_weights,
-    singular_directions,
-)
+from lorentzoo.registry.composition import load_dataset
+from lorentzoo.verification.inputs import redraw_weights
+from lorentzoo.verification.measure import BROKEN_ABOVE, singular_directions
+from lorentzoo.verification.result import Array, BoostCurve, Verification
 
 __all__ = ["fit_if_new", "training_events", "verify_density"]
 
@@ -128,8 +124,6 @@ def training_events(generator: Generator, count: int) -> Batch:
     ValueError
         If it wants more than the six particles of such an event.
     """
-    from lorentzoo.registry.composition import load_dataset
-
     own = generator.example_events(count)
     if own is not None:
         return own

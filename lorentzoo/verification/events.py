@@ -9,9 +9,9 @@ import torch
 
 from lorentzoo.core.cloud import ParticleCloud
 
-__all__ = ["random_cloud"]
+__all__ = ["HADRON_MASSES", "random_cloud"]
 
-_MASSES = (0.0, 0.13957, 0.49368, 0.93827)
+HADRON_MASSES = (0.0, 0.13957, 0.49368, 0.93827)
 """Photons, pions, kaons and protons, in GeV."""
 
 
@@ -21,6 +21,7 @@ def random_cloud(
     in_scalars: int = 0,
     in_context: int = 0,
     in_vectors: int = 0,
+    masses: Sequence[float] = HADRON_MASSES,
     seed: int = 0,
 ) -> ParticleCloud:
     """Random events of given multiplicities, packed: jets of photons and hadrons within |y| < 3.
@@ -31,6 +32,8 @@ def random_cloud(
         Particles of each event; empty events and events of one particle are welcome.
     in_scalars, in_context, in_vectors
         Numbers of each particle, numbers of each event and further vectors of each particle to draw.
+    masses
+        From which those of the particles are drawn, in GeV.
     seed
         The same seed gives the same events.
 
@@ -43,7 +46,7 @@ def random_cloud(
     rapidity = axis[:, 0] + 0.3 * rng.normal(size=number)
     angle = axis[:, 1] + 0.3 * rng.normal(size=number)
     pt = 0.5 + rng.exponential(20.0, number)
-    mass = rng.choice(_MASSES, number)
+    mass = rng.choice(masses, number)
     transverse = np.hypot(pt, mass)
     momenta = np.stack(
         [

@@ -15,7 +15,7 @@ from lorentzoo.core.minkowski import random_lorentz
 from lorentzoo.core.model import Model
 from lorentzoo.core.spurions import Spurions
 from lorentzoo.testing import random_cloud
-from lorentzoo.verification.verify import redraw_weights
+from lorentzoo.verification import redraw_weights
 
 DEEP = "deep-sets:hidden=[8]"
 

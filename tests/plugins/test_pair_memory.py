@@ -7,7 +7,7 @@ import torch
 
 import lorentzoo as lz
 from lorentzoo.testing import random_cloud
-from lorentzoo.verification.verify import fit_if_needed
+from lorentzoo.verification import fit_if_needed
 
 EVENTS, PARTICLES = 4, 64
 """Events of this length stand in a block of their own."""

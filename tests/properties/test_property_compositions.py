@@ -15,7 +15,7 @@ from lorentzoo.core.errors import CompositionError
 from lorentzoo.core.model import Model
 from lorentzoo.registry.specs import Spec
 from lorentzoo.testing import random_cloud
-from lorentzoo.verification.verify import redraw_weights
+from lorentzoo.verification import redraw_weights
 
 SPURIONS = ["time", "beam", "beam-lightlike", "beam-lightlike:both=false", "beam-plane", "none"]
 HEADS = [

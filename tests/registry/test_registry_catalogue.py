@@ -244,3 +244,23 @@ def test_components_are_values() -> None:
     assert component == Component("backbone", "a", "b:c")
     with pytest.raises(AttributeError):
         component.name = "d"  # type: ignore[misc]
+
+
+@pytest.mark.filterwarnings("error")
+def test_models_of_every_kind_are_found_by_their_symmetry() -> None:
+    """Generators look at values while they are made, which the meta device does not have."""
+    names = lz.list_models("*-eventgen")
+    assert len(names) == 9
+    by_symmetry = {name: lz.create_model(name).symmetry.name for name in names}
+    for symmetry in set(by_symmetry.values()):
+        wanted = [name for name in names if by_symmetry[name] == symmetry]
+        assert lz.list_models("*-eventgen", symmetry=symmetry) == wanted
+
+
+def test_an_unknown_symmetry_is_an_error() -> None:
+    with pytest.raises(
+        LookupError, match=r"no symmetry is called 'SO\(2\)_bean'; known are .*Did you mean 'SO\(2\)_beam'"
+    ):
+        lz.list_models("deep-sets", symmetry="SO(2)_bean")
+    with pytest.raises(LookupError, match=r"Did you mean 'SO⁺\(1,3\)'"):
+        lz.list_models("deep-sets", symmetry="SO(1,3)")

@@ -274,6 +274,18 @@ def test_parameters_of_one_of_several_parts() -> None:
             {"backbone": "symmetric"},
             "is equivariant and reads four-vectors, but the embedding .kinematics. gives none",
         ),
+        (
+            {"backbone": "mlp:num_particles=4,hidden=[4]", "head": "velocity"},
+            "reads 1 vector a particle, but backbone 'mlp' gives none",
+        ),
+        (
+            {"backbone": "pelican:num_blocks=1", "embedding": "momenta", "head": "particle-scalars"},
+            "predicts of each particle, but backbone 'pelican.*' pools over the particles itself",
+        ),
+        (
+            {"backbone": "pyg:graph=neighbours", "embedding": "momenta"},
+            r"needs the scalar channels \['deta', 'dphi'\], which the embedding .momenta. does not give",
+        ),
     ],
 )
 def test_refused_compositions_say_why(own_catalogue: None, slots: dict[str, Any], message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import pytest
@@ -10,15 +11,20 @@ from torch import Tensor
 
 import lorentzoo as lz
 from lorentzoo.plugins.sets.deep_sets import DeepSets
+from lorentzoo.registry.catalogue import catalogue
+from lorentzoo.registry.composition import build
 from lorentzoo.testing import (
     CHECKS,
+    Case,
     ConformanceError,
     check_component,
     check_model,
     conformance_cases,
     random_cloud,
 )
-from lorentzoo.testing.conformance import Report
+from lorentzoo.testing.cases import KIND_CHECKS
+from lorentzoo.testing.compositions import SMALL, compose_around
+from lorentzoo.testing.report import Outcome, Report, require, run_check
 
 pytestmark = pytest.mark.usefixtures("own_catalogue")
 
@@ -143,7 +149,44 @@ class Cheating(Base):
     equivariant = True
 
 
+class Dead(Base):
+    """Has a branch that nothing reads."""
+
+    def __init__(self, *, in_scalars: int, in_vectors: int) -> None:
+        super().__init__((8,), in_scalars=in_scalars, in_vectors=in_vectors)
+        self.branch = torch.nn.Linear(8, 8)
+
+    def spoil(self, out: lz.Features, layout: lz.Layout) -> lz.Features:
+        self.branch(out.scalars)
+        return out
+
+
+class Silenced(Dead):
+    """Multiplies its branch by zero."""
+
+    def spoil(self, out: lz.Features, layout: lz.Layout) -> lz.Features:
+        return lz.Features.of_scalars(out.scalars + 0 * self.branch(out.scalars))
+
+
+class Excused(Base):
+    """Excuses weights that do learn."""
+
+    without_gradient = ("*.weight",)
+
+
+class Cancelling(Base):
+    """Loses its digits in float32: a large number is added and taken away."""
+
+    def spoil(self, out: lz.Features, layout: lz.Layout) -> lz.Features:
+        large = torch.full_like(out.scalars, 1e7)
+        return lz.Features.of_scalars((out.scalars + large) - large)
+
+
 BROKEN = {
+    Dead: "gradients finite",
+    Silenced: "gradients finite",
+    Excused: "gradients finite",
+    Cancelling: "dtypes",
     Ordered: "permutation symmetry",
     Unordered: "permutation symmetry",
     Leaky: "padding does not leak",
@@ -173,6 +216,48 @@ def test_what_is_broken_is_found(backbone: type) -> None:
     assert report[BROKEN[backbone]].detail
     with pytest.raises(ConformanceError, match="DOES NOT CONFORM"):
         report.raise_if_failed()
+
+
+def test_parameters_without_a_gradient_are_named() -> None:
+    detail = check(Dead, checks=["gradients finite"])["gradients finite"].detail
+    assert "parameters without a gradient: ['backbone.branch.weight', 'backbone.branch.bias']" in detail
+    assert "name them in `without_gradient`" in detail
+
+    class Declared(Dead):
+        without_gradient = ("branch.*",)
+
+    assert check(Declared, checks=["gradients finite"]).passed
+    detail = check(Excused, checks=["gradients finite"])["gradients finite"].detail
+    assert "`without_gradient` names ['backbone.*.weight'], which have one" in detail
+
+
+def test_float32_is_judged_at_a_stated_boost() -> None:
+    detail = check(Cancelling, checks=["dtypes"])["dtypes"].detail
+    assert "(median) for pions at γ = 10, more than 0.0001" in detail
+
+
+@pytest.mark.parametrize(("annotation", "value"), [(int, 32), (Sequence[int], [16, 16]), (str, "wide")])
+def test_small_values_are_used_where_they_fit(annotation: type, value: Any) -> None:
+    class Net(DeepSets):
+        def __init__(self, hidden: annotation = value, *, in_scalars: int) -> None:  # type: ignore[valid-type]
+            super().__init__((8,), in_scalars=in_scalars)
+            self.given = hidden
+
+    Net.__init__.__annotations__["hidden"] = annotation
+    lz.register("backbone", "under-test", summary="A backbone")(Net)
+    component = catalogue().find("backbone", "under-test")
+    spec = compose_around(component, {}, {"embedding": "kinematics"}, SMALL)
+    assert build(spec).backbone.given == value
+
+
+def test_further_kinds_are_plugged_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    def check_text(component: lz.Component, case: Case) -> list[Outcome]:
+        wanted = case.parameters["text"]
+        return [run_check("text", lambda text: require(text == "yes", f"it says {text}"), wanted)]
+
+    monkeypatch.setitem(KIND_CHECKS, "dataset", check_text)
+    assert check_component("dataset", "toptag", {"text": "yes"}).passed
+    assert check_component("dataset", "toptag", {"text": "no"})["text"].detail == "it says no"
 
 
 def test_what_is_sound_conforms() -> None:

@@ -12,6 +12,8 @@ from lorentzoo.testing import Case, check_plugin, conformance_cases
 
 PARAMETERS = {
     "backbone/lgatr-axial": {"grid": [8, 4]},
+    "backbone/lgatr-conditional": {"condition_scalars": 3},
+    "backbone/lgatr-slim-conditional": {"condition_scalars": 3},
     "spurions/vectors": {"values": [[1.0, 0.0, 0.0, 0.5], [0.0, 1.0, 0.0, 0.0]]},
     "embedding/places": {"columns": ["scalar_0", "scalar_1"]},
     "generator/rqs-flow": {"num_particles": 3},
@@ -31,12 +33,8 @@ COMPOSITIONS = {
         "in_scalars": 2,
     },
     "backbone/graphnet": {"embedding": "kinematics"},
+    "backbone/lgatr-conditional": {"embedding": ["momenta:scale=20", "invariants"]},
     "head/boosted-trees": {"backbone": "substructure", "embedding": "momenta"},
-}
-SECOND_CLOUD = "takes a second cloud as its condition, which the kit does not draw"
-ALONE = {
-    "backbone/lgatr-conditional": SECOND_CLOUD,
-    "backbone/lgatr-slim-conditional": SECOND_CLOUD,
 }
 FOREST = dict.fromkeys(
     ("padding does not leak", "symmetry as declared", "gradients finite", "dtypes"),
@@ -81,7 +79,6 @@ MODELS = conformance_cases(kinds=["model"], expected_failures=known(EXPECTED, ("
         parameters=known(PARAMETERS, PARTS),
         compositions=known(COMPOSITIONS, PARTS),
         expected_failures=known(EXPECTED, PARTS),
-        alone=known(ALONE, PARTS),
     ),
 )
 def test_registered_parts_conform(case: Case) -> None:

@@ -24,7 +24,7 @@ from lorentzoo.training.costs import (
     peak_memory,
     time_per_event,
 )
-from lorentzoo.verification.verify import fit_if_needed
+from lorentzoo.verification import fit_if_needed
 
 HIDDEN = 16
 

@@ -72,6 +72,8 @@ class CGENN(Backbone):
             raise ValueError("pool_rows gives scalars of whole events; leave it out where vectors are wanted")
         self.pools = pool_rows
         self.width = out_scalars
+        if not in_scalars:
+            self.without_gradient = ("embed_scalars.weight",)
         self.embed_scalars = nn.Linear(in_scalars + 1, hidden_scalars)
         self.embed_vectors = nn.Parameter(torch.randn(hidden_channels, in_vectors) / math.sqrt(in_vectors))
         self.embed_bias = nn.Parameter(torch.zeros(hidden_channels))

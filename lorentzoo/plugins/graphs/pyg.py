@@ -74,6 +74,7 @@ class PygNet(Backbone):
         heads = int(parameters.get("heads", 1))
         self.width = heads * reps.dim
         self.graph, self.neighbours = graph, neighbours
+        self.requires_scalars = ("deta", "dphi") if graph == "neighbours" else ()
         self._exchanges = not reps.is_invariant
         self.in_layer = nn.Linear(in_scalars + 4 * in_vectors, self.width)
         self.layers = nn.ModuleList()
@@ -105,11 +106,6 @@ class PygNet(Backbone):
         return Features(x, self.vector_layer(x).unflatten(-1, (self.out_vectors, 4)))
 
     def _nearest(self, features: Features, layout: Layout) -> Tensor:
-        missing = [name for name in ("deta", "dphi") if name not in features.scalar_names]
-        if missing:
-            raise ValueError(
-                f"graph='neighbours' needs the scalar channels {missing}; add 'kinematics' to the embedding"
-            )
         points = torch.stack([features.scalar("deta"), features.scalar("dphi")], dim=-1)
         index, found = layout.neighbours(points, self.neighbours)
         sources, found = index.reshape(-1, self.neighbours), found.reshape(-1, self.neighbours)

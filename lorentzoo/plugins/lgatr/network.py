@@ -174,6 +174,9 @@ class LGATr(Backbone):
         self.positions = positions
         self.group = group
         self.takes_condition = condition_vectors + condition_scalars > 0
+        self.without_gradient = _list_idle(
+            num_blocks, options, out_vectors > 0, second is not None and not encode
+        )
         self.table = LearnedPositions(num_places, hidden_scalars) if positions == "learned" else None
         if positions != "none" or grid is not None:
             self.permutation_symmetric = False  # type: ignore[misc]
@@ -243,3 +246,35 @@ class LGATr(Backbone):
             return None
         stream = Paired.from_vectors(condition.vectors, condition.scalars)
         return Condition(stream if self.encoder is None else self.encoder(stream, [layout]), layout)
+
+
+def _list_idle(
+    num_blocks: int, options: Options, emits_vectors: bool, reads_condition: bool
+) -> tuple[str, ...]:
+    """Weights of multivector parts that are always zero or never read, though published networks have them.
+
+    Four-vectors have no bivectors before the first product; behind the last one only what is emitted is read.
+    """
+    first, last = "network.blocks.0", f"network.blocks.{num_blocks - 1}.mlp"
+    read_last = f"{last}.layers.*" if options.geometric_product else f"{last}.*"
+    ends = options.mlp_layers > 1 or not options.geometric_product
+    idle = [] if emits_vectors else ["network.output.vector_weight"]
+    idle += [f"{read_last}.vector_weight"] if ends and not emits_vectors else []
+    if not (options.bivectors and options.geometric_product):
+        return (*idle, "network.*bivector_weight")
+    idle += [
+        "network.input.bivector_weight",
+        "network.output.bivector_weight",
+        f"{first}.attentions.*.bivector_weight",
+        f"{first}.mlp.bilinear.left.bivector_weight",
+        f"{first}.mlp.bilinear.right.bivector_weight",
+    ]
+    idle += [f"{read_last}.bivector_weight"] if ends else []
+    if reads_condition:
+        asking = first if options.cross_norm else "network.blocks.*"
+        idle += [
+            "network.blocks.*.cross_attention.keys_values.bivector_weight",
+            "network.blocks.*.cross_attention.output.bivector_weight",
+            f"{asking}.cross_attention.queries.bivector_weight",
+        ]
+    return tuple(idle)

@@ -119,6 +119,10 @@ class LGATrSlim(Backbone):
         )
         self.positions = positions
         self.takes_condition = condition_vectors + condition_scalars > 0
+        if not out_vectors:
+            # Behind the last attention no one reads vectors.
+            last = f"network.blocks.{num_blocks - 1}"
+            self.without_gradient = (f"{last}.mlp.units.*.vector_weight", f"{last}.mlp.output.vector_weight")
         self.table = LearnedPositions(num_places, hidden_scalars) if positions == "learned" else None
         if positions != "none":
             self.permutation_symmetric = False  # type: ignore[misc]

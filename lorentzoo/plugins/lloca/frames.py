@@ -95,10 +95,13 @@ class Learned(FramesNet):
             equivectors = _PELICAN
         if equivectors == "mlp":
             self.equivectors = EdgeVectors(self.num_vectors, width, hidden, num_layers)
+            self.without_gradient = ("equivectors.last.bias",)  # the softmax over partners takes it away
         elif is_pair_network(equivectors):
             self.equivectors = PairVectors(self.num_vectors, width, equivectors)
         else:
             self.equivectors = AttentiveVectors(self.num_vectors, width, equivectors)
+            idle = self.equivectors.network.without_gradient
+            self.without_gradient = tuple(f"equivectors.network.{name}" for name in idle)
         self.is_global = is_global
         self.redraw = redraw
         self.gamma_max = gamma_max

@@ -21,7 +21,7 @@ from lorentzoo.densities.solvers import SolverError, counting_evaluations
 from lorentzoo.nn.patches import PLACE, take_columns, voxel_names
 from lorentzoo.plugins.calorimeter.cells import fill_empty, share
 from lorentzoo.plugins.calorimeter.structure import Structure, energies_of_ratios, ratios_of_energies
-from lorentzoo.verification.verify import redraw_weights
+from lorentzoo.verification import redraw_weights
 
 DETECTORS = ("lead-argon", "tungsten-silicon", "lead-tungstate")
 SMALL = {"generator": {"steps": 2}, "backbone": {"num_blocks": 1, "width": 16}}

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 import lorentzoo as lz
 from lorentzoo.core.errors import CompositionError
 from lorentzoo.plugins.calorimeter.places import PlaceFeatures
+from lorentzoo.verification import redraw_weights
 from lorentzoo.verification.events import random_cloud
-from lorentzoo.verification.verify import redraw_weights
 
 
 def vit(**parameters: object) -> lz.Model:

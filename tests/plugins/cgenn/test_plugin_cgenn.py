@@ -27,7 +27,7 @@ from lorentzoo.plugins.cgenn.product import (
     weighted_product,
 )
 from lorentzoo.testing import random_cloud
-from lorentzoo.verification.verify import redraw_weights
+from lorentzoo.verification import redraw_weights
 
 TABLE, GRADES = torch.as_tensor(SPACETIME.table), SPACETIME.grades
 INNER = torch.as_tensor(SPACETIME.inner_signs)

@@ -15,7 +15,7 @@ from lorentzoo.core.errors import CompositionError, NotFittedError, ParameterErr
 from lorentzoo.core.minkowski import exp, from_ptetaphim, mass, pt
 from lorentzoo.densities.solvers import Solver, SolverError, counting_evaluations
 from lorentzoo.plugins.flow_matching.generator import FlowMatching
-from lorentzoo.verification.densities import training_events
+from lorentzoo.verification import training_events
 
 SLIM = {"name": "lgatr-slim", "num_blocks": 1, "hidden_vectors": 4, "hidden_scalars": 8, "num_heads": 2}
 BOUNDED = "flow-matching:pt_min=22,mass_min=1,eta_max=5"

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import lorentzoo as lz
-from lorentzoo.verification.densities import training_events
+from lorentzoo.verification import training_events
 
 TRAINABLE = {
     "mlp-eventgen": 589_456 - 4,

@@ -13,7 +13,7 @@ from torch import Tensor
 import lorentzoo as lz
 from lorentzoo.core.minkowski import from_ptetaphim, mass
 from lorentzoo.plugins.flows.generator import RationalQuadraticFlow
-from lorentzoo.verification.densities import training_events
+from lorentzoo.verification import training_events
 
 NAMES = [
     "log-pt-phi-eta-log-mass",

@@ -14,7 +14,7 @@ import lorentzoo as lz
 from lorentzoo.core.errors import CompositionError, NotFittedError
 from lorentzoo.core.minkowski import from_ptetaphim, phi, pt, rotation
 from lorentzoo.plugins.flows.generator import RationalQuadraticFlow
-from lorentzoo.verification.densities import training_events
+from lorentzoo.verification import training_events
 
 BOUNDS = {"pt_min": 22.0, "mass_min": 1.0, "eta_max": 5.0}
 SMALL = {"num_particles": 3, "hidden": [32, 32], "num_transforms": 4}

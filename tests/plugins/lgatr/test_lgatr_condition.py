@@ -7,6 +7,7 @@ import torch
 
 import lorentzoo as lz
 from lorentzoo.core.minkowski import random_lorentz
+from lorentzoo.testing import check_model
 
 
 def _clouds() -> tuple[lz.ParticleCloud, lz.ParticleCloud]:
@@ -40,3 +41,22 @@ def test_a_missing_and_an_unwanted_condition():
         lz.compose(backbone="lgatr-conditional:num_blocks=1", embedding="momenta").double()(cloud)
     with pytest.raises(ValueError, match="attends to no second cloud"):
         lz.compose(backbone="deep-sets").double()(cloud, condition)
+
+
+@pytest.mark.parametrize(
+    "further",
+    [
+        "",
+        ",cross_norm=false",
+        ",geometric_product=false",
+        ",mlp_layers=1",
+        ",norm_gains=true",
+        ",bivectors=false",
+    ],
+)
+def test_which_weights_learn_nothing_is_known(further: str) -> None:
+    spec = {
+        "backbone": f"lgatr-conditional:num_blocks=2,condition_scalars=3{further}",
+        "embedding": ["invariants", "momenta"],
+    }
+    check_model(spec, checks=["gradients finite"]).raise_if_failed()

@@ -15,7 +15,7 @@ from lorentzoo.core.minkowski import inner, random_lorentz
 from lorentzoo.plugins.lorentznet.block import LorentzBlock
 from lorentzoo.plugins.lorentznet.network import LorentzNet
 from lorentzoo.testing import random_cloud
-from lorentzoo.verification.verify import redraw_weights
+from lorentzoo.verification import redraw_weights
 
 
 def network(training: bool = False, **changes) -> LorentzNet:

@@ -23,7 +23,7 @@ from lorentzoo.plugins.pelican.aggregation import (
 from lorentzoo.plugins.pelican.network import PELICAN
 from lorentzoo.plugins.pelican.original import OriginalPELICAN
 from lorentzoo.testing import random_cloud
-from lorentzoo.verification.verify import fit_if_needed, redraw_weights
+from lorentzoo.verification import fit_if_needed, redraw_weights
 
 
 def test_amplitudes_have_the_reference_count() -> None:

@@ -15,7 +15,7 @@ import lorentzoo as lz
 from lorentzoo.core.errors import NotFittedError, ParameterError
 from lorentzoo.plugins.substructure.embedding import SubstructureScalars
 from lorentzoo.testing import random_cloud
-from lorentzoo.verification.verify import fit_if_needed
+from lorentzoo.verification import fit_if_needed
 
 BEAM = "SO⁺(1,1)_beam × SO(2)_beam"
 DEEP = "deep-sets:hidden=[8]"

@@ -13,7 +13,7 @@ from lorentzoo.core.errors import CompositionError
 from lorentzoo.core.foreign import StateDictError
 from lorentzoo.core.minkowski import random_lorentz
 from lorentzoo.testing import random_cloud
-from lorentzoo.verification.verify import fit_if_needed
+from lorentzoo.verification import fit_if_needed
 
 FLAGS = ("charge", "is_charged_hadron", "is_neutral_hadron", "is_photon", "is_electron", "is_muon")
 IMPACT = ("d0", "d0err", "dz", "dzerr")

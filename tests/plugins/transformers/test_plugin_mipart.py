@@ -9,7 +9,7 @@ import torch.nn.functional as F
 import lorentzoo as lz
 from lorentzoo.core.errors import CheckpointError, CompositionError
 from lorentzoo.testing import random_cloud
-from lorentzoo.verification.verify import redraw_weights
+from lorentzoo.verification import redraw_weights
 
 CLOUD = random_cloud([7, 3, 1])
 
