@@ -19,11 +19,13 @@ _HOMES = {
     "Component": "lorentzoo.registry.components",
     "DensityHead": "lorentzoo.core.density_head",
     "Embedding": "lorentzoo.core.interfaces",
+    "EventData": "lorentzoo.data.events",
     "Features": "lorentzoo.core.features",
     "Frames": "lorentzoo.core.frames",
     "FramesNet": "lorentzoo.core.interfaces",
     "Generator": "lorentzoo.core.generator",
     "Head": "lorentzoo.core.interfaces",
+    "JetDataset": "lorentzoo.data.dataset",
     "Layout": "lorentzoo.core.layout.base",
     "Model": "lorentzoo.core.model",
     "Packed": "lorentzoo.core.layout.base",
@@ -67,6 +69,8 @@ if TYPE_CHECKING:
     from lorentzoo.core.model import Model as Model
     from lorentzoo.core.reps import Reps as Reps
     from lorentzoo.core.symmetry import Symmetry as Symmetry
+    from lorentzoo.data.dataset import JetDataset as JetDataset
+    from lorentzoo.data.events import EventData as EventData
     from lorentzoo.registry.catalogue import list_components as list_components
     from lorentzoo.registry.catalogue import list_models as list_models
     from lorentzoo.registry.catalogue import list_plugins as list_plugins
