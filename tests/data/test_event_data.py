@@ -195,7 +195,7 @@ def test_splits_by_hash_are_stratified_for_classes_only() -> None:
     labels = np.arange(COUNT) % 3
     unnamed = {"target_names": (), "target_units": ()}
     classes, values = make(target=labels, splits="hash", **unnamed), make(splits="hash")
-    assert np.bincount(classes.splits * 3 + labels).tolist() == [12] * 3 + [3] * 3 + [5] * 3
+    assert np.bincount(classes.splits.numpy() * 3 + labels).tolist() == [12] * 3 + [3] * 3 + [5] * 3
     np.testing.assert_array_equal(values.splits.numpy(), arguments()["splits"])
     with pytest.raises(ValueError, match="splits are codes of events or 'hash', not 'random'"):
         make(splits="random")
