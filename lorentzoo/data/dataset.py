@@ -7,27 +7,25 @@ and a batch is one vectorised gather, without a Python loop over events.
 from __future__ import annotations
 
 import copy
-import hashlib
-import os
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
 from lorentzoo.core.cloud import Batch, ParticleCloud, Units
-from lorentzoo.data.events import EventData, Split, event_column
+from lorentzoo.data.columns import event_column, id_column, target_column, to_tensor, weight_column
+from lorentzoo.data.events import EventData, name_targets
 from lorentzoo.data.ragged import hardest
 from lorentzoo.data.sample import Sample
-from lorentzoo.data.shipped import sample_path
-from lorentzoo.data.simulate.ttbar import TopPairs
 
-__all__ = ["JetDataset", "Split", "jets10", "toptag", "ttbar"]
+__all__ = ["JetDataset"]
 
 
 class JetDataset(EventData):
-    """Labelled events in memory.
+    """Events in memory, with classes or values as targets.
 
     Parameters
     ----------
@@ -36,28 +34,39 @@ class JetDataset(EventData):
     ptr
         Event ``i`` owns the rows ``ptr[i]:ptr[i + 1]``, shape (B + 1,).
     target
-        Class indices (B,), or values (B, ...) in floating point.
+        Class indices (B,), or values (B,) or (B, D), whole or floating-point numbers. Whole numbers (B,) are classes
+        unless `target_names` names them.
     weight
-        Event weights (B,); all one by default.
+        Event weights (B,) of either sign; all one by default.
     event_id
         Identifiers (B,), stable over runs; the position in this data set by default.
     scalars, context
         Further numbers of each particle (P, S) and of each event (B, C).
     units
         Units of the momenta.
-    scalar_names, context_names, class_names
-        Names of the columns and of the classes.
+    scalar_names, context_names
+        Names of the columns.
+    class_names
+        Names of the classes, where the targets are classes.
+    target_names, target_units
+        Name and unit of each column of values, where the targets are values.
     splits
-        0 train, 1 validation, 2 test, shape (B,); needed by `split` only.
+        0 train, 1 validation, 2 test, shape (B,), or ``"hash"``: 60:15:25 by a hash of `event_id`, within every class,
+        plain random for values. Needed by `split` only.
     max_constituents
         Keep at most this many particles of each event, by falling transverse momentum.
     metadata
         Where the events come from, as plain data.
     validate
         Check all momenta now: finite, energies positive, nothing space-like. Batches are not checked again.
+
+    Raises
+    ------
+    ValueError
+        Naming the column, and the first event with values that cannot be used.
     """
 
-    _per_event: ClassVar[tuple[str, ...]] = (*EventData._per_event, "_starts", "context")
+    _per_event: ClassVar[tuple[str, ...]] = (*EventData._per_event, "_starts")
 
     def __init__(
         self,
@@ -73,23 +82,25 @@ class JetDataset(EventData):
         scalar_names: Sequence[str] = (),
         context_names: Sequence[str] = (),
         class_names: Sequence[str] = (),
-        splits: Tensor | ArrayLike | None = None,
+        target_names: Sequence[str] = (),
+        target_units: Sequence[str] = (),
+        splits: Tensor | ArrayLike | Literal["hash"] | None = None,
         max_constituents: int | None = None,
         metadata: Mapping[str, Any] | None = None,
         validate: bool = True,
     ) -> None:
         # A cloud of everything checks shapes, names and values in one place.
         cloud = ParticleCloud.from_packed(
-            momenta,
-            ptr,
-            scalars,
-            context,
+            to_tensor(momenta, "momenta"),
+            to_tensor(ptr, "ptr"),
+            None if scalars is None else to_tensor(scalars, "scalars"),
+            None if context is None else to_tensor(context, "context"),
             units=units,
             scalar_names=scalar_names,
             context_names=context_names,
             validate=validate,
         )
-        offsets = torch.as_tensor(ptr).to(torch.int64)
+        offsets = to_tensor(ptr, "ptr").to(torch.int64)
         self.momenta: Tensor = cloud.momenta
         self.scalars: Tensor = cloud.scalars
         self.context: Tensor = cloud.context
@@ -104,35 +115,83 @@ class JetDataset(EventData):
         self._starts, self.lengths = offsets[:-1], offsets.diff()
 
         count = len(self.lengths)
-        self.target = event_column(target, count, "target")
-        ones = torch.ones(count, dtype=torch.float64)
-        self.weight = ones if weight is None else event_column(weight, count, "weight").to(torch.float64)
-        positions = torch.arange(count)
-        self.event_id = (
-            positions if event_id is None else event_column(event_id, count, "event_id").to(torch.int64)
-        )
-        self.splits = None if splits is None else event_column(splits, count, "splits").to(torch.int64)
+        self.target = target_column(target, count)
+        self.target_names, self.target_units = name_targets(self.target, target_names, target_units)
+        if self.class_names and not self.has_classes:
+            raise ValueError(
+                f"class_names {list(self.class_names)} name whole numbers (B,) without target_names, but the target is "
+                f"{self.target.dtype} of shape {tuple(self.target.shape)}, target_names {list(self.target_names)}"
+            )
+        self.weight = weight_column(weight, count)
+        self.event_id = id_column(event_id, count)
+        if isinstance(splits, str):
+            if splits != "hash":
+                raise ValueError(f"splits are codes of events or 'hash', not {splits!r}")
+            self.splits = self.splits_by_hash()
+        else:
+            self.splits = None if splits is None else event_column(splits, count, "splits").to(torch.int64)
 
     @classmethod
-    def from_sample(cls, sample: Sample, max_constituents: int | None = None) -> JetDataset:
-        """The events of a sample file."""
+    def from_sample(
+        cls,
+        sample: Sample,
+        max_constituents: int | None = None,
+        *,
+        target: Sequence[str] = (),
+        context: Sequence[str] | None = None,
+        weight: str | None = None,
+        event_id: str | None = None,
+    ) -> JetDataset:
+        """The events of a sample file.
+
+        Parameters
+        ----------
+        sample
+            The sample.
+        max_constituents
+            Keep at most this many particles of each event.
+        target
+            Names of values to predict; by default the class, or all its values where the sample has no classes.
+        context
+            Names of numbers of each event; all those of the sample's context by default.
+        weight, event_id
+            Names of other columns for weight and number of the event.
+
+        Raises
+        ------
+        ValueError
+            If there is no column of a name; the message lists those that there are.
+        """
+        if not target and not sample.class_names and sample.target_names:
+            target = sample.target_names
+        shown = sample.context_names if context is None else context
+        values = sample.event_values()
+        wanted = [*target, *shown, *(name for name in (weight, event_id) if name is not None)]
+        unknown = [name for name in wanted if name not in values]
+        if unknown:
+            raise ValueError(f"the sample has no column {', '.join(unknown)}; it has {', '.join(values)}")
+        units = dict(zip(sample.target_names, sample.target_units, strict=False))
+        columns = np.stack([values[name] for name in target], axis=1) if target else sample.labels
         return cls(
             sample.four_momenta(),
             sample.ptr,
-            sample.labels,
-            sample.weights,
-            sample.event_ids,
+            columns[:, 0] if len(target) == 1 else columns,
+            sample.weights if weight is None else values[weight],
+            sample.event_ids if event_id is None else values[event_id],
             scalars=sample.scalars,
+            context=np.stack([values[name] for name in shown], axis=1) if shown else None,
             scalar_names=sample.scalar_names,
-            class_names=sample.class_names,
+            context_names=shown,
+            class_names=() if target else sample.class_names,
+            target_names=target,
+            target_units=[units.get(name, "") for name in target] if units else (),
             splits=sample.splits,
             max_constituents=max_constituents,
             metadata=sample.metadata,
         )
 
-    def batch(self, indices: Sequence[int] | Tensor) -> Batch:
-        """Events `indices` (shape (b,)), in that order, as a packed batch."""
-        chosen = torch.as_tensor(indices, dtype=torch.int64)
+    def gather(self, chosen: Tensor) -> Batch:
+        """Events `chosen` (shape (b,)), in that order, as a packed batch."""
         lengths = self.lengths[chosen]
         ptr = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
         shift = torch.repeat_interleave(self._starts[chosen] - ptr[:-1], lengths)
@@ -167,9 +226,6 @@ class JetDataset(EventData):
         part.scalar_names, part.num_scalars = tuple(names), len(names)
         return part
 
-    def _update_fingerprint(self, digest: hashlib._Hash) -> None:
-        digest.update(self.momenta.contiguous().numpy().tobytes())
-
     def _keep_hardest(self, offsets: Tensor, maximum: int) -> Tensor:
         if maximum < 1:
             raise ValueError(f"max_constituents must be at least 1, not {maximum}")
@@ -177,97 +233,3 @@ class JetDataset(EventData):
         rows, kept = hardest(transverse.numpy(), offsets.numpy(), maximum)
         self.momenta, self.scalars = self.momenta[rows], self.scalars[rows]
         return torch.from_numpy(kept)
-
-
-def toptag(
-    split: Split | None = None,
-    num_jets: int | None = None,
-    max_constituents: int | None = None,
-    path: str | os.PathLike[str] | None = None,
-) -> JetDataset:
-    """Top tagging: QCD jets (0) against hadronic top jets (1), simulated with the cuts of arXiv:1902.09914.
-
-    Particle level, without a detector: not comparable with results on the reference data set. Every setting
-    of the sample is in ``metadata`` of the data set.
-
-    Parameters
-    ----------
-    split
-        ``"train"``, ``"validation"`` or ``"test"``; None takes all jets.
-    num_jets
-        Only the first jets; classes are mixed, so these are a fair part.
-    max_constituents
-        Only the hardest constituents of each jet.
-    path
-        A sample made by ``lorentzoo data make toptag``; the shipped one by default.
-    """
-    return _open("toptag", split, num_jets, max_constituents, path)
-
-
-def jets10(
-    split: Split | None = None,
-    num_jets: int | None = None,
-    max_constituents: int | None = None,
-    path: str | os.PathLike[str] | None = None,
-    scalars: Sequence[str] | None = None,
-) -> JetDataset:
-    """Ten classes of jets (QCD; H, Z, W and top decays), with charge, particle kind and impact parameters.
-
-    Particle level, leading order, without a detector: these are classes after arXiv:2202.03772, not the data
-    set of that paper, and results are not comparable.
-
-    Parameters
-    ----------
-    split, num_jets, max_constituents
-        As for `toptag`.
-    path
-        A sample made by ``lorentzoo data make jets10``; the shipped one by default, which is small.
-    scalars
-        Names of the scalars of each particle to keep; all by default, none with an empty list.
-    """
-    dataset = _open("jets10", split, num_jets, max_constituents, path)
-    return dataset if scalars is None else dataset.with_scalars(scalars)
-
-
-def ttbar(
-    split: Split | None = None, num_events: int | None = None, path: str | os.PathLike[str] | None = None
-) -> JetDataset:
-    """Fully hadronic tt̄ events of six jets, each matched to one quark, with the cuts of arXiv:2411.00446.
-
-    Six particles an event in a fixed order, b and the W quarks of the top, then of the antitop; the scalars are the
-    one-hot of which is which. Parton shower without a detector: not the data set of the paper.
-
-    Parameters
-    ----------
-    split
-        As for `toptag`.
-    num_events
-        Only the first events.
-    path
-        A sample made by ``lorentzoo data make ttbar``; the shipped one by default.
-    """
-    dataset = _open("ttbar", split, num_events, None, path, counted="num_events")
-    dataset.particle_names, dataset.resonances = TopPairs.scalar_names, TopPairs.resonances
-    return dataset
-
-
-def _open(
-    name: str,
-    split: Split | None,
-    num_jets: int | None,
-    max_constituents: int | None,
-    path: str | os.PathLike[str] | None,
-    counted: str = "num_jets",
-) -> JetDataset:
-    dataset = JetDataset.from_sample(Sample.load(sample_path(path or name)), max_constituents)
-    if split is not None:
-        dataset = dataset.split(split)
-    if num_jets is None:
-        return dataset
-    if not 1 <= num_jets <= len(dataset):
-        where = f"the {split} split of " if split else ""
-        raise ValueError(
-            f"{counted} must be 1 to {len(dataset)}, what {where}this sample holds, not {num_jets}; "
-            f"`lorentzoo data make {name}` generates more"
-        )
-    return dataset.subset(torch.arange(num_jets))

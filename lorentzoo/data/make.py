@@ -113,8 +113,24 @@ def describe_sample(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
         "events": len(sample),
         "particles": len(sample.momenta),
         "classes": classes,
+        **_describe_values(sample),
         "metadata": dict(sample.metadata),
     }
+
+
+def _describe_values(sample: Sample) -> dict[str, Any]:
+    """Values and context, where there are some."""
+    units = sample.target_units or ("",) * len(sample.target_names)
+    targets = {
+        name: {
+            "unit": unit,
+            "median": float(np.median(column)),
+            "range": [float(column.min()), float(column.max())],
+        }
+        for name, unit, column in zip(sample.target_names, units, sample.targets.T, strict=True)
+    }
+    found = {"targets": targets, "context": list(sample.context_names)}
+    return {name: value for name, value in found.items() if value}
 
 
 def jet_observables(sample: Sample) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -23,10 +22,11 @@ from numpy.typing import NDArray
 
 from lorentzoo.core.errors import LorentzooError
 from lorentzoo.data.ragged import gather
+from lorentzoo.data.writing import replacing
 
 __all__ = ["FORMAT_VERSION", "SPLITS", "Sample", "SampleFileError", "concatenate", "round_mantissa"]
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 SPLITS = ("train", "validation", "test")
 """Names of the split codes 0, 1 and 2."""
 
@@ -42,10 +42,18 @@ _DTYPES: dict[str, type[np.generic]] = {
     "weights": np.float64,
     "splits": np.uint8,
 }
-_OPTIONAL: dict[str, type[np.generic]] = {"free_masses": np.float32}
-"""Arrays of format 2, in the file only where they hold anything; a file without them is of format 1."""
+_OPTIONAL: dict[str, type[np.generic]] = {
+    "free_masses": np.float32,
+    "targets": np.float64,
+    "context": np.float64,
+}
+"""Arrays that are in the file only where they hold anything."""
+_SINCE = {"free_masses": 2, "targets": 3, "context": 3}
+"""Format in which an optional array came; a file is of the lowest format that can hold it."""
 _PER_PARTICLE = ("momenta", "mass_codes", "scalars")
 _PER_EVENT = ("labels", "event_ids", "weights", "splits")
+_EVENT_VALUES = ("targets", "context")
+_TWO_DIMENSIONAL = ("momenta", "scalars", *_EVENT_VALUES)
 
 
 class SampleFileError(LorentzooError, ValueError):
@@ -81,7 +89,7 @@ class Sample:
     event_ids : ndarray, shape (B,), int64
         Identifier of the generated event. Jets of one event share it, and so share a split.
     weights : ndarray, shape (B,), float64
-        Event weights; 1 for unweighted samples.
+        Event weights of either sign; 1 for unweighted samples.
     splits : ndarray, shape (B,), uint8
         0 train, 1 validation, 2 test (`SPLITS`).
     scalars : ndarray, shape (P, S), float32
@@ -90,6 +98,11 @@ class Sample:
         Plain JSON data: generator and versions, settings, seed, selection, class names, counts, notes.
     free_masses : ndarray, shape (P,), float32
         Masses in GeV of particles that are no species (jets), instead of those of the table; shape (0,) without any.
+    targets : ndarray, shape (B, D), float64
+        Values that may be predicted instead of the class, named by ``metadata["target_names"]``, with
+        ``metadata["target_units"]``; shape (0, 0) without any.
+    context : ndarray, shape (B, C), float64
+        Numbers of each event, named by ``metadata["context_names"]``; shape (0, 0) without any.
     """
 
     momenta: NDArray[np.float32]
@@ -104,6 +117,8 @@ class Sample:
     scalars: NDArray[np.float32]
     metadata: Mapping[str, Any] = field(default_factory=dict)
     free_masses: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
+    targets: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+    context: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
 
     def __post_init__(self) -> None:
         problem = _inconsistency(self)
@@ -123,6 +138,32 @@ class Sample:
         """Names of the columns of `scalars`."""
         return tuple(self.metadata.get("scalar_names", ()))
 
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """Names of the columns of `targets`."""
+        return tuple(self.metadata.get("target_names", ()))
+
+    @property
+    def target_units(self) -> tuple[str, ...]:
+        """Units of the columns of `targets`; empty where unknown."""
+        return tuple(self.metadata.get("target_units", ()))
+
+    @property
+    def context_names(self) -> tuple[str, ...]:
+        """Names of the columns of `context`."""
+        return tuple(self.metadata.get("context_names", ()))
+
+    def event_values(self) -> dict[str, NDArray[np.generic]]:
+        """Every column with a number an event (B,), by name: targets, context, ``label``, ``weight``, ``event_id``."""
+        found: dict[str, NDArray[np.generic]] = {
+            "label": self.labels,
+            "weight": self.weights,
+            "event_id": self.event_ids,
+        }
+        for names, columns in ((self.target_names, self.targets), (self.context_names, self.context)):
+            found |= dict(zip(names, columns.T, strict=True))
+        return found
+
     def four_momenta(self) -> NDArray[np.float64]:
         """Four-momenta (E, px, py, pz) in GeV, shape (P, 4), on shell in float64."""
         momenta = self.momenta.astype(np.float64)
@@ -135,7 +176,10 @@ class Sample:
         """Events `indices` (shape (b,)), in that order, as a new sample."""
         positions, ptr = gather(self.ptr, indices)
         chosen = {name: getattr(self, name)[positions] for name in _PER_PARTICLE}
-        chosen |= {name: getattr(self, name)[positions] for name in self._optional}
+        chosen |= {
+            name: getattr(self, name)[indices if name in _EVENT_VALUES else positions]
+            for name in self._optional
+        }
         chosen |= {name: getattr(self, name)[indices] for name in _PER_EVENT}
         return replace(self, ptr=ptr, **chosen)
 
@@ -157,29 +201,27 @@ class Sample:
         """Write to `path` atomically: the file is either complete or not there.
 
         The bytes depend on the contents only (no time stamps), so equal samples are equal files.
+
+        Raises
+        ------
+        EventWriteError
+            Naming the file, if the disk does not take it.
         """
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        header = {"format": FORMAT_VERSION if self._optional else 1, "checksum": self.checksum()}
+        lowest = max((_SINCE[name] for name in self._optional), default=1)
+        header = {"format": lowest, "checksum": self.checksum()}
         arrays = {name: getattr(self, name) for name in (*_DTYPES, *self._optional) if name != "momenta"}
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                np.savez_compressed(
-                    stream,
-                    allow_pickle=False,
-                    header=np.frombuffer(_to_json(header), np.uint8),
-                    metadata=np.frombuffer(_to_json(self.metadata), np.uint8),
-                    momenta=_to_planes(self.momenta),
-                    **arrays,
-                )
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.chmod(temporary, 0o644)  # mkstemp makes it private, but a sample is meant to be shared
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with replacing(path) as temporary, open(temporary, "wb") as stream:
+            np.savez_compressed(
+                stream,
+                allow_pickle=False,
+                header=np.frombuffer(_to_json(header), np.uint8),
+                metadata=np.frombuffer(_to_json(self.metadata), np.uint8),
+                momenta=_to_planes(self.momenta),
+                **arrays,
+            )
+            stream.flush()
+            os.fsync(stream.fileno())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Sample:
@@ -261,7 +303,7 @@ def _inconsistency(sample: Sample) -> str | None:
     num_particles, num_events = len(sample.momenta), len(sample.labels)
     ndim = {f.name: getattr(sample, f.name).ndim for f in fields(sample) if f.name != "metadata"}
     for name, dimension in ndim.items():
-        if dimension != (2 if name in ("momenta", "scalars") else 1):
+        if dimension != (2 if name in _TWO_DIMENSIONAL else 1):
             return f"{name} has {dimension} dimensions"
     if sample.momenta.shape[1] != 3:
         return f"momenta have {sample.momenta.shape[1]} components instead of 3"
@@ -286,8 +328,15 @@ def _inconsistency(sample: Sample) -> str | None:
         return "unknown split code"
     if sample.scalars.shape[1] != len(sample.scalar_names):
         return f"{sample.scalars.shape[1]} scalars with {len(sample.scalar_names)} names"
-    if not np.isfinite(sample.momenta).all():
-        return "momenta are not finite"
+    for name, names in (("targets", sample.target_names), ("context", sample.context_names)):
+        values = getattr(sample, name)
+        if len(values) not in (0, num_events) or (len(values) and values.shape[1] != len(names)):
+            return f"{name} of shape {values.shape} with {len(names)} names for {num_events} events"
+    if sample.target_units and len(sample.target_units) != len(sample.target_names):
+        return f"{len(sample.target_units)} units for {len(sample.target_names)} targets"
+    for name in ("momenta", "weights", *_EVENT_VALUES):
+        if not np.isfinite(getattr(sample, name)).all():
+            return f"{name} are not finite"
     return None
 
 

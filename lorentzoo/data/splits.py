@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FRACTIONS", "scramble", "stratified_splits"]
+__all__ = ["FRACTIONS", "random_splits", "scramble", "stratified_splits"]
 
 FRACTIONS = (0.60, 0.15, 0.25)
 """Train, validation and test parts of every class."""
@@ -36,6 +36,13 @@ def stratified_splits(
         for code, part in enumerate(np.split(ranked, cuts)):
             codes[part] = code
     return codes[inverse]
+
+
+def random_splits(
+    event_ids: NDArray[np.integer], fractions: tuple[float, float, float] = FRACTIONS
+) -> NDArray[np.uint8]:
+    """Split codes (B,) of events without classes, as continuous targets have: plain random, by a hash of identifiers."""
+    return stratified_splits(np.zeros(len(event_ids), dtype=np.int64), event_ids, fractions)
 
 
 def scramble(event_ids: NDArray[np.integer], salt: int) -> NDArray[np.uint64]:

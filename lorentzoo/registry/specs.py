@@ -8,6 +8,7 @@ downloads or evaluates anything.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
@@ -24,6 +25,8 @@ FORMAT: Final = 1
 
 SLOTS: Final = ("spurions", "frames", "embedding", "backbone", "head")
 _LISTS: Final = ("spurions", "embedding")
+_VALUE_BEGINS: Final = re.compile(r"\s*\w+\s*=\s*('[^']*')*")
+"""What stands before the quote of a value; a single quote is doubled inside it."""
 NO_BACKBONE: Final = "none"
 """What stands for the backbone of a generator that has no network."""
 
@@ -47,8 +50,12 @@ class PartSpec:
 def parse_inline(text: str) -> PartSpec:
     """Read ``"name"`` or ``"name:key=value,key=value"``; values are read as YAML scalars and lists.
 
+    A value that holds a comma stands in quotes, single or double, as in YAML.
+
     >>> parse_inline("lgatr:num_blocks=6,hidden=[64,64]")
     PartSpec(name='lgatr', parameters={'num_blocks': 6, 'hidden': [64, 64]})
+    >>> parse_inline("padded-npz:path='a,b.npz',order='px,py,pz,E'").parameters
+    {'path': 'a,b.npz', 'order': 'px,py,pz,E'}
 
     Raises
     ------
@@ -59,10 +66,12 @@ def parse_inline(text: str) -> PartSpec:
     parameters: dict[str, Any] = {}
     if colon and not rest.strip():
         raise SpecError(f"{text!r} ends with ':' but gives no parameters")
-    for piece in _split_outside_brackets(rest):
+    for piece in _split_at_commas(rest):
         key, equals, value = piece.partition("=")
         if not equals or not key.strip().isidentifier():
-            raise SpecError(f"{piece.strip()!r} in {text!r} is not key=value")
+            raise SpecError(
+                f"{piece.strip()!r} in {text!r} is not key=value; a value that holds a comma stands in quotes"
+            )
         if key.strip() in parameters:
             raise SpecError(f"{key.strip()!r} occurs twice in {text!r}")
         try:
@@ -257,16 +266,25 @@ def _as_list(value: Any, slot: str) -> list[Any]:
     raise SpecError(f"{slot}: expected one part or a list of parts, not {value!r}")
 
 
-def _split_outside_brackets(text: str) -> list[str]:
-    pieces, depth, current = [], 0, ""
+def _split_at_commas(text: str) -> list[str]:
+    """Pieces between commas that stand outside brackets and outside quotes.
+
+    A quote opens where a value begins, as in YAML; elsewhere it is a letter like any other.
+    """
+    pieces, depth, current, quote = [], 0, "", ""
     for character in text:
-        depth += character in "[{("
-        depth -= character in "]})"
-        if character == "," and depth == 0:
+        if quote:
+            escaped = quote == '"' and (len(current) - len(current.rstrip("\\"))) % 2 == 1
+            quote = "" if character == quote and not escaped else quote
+        elif character in ("'", '"') and _VALUE_BEGINS.fullmatch(current):
+            quote = character
+        elif character == "," and depth == 0:
             pieces.append(current)
             current = ""
+            continue
         else:
-            current += character
+            depth += (character in "[{(") - (character in "]})")
+        current += character
     if current.strip():
         pieces.append(current)
     return pieces

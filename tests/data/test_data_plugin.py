@@ -9,7 +9,7 @@ import pytest
 
 import lorentzoo as lz
 from lorentzoo import data
-from lorentzoo.data.dataset import jets10, toptag, ttbar
+from lorentzoo.data.named import jets10, toptag, ttbar
 from lorentzoo.data.shipped import shipped_samples
 
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lorentzoo.core.cloud import Batch
-from lorentzoo.data.dataset import JetDataset, jets10, toptag
+from lorentzoo.data.dataset import JetDataset
+from lorentzoo.data.named import jets10, toptag
 from lorentzoo.data.sample import SPLITS, Sample
 
 

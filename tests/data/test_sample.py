@@ -109,10 +109,10 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_newer_format_says_update(tmp_path: Path, sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lorentzoo.data.sample.FORMAT_VERSION", 99)
+    monkeypatch.setattr("lorentzoo.data.sample._SINCE", {"free_masses": 99})
     with_free_masses(sample).save(tmp_path / "new.npz")
     monkeypatch.undo()
-    with pytest.raises(SampleFileError, match="newer than 2; update lorentzoo"):
+    with pytest.raises(SampleFileError, match="newer than 3; update lorentzoo"):
         Sample.load(tmp_path / "new.npz")
 
 

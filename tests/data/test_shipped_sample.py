@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lorentzoo.data.dataset import ttbar
 from lorentzoo.data.make import describe_sample, jet_observables
+from lorentzoo.data.named import ttbar
 from lorentzoo.data.ragged import event_index
 from lorentzoo.data.sample import Sample
 from lorentzoo.data.shipped import sample_path, shipped_samples

@@ -25,6 +25,7 @@ from lorentzoo.data.simulate.chunks import Chunk, Plan
 from lorentzoo.data.simulate.jets10 import Jets10, impact_parameters
 from lorentzoo.data.simulate.particles import mass_codes
 from lorentzoo.data.simulate.toptag import TopTag, contains_top
+from lorentzoo.output.progress import ProgressLine
 
 PLAN = Plan(TopTag(), jets=7, seed=11, chunk_size=3)
 
@@ -230,9 +231,9 @@ def test_wrong_arguments_are_named(tmp_path: Path) -> None:
 
 
 def test_plain_lines_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    with chunks.Progress("toptag", total=10) as bar:
-        bar.advance(4, done_before=True)
-        bar.advance(6)
+    with ProgressLine("toptag", total=10, items="jets") as line:
+        line.count(4, done_before=True)
+        line.count(6)
     error = capsys.readouterr().err
     assert error.startswith("toptag: 10 of 10 jets, ")
     assert error.count("\n") == 1

@@ -72,6 +72,11 @@ def test_registered_models_go_through_json_and_yaml(name: str) -> None:
         ("net:a=[[1,2],[3,4]],b={x: 1, y: 2}", "net", {"a": [[1, 2], [3, 4]], "b": {"x": 1, "y": 2}}),
         ("net:a=", "net", {"a": None}),
         ("net:text=a=b", "net", {"text": "a=b"}),
+        ("net:a='x,y',b=2", "net", {"a": "x,y", "b": 2}),
+        ("net:path='/a:b=c,[d',order='px,py,pz,E'", "net", {"path": "/a:b=c,[d", "order": "px,py,pz,E"}),
+        ("net:a=\"x,\\\"y\", b = 'it''s, so'", "net", {"a": 'x,"y', "b": "it's, so"}),
+        ("net:a=it's,b=5'", "net", {"a": "it's", "b": "5'"}),
+        ("net:a=[it's,b],c==',d=1", "net", {"a": ["it's", "b"], "c": "='", "d": 1}),
     ],
 )
 def test_inline_text(text: str, name: str, parameters: dict[str, Any]) -> None:
@@ -90,11 +95,21 @@ def test_inline_text(text: str, name: str, parameters: dict[str, Any]) -> None:
         ("net:a=1,a=2", "'a' occurs twice"),
         ("net:2a=1", "is not key=value"),
         ("net:a=[1,2", "cannot read the value of 'a'"),
+        ("net:a='1,2", "cannot read the value of 'a'"),
+        ("net:order=px,py", "'py' in .* is not key=value; a value that holds a comma stands in quotes"),
     ],
 )
 def test_inline_text_that_is_none(text: str, message: str) -> None:
     with pytest.raises(SpecError, match=message):
         parse_inline(text)
+
+
+@given(st.dictionaries(keys, st.text(string.printable.strip() + " é", max_size=8), min_size=1, max_size=3))
+def test_any_text_can_be_quoted(given_values: dict[str, str]) -> None:
+    doubled = {key: value.replace("'", "''") for key, value in given_values.items()}
+    text = ",".join(f"{key}='{value}'" for key, value in doubled.items())
+    assert dict(parse_inline(f"net:{text}").parameters) == given_values
+    assert dict(parse_inline(f"net:{text.replace(',', ' , ')}").parameters).keys() == given_values.keys()
 
 
 def test_text_runs_no_code() -> None:

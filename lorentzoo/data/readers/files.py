@@ -1,35 +1,39 @@
 """How do files of any size become batches, in bounded memory?
 
-One pass over the files takes the number of particles and the label of every event. Particles are then read in blocks
+One pass over the files takes the number of particles and the columns of every event. Particles are then read in blocks
 of consecutive events; a few blocks are kept, and the order of training goes through the files block by block.
 """
 
 from __future__ import annotations
 
-import glob
 import hashlib
+import json
+import os
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lorentzoo.core.cloud import Batch, Units
+from lorentzoo.core.cloud import Batch
 from lorentzoo.data.batching import BLOCKS_TOGETHER
+from lorentzoo.data.columns import EventValueError, id_column, target_column, weight_column
 from lorentzoo.data.dataset import JetDataset
-from lorentzoo.data.events import EventData
-from lorentzoo.data.progress import Progress
+from lorentzoo.data.events import EventData, name_targets
+from lorentzoo.data.readers.columns import EventColumns, as_names, join_columns
+from lorentzoo.data.readers.options import EventFiles
 from lorentzoo.data.readers.source import EventFileError, Events, Source, check_units, find_bad
-from lorentzoo.data.splits import stratified_splits
+from lorentzoo.output.files import checksum
+from lorentzoo.output.progress import ProgressLine
 
-__all__ = ["BLOCK_SIZE", "FileDataset", "OnBad", "find_files"]
-
-OnBad = Literal["error", "skip"]
+__all__ = ["BLOCK_SIZE", "FileDataset"]
 
 BLOCK_SIZE = 4096
 """Events that are read at once."""
@@ -37,24 +41,13 @@ _ROWS_PER_FILE = 1 << 32
 
 
 class FileDataset(EventData):
-    """Labelled events in files.
+    """Events in files, read in blocks.
 
     Parameters
     ----------
-    sources
-        The files, all with the same columns and classes.
-    roles
-        Split of each file (0 train, 1 validation, 2 test); None splits 60:15:25 in every class by a hash of file and row.
-    max_constituents
-        Keep at most this many particles of each event, by falling transverse momentum.
-    units
-        Units of the momenta in the files.
-    check
-        Whether to refuse momenta that look like another unit.
-    on_bad
-        What to do with events that hold NaN, infinite or space-like momenta, or energies that are not positive:
-        ``"error"`` stops at the first block with one; ``"skip"`` reads everything once beforehand, leaves them out and
-        warns how many they were.
+    files
+        The files and how they are read, all with the same columns and classes. Named for validation or test, files are
+        the splits; else events are split 60:15:25 by a hash of their identifiers, within every class.
     block_size
         Events that are read at once.
     progress
@@ -68,58 +61,34 @@ class FileDataset(EventData):
 
     _per_event: ClassVar[tuple[str, ...]] = (*EventData._per_event, "_rows")
 
-    def __init__(
-        self,
-        sources: Sequence[Source],
-        roles: Sequence[int] | None = None,
-        *,
-        max_constituents: int | None = None,
-        units: Units = "GeV",
-        check: bool = True,
-        on_bad: OnBad = "error",
-        block_size: int = BLOCK_SIZE,
-        progress: bool = True,
-    ) -> None:
-        first = sources[0]
-        for source in sources[1:]:
-            if (source.scalar_names, source.class_names) != (first.scalar_names, first.class_names):
-                raise EventFileError(source.path, f"its columns or classes are not those of {first.path}")
-        if max_constituents is not None and max_constituents < 1:
-            raise ValueError(f"max_constituents must be at least 1, not {max_constituents}")
-        self.units = units
-        self.scalar_names, self.class_names, self.context_names = first.scalar_names, first.class_names, ()
-        self.num_scalars, self.num_context = len(first.scalar_names), 0
+    def __init__(self, files: EventFiles, *, block_size: int = BLOCK_SIZE, progress: bool = True) -> None:
+        if files.max_constituents is not None and files.max_constituents < 1:
+            raise ValueError(f"max_constituents must be at least 1, not {files.max_constituents}")
+        found = files.find()
+        sources = [files.source(path) for _, path in found]
+        self.units = files.units
+        self.scalar_names = _common_scalars(sources)
+        self.class_names = () if files.target else _common_classes(sources)
+        self.num_scalars = len(self.scalar_names)
         blocks = [
             _Block(number, source, start, min(start + block_size, source.num_events))
             for number, source in enumerate(sources)
             for start in range(0, source.num_events, block_size)
         ]
-        self._blocks = _Blocks(blocks, max_constituents, units, check, on_bad)
-        lengths, labels, rows, block, ids, role = [], [], [], [], [], []
-        skipped = 0
-        with Progress(first.path.parent.name, sum(b.stop - b.start for b in blocks), enabled=progress) as bar:
-            for number, item in enumerate(blocks):
-                counts, targets, good = self._blocks.summary(number)
-                skipped += item.stop - item.start - len(good)
-                lengths.append(counts)
-                labels.append(targets)
-                rows.append(good)
-                block.append(np.full(len(good), number))
-                ids.append(item.file * _ROWS_PER_FILE + item.start + good)
-                role.append(np.full(len(good), 0 if roles is None else roles[item.file], np.uint8))
-                bar.advance(item.stop - item.start)
-        self.lengths = torch.from_numpy(_joined(lengths))
-        self.target = torch.from_numpy(_joined(labels))
-        self.event_id = torch.from_numpy(_joined(ids))
-        self.weight = torch.ones(len(self.target), dtype=torch.float64)
-        self.block = torch.from_numpy(_joined(block))
-        self._rows = torch.from_numpy(_joined(rows))
-        codes = (
-            stratified_splits(self.target.numpy(), self.event_id.numpy()) if roles is None else _joined(role)
+        if not blocks:
+            raise EventFileError(found[0][1], "it holds no events")
+        self._blocks = _Blocks(blocks, files, self.scalar_names)
+        lengths, columns, good = self._scan(blocks, progress)
+        self.lengths = torch.from_numpy(_join(lengths))
+        self.block = torch.from_numpy(_join(np.full(len(rows), number) for number, rows in enumerate(good)))
+        self._rows = torch.from_numpy(_join(good))
+        self._take_columns(files, blocks, columns, good)
+        roles = _join(
+            np.full(len(rows), found[item.file][0]) for item, rows in zip(blocks, good, strict=True)
         )
-        self.splits = torch.from_numpy(codes.astype(np.int64))
-        self._files = [(str(source.path), source.path.stat().st_size) for source in sources]
-        self.metadata = {"files": [name for name, _ in self._files], "skipped": skipped}
+        self.splits = torch.from_numpy(roles) if files.has_roles else self.splits_by_hash()
+        skipped = sum(item.stop - item.start for item in blocks) - len(self)
+        self.metadata = {"files": [str(source.path) for source in sources], "skipped": skipped}
         if skipped:
             warnings.warn(
                 f"{skipped} of {skipped + len(self)} events were left out: values that are not finite, energies that "
@@ -127,10 +96,60 @@ class FileDataset(EventData):
                 stacklevel=3,
             )
 
-    def batch(self, indices: Sequence[int] | Tensor) -> Batch:
-        """Events `indices` (shape (b,)), in that order, as a packed batch; reads the blocks that hold them."""
-        chosen = torch.as_tensor(indices, dtype=torch.int64)
-        return self.subset(chosen).load().batch(torch.arange(len(chosen)))
+    def _scan(
+        self, blocks: Sequence[_Block], progress: bool
+    ) -> tuple[list[NDArray[np.int64]], list[EventColumns], list[NDArray[np.int64]]]:
+        """Numbers of particles, columns, and rows in the block, of the good events of every block."""
+        lengths, columns, good = [], [], []
+        total = sum(item.stop - item.start for item in blocks)
+        with ProgressLine(
+            blocks[0].source.path.parent.name, show=progress, total=total, items="jets"
+        ) as line:
+            for number, item in enumerate(blocks):
+                counts, values, rows = self._blocks.summarise(number)
+                lengths.append(counts)
+                columns.append(values)
+                good.append(rows)
+                line.count(item.stop - item.start)
+        return lengths, columns, good
+
+    def _take_columns(
+        self,
+        files: EventFiles,
+        blocks: Sequence[_Block],
+        columns: Sequence[EventColumns],
+        good: Sequence[NDArray[np.int64]],
+    ) -> None:
+        """Target, weight, context and identifiers of all events, and their names."""
+        count, first = len(self.lengths), columns[0]
+        for item, part in zip(blocks, columns, strict=True):
+            if (part.target_names, part.context_names) != (first.target_names, first.context_names):
+                raise EventFileError(
+                    item.source.path,
+                    f"its columns {[*part.target_names, *part.context_names]} are not those of "
+                    f"{blocks[0].source.path}, {[*first.target_names, *first.context_names]}",
+                )
+        self.target = target_column(join_columns([part.target for part in columns]), count)
+        self.weight = weight_column(join_columns([part.weight for part in columns]), count)
+        self.context = torch.from_numpy(join_columns([part.context for part in columns]).astype(np.float64))
+        self.context_names, self.num_context = first.context_names, len(first.context_names)
+        self.target_names, self.target_units = name_targets(
+            self.target, first.target_names, as_names(files.target_units)
+        )
+        numbers = [part.event_id for part in columns if part.event_id is not None]
+        if not numbers:
+            numbers = [
+                item.file * _ROWS_PER_FILE + item.start + rows
+                for item, rows in zip(blocks, good, strict=True)
+            ]
+        try:
+            self.event_id = id_column(join_columns(numbers), count)
+        except EventValueError as error:
+            raise EventFileError(blocks[0].source.path, f"column {files.event_id!r}: {error}") from error
+
+    def gather(self, chosen: Tensor) -> Batch:
+        """Events `chosen` (shape (b,)), in that order, as a packed batch; reads the blocks that hold them."""
+        return self.subset(chosen).load().gather(torch.arange(len(chosen)))
 
     def load(self) -> JetDataset:
         """All events in memory, in the same order."""
@@ -142,60 +161,90 @@ class FileDataset(EventData):
         ]
         # Events stand block by block now; put them back in their order.
         standing = torch.argsort(which, stable=True)
-        joined = _concatenated(parts, self.num_scalars).choose(torch.argsort(standing).numpy())
+        joined = _concatenate(parts, self.num_scalars).choose(torch.argsort(standing).numpy())
         return JetDataset(
             joined.momenta,
             joined.ptr,
-            joined.labels,
+            self.target,
             self.weight,
             self.event_id,
             scalars=joined.scalars,
+            context=self.context,
             units=self.units,
             scalar_names=self.scalar_names,
+            context_names=self.context_names,
             class_names=self.class_names,
+            target_names=self.target_names,
+            target_units=self.target_units,
             splits=self.splits,
             metadata=self.metadata,
             validate=False,
         )
 
-    def _update_fingerprint(self, digest: hashlib._Hash) -> None:
-        # The particles of a million events are not read for a hash: names and sizes of the files stand for them.
-        digest.update(repr([(Path(name).name, size) for name, size in self._files]).encode())
+    def _identify_particles(self, digest: hashlib._Hash) -> None:
+        # Momenta are not parsed for a hash: the bytes of the files that hold these events stand for them, and how they
+        # are read. That is as safe, and as fast as the disk.
+        assert self.block is not None
+        places = self._blocks.locate(self.block.numpy(), self._rows.numpy())
+        contents = [(_hash_file(source.path), dict(source.settings())) for source in places.sources]
+        digest.update(json.dumps([contents, self._blocks.settings()], sort_keys=True, default=str).encode())
+        digest.update(places.file.tobytes() + places.row.tobytes())
 
 
+@dataclass(frozen=True)
 class _Block:
     """Consecutive events of one file."""
 
-    def __init__(self, file: int, source: Source, start: int, stop: int) -> None:
-        self.file, self.source, self.start, self.stop = file, source, start, stop
+    file: int
+    source: Source
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Places:
+    """Files that hold some events, and file and row of each."""
+
+    sources: list[Source]
+    file: NDArray[np.int64]
+    row: NDArray[np.int64]
 
 
 class _Blocks:
     """Reads blocks and keeps those of two groups of the training order."""
 
-    def __init__(
-        self, blocks: Sequence[_Block], maximum: int | None, units: Units, check: bool, on_bad: OnBad
-    ) -> None:
-        self._blocks, self._maximum, self._units = blocks, maximum, units
-        self._check, self._on_bad = check, on_bad
+    def __init__(self, blocks: Sequence[_Block], files: EventFiles, scalar_names: tuple[str, ...]) -> None:
+        self._blocks, self._files, self._scalar_names = blocks, files, scalar_names
         self._kept: OrderedDict[int, Events] = OrderedDict()
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_kept": OrderedDict()}
 
-    def summary(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Numbers of particles, labels and rows in the block of its good events."""
+    def settings(self) -> dict[str, object]:
+        """How particles are read, beside what a source says of itself."""
+        return {"max_constituents": self._files.max_constituents, "scalars": self._scalar_names}
+
+    def summarise(self, number: int) -> tuple[NDArray[np.int64], EventColumns, NDArray[np.int64]]:
+        """Numbers of particles, columns and rows in the block of its good events."""
         block = self._blocks[number]
-        if self._on_bad == "skip":
+        columns = block.source.read_columns(block.start, block.stop)
+        bad = columns.find_bad()
+        if self._files.on_bad == "skip":
             events = self._read(block)
-            good = np.setdiff1d(np.arange(len(events)), find_bad(events))
-            lengths, labels = np.diff(events.ptr)[good], events.labels[good]
+            bad = np.union1d(bad, find_bad(events))
+            lengths = np.diff(events.ptr)
         else:
-            lengths, labels = block.source.summary(block.start, block.stop)
-            good = np.arange(block.stop - block.start)
-        if self._maximum is not None:
-            lengths = np.minimum(lengths, self._maximum)
-        return lengths, labels, good
+            if len(bad):
+                raise EventFileError(
+                    block.source.path,
+                    f"row {block.start + int(bad[0])} has a target, weight or context that is not finite "
+                    f"({len(bad)} of the events {block.start} to {block.stop}); on_bad='skip' leaves such events out",
+                )
+            lengths = block.source.read_lengths(block.start, block.stop)
+        good = np.setdiff1d(np.arange(block.stop - block.start), bad)
+        if self._files.max_constituents is not None:
+            lengths = np.minimum(lengths, self._files.max_constituents)
+        return lengths[good], columns.choose(good), good
 
     def events(self, number: int) -> Events:
         """All events of a block, as they are used."""
@@ -204,79 +253,80 @@ class _Blocks:
             return self._kept[number]
         block = self._blocks[number]
         events = self._read(block)
-        if self._on_bad == "error" and len(bad := find_bad(events)):
+        if self._files.on_bad == "error" and len(bad := find_bad(events)):
             raise EventFileError(
                 block.source.path,
                 f"{len(bad)} of the events {block.start} to {block.stop} hold values that are not finite, energies that "
                 f"are not positive or space-like momenta, first row {block.start + int(bad[0])}; pass on_bad='skip' to "
                 "leave such events out",
             )
-        self._kept[number] = events = events.keep_hardest(self._maximum).on_light_cone()
+        self._kept[number] = events = events.keep_hardest(self._files.max_constituents).on_light_cone()
         while len(self._kept) > 2 * BLOCKS_TOGETHER:
             self._kept.popitem(last=False)
         return events
 
+    def locate(self, block: NDArray[np.int64], rows: NDArray[np.int64]) -> _Places:
+        """In which files events are, by their block and their row in it."""
+        starts = np.array([item.start for item in self._blocks])
+        files = np.array([item.file for item in self._blocks])[block]
+        present, place = np.unique(files, return_inverse=True)
+        by_file = {item.file: item.source for item in self._blocks}
+        return _Places([by_file[int(file)] for file in present], place.astype(np.int64), starts[block] + rows)
+
     def _read(self, block: _Block) -> Events:
         events = block.source.read(block.start, block.stop)
-        if self._check:
-            check_units(block.source.path, events, self._units)
-        return events
+        if self._files.check_units:
+            check_units(block.source.path, events, self._files.units)
+        return events.in_order(block.source.scalar_names, self._scalar_names)
 
 
-def find_files(path: str | Sequence[str], suffixes: Sequence[str]) -> list[Path]:
-    """Files of a path, a pattern, a folder (searched through), or a list of these, in alphabetical order each.
-
-    Raises
-    ------
-    FileNotFoundError
-        Naming what has no file.
-    """
-    found: list[Path] = []
-    for item in [path] if isinstance(path, str) else path:
-        place = Path(item).expanduser()
-        if place.is_file():
-            files = [place]
-        elif place.is_dir():
-            files = sorted(file for file in place.rglob("*") if file.suffix in suffixes)
-        else:
-            files = sorted(Path(match) for match in glob.glob(str(place), recursive=True))
-        if not files:
-            raise FileNotFoundError(
-                f"{item} is no file, no pattern that matches one, and no folder with {' or '.join(suffixes)} files"
+def _common_scalars(sources: Sequence[Source]) -> tuple[str, ...]:
+    """Names of the scalars that all files have, in the order of the first one."""
+    first = sources[0]
+    for source in sources[1:]:
+        if sorted(source.scalar_names) != sorted(first.scalar_names):
+            raise EventFileError(
+                source.path,
+                f"its scalars {list(source.scalar_names)} are not those of {first.path}, {list(first.scalar_names)}",
             )
-        found += files
-    return found
+    return first.scalar_names
 
 
-def open_files(
-    make: Callable[[Path], Source],
-    suffixes: Sequence[str],
-    path: str | Sequence[str],
-    validation: str | Sequence[str] | None,
-    test: str | Sequence[str] | None,
-) -> tuple[list[Source], list[int] | None]:
-    """Sources of all files and, where some are named for validation or test, the split of each."""
-    given = [(0, path), (1, validation), (2, test)]
-    files = [
-        (role, file) for role, where in given if where is not None for file in find_files(where, suffixes)
-    ]
-    sources = [make(file) for _, file in files]
-    return sources, None if validation is None and test is None else [role for role, _ in files]
+def _common_classes(sources: Sequence[Source]) -> tuple[str, ...]:
+    """Names of the classes of all files; where they are only counted, as many as in the file with most."""
+    most = max(sources, key=lambda source: len(source.class_names))
+    for source in sources:
+        same = most.class_names[: len(source.class_names)] == source.class_names
+        if not same or (source.class_names != most.class_names and not source.classes_counted):
+            raise EventFileError(
+                source.path,
+                f"its classes {list(source.class_names)} are not those of {most.path}, {list(most.class_names)}",
+            )
+    return most.class_names
 
 
-def _joined(parts: Iterable[NDArray[np.integer]]) -> NDArray[np.int64]:
+def _hash_file(path: Path) -> str:
+    """SHA-256 of a file's contents, computed once a process as long as the file stays as it is."""
+    status = os.stat(path)
+    return _hash_unchanged(str(path), status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _hash_unchanged(path: str, *identity: int) -> str:
+    return checksum(Path(path))
+
+
+def _join(parts: Iterable[NDArray[np.integer]]) -> NDArray[np.int64]:
     listed = list(parts)
     return np.concatenate(listed).astype(np.int64) if listed else np.zeros(0, np.int64)
 
 
-def _concatenated(parts: Sequence[Events], num_scalars: int) -> Events:
+def _concatenate(parts: Sequence[Events], num_scalars: int) -> Events:
     if not parts:
-        empty = np.zeros(0, np.int64)
-        return Events(np.zeros((0, 4)), np.zeros(1, np.int64), empty, np.zeros((0, num_scalars), np.float32))
+        return Events(np.zeros((0, 4)), np.zeros(1, np.int64), np.zeros((0, num_scalars), np.float32))
     lengths = np.concatenate([np.diff(part.ptr) for part in parts])
     return Events(
         np.concatenate([part.momenta for part in parts]),
         np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        np.concatenate([part.labels for part in parts]),
         np.concatenate([part.scalars for part in parts]),
     )

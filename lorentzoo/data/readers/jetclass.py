@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lorentzoo.data.readers.source import EventFileError, Events, Source, need, require_columns
+from lorentzoo.data.readers.columns import ColumnNames
+from lorentzoo.data.readers.handles import PerProcess
+from lorentzoo.data.readers.source import EventFileError, Events, Source, check_size, need, require_columns
 
 __all__ = ["CLASSES", "JetClassParquet", "JetClassROOT", "Particles"]
 
@@ -39,7 +42,9 @@ _FEATURES: Final[dict[str, dict[str, str]]] = {
     "displacements": _DISPLACEMENTS,
     "default": {**_PID, **_DISPLACEMENTS},
 }
+_TREES: Final = ("TTree", "ROOT::RNTuple", "ROOT::Experimental::RNTuple")
 _MULTIPLICITY: Final = "jet_nparticles"
+_LABELS: Final = tuple(f"label_{name}" for name in CLASSES)
 
 
 class _JetClass(Source):
@@ -47,8 +52,8 @@ class _JetClass(Source):
 
     Parameters
     ----------
-    path
-        The file.
+    path, columns
+        As for `Source`; any column with one number a jet, or a fixed number of them, can be named.
     features
         Scalars of each particle: none, charge and kind (6), impact parameters (4; tanh of the values, errors cut
         to 0..1), or all ten in the order of arXiv:2508.14898.
@@ -56,40 +61,60 @@ class _JetClass(Source):
 
     class_names = CLASSES
 
-    def __init__(self, path: Path, features: Particles = "default") -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, columns: ColumnNames, features: Particles = "default") -> None:
+        super().__init__(path, columns)
         self._features = _FEATURES[features]
         self.scalar_names = tuple(self._features)
 
     def read(self, start: int, stop: int) -> Events:
-        """Events `start` to `stop`."""
-        labels = [f"label_{name}" for name in CLASSES]
-        columns = self._columns([*_MOMENTUM, *self._features.values(), *labels], start, stop)
+        """Particles of events `start` to `stop`."""
+        columns = self._columns([*_MOMENTUM, *self._features.values()], start, stop)
         ptr, _ = columns[_MOMENTUM[0]]
         momenta = np.stack([self._jagged(columns, name, ptr) for name in _MOMENTUM], axis=-1)
         scalars = [
             _transformed(name, self._jagged(columns, column, ptr)) for name, column in self._features.items()
         ]
         stacked = np.stack(scalars, axis=-1) if scalars else np.zeros((len(momenta), 0))
-        return Events(
-            momenta.astype(np.float64), ptr, self._labels(columns, start), stacked.astype(np.float32)
-        )
+        return Events(momenta.astype(np.float64), ptr, stacked.astype(np.float32))
 
-    def summary(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Numbers of particles and labels, without reading momenta where ``jet_nparticles`` is there."""
-        labels = [f"label_{name}" for name in CLASSES]
+    def read_lengths(self, start: int, stop: int) -> NDArray[np.int64]:
+        """Numbers of particles, without reading momenta where ``jet_nparticles`` is there."""
         counted = _MULTIPLICITY if _MULTIPLICITY in self._names else _MOMENTUM[0]
-        columns = self._columns([counted, *labels], start, stop)
-        ptr, values = columns[counted]
-        lengths = values.astype(np.int64) if counted == _MULTIPLICITY else np.diff(ptr)
-        return lengths, self._labels(columns, start)
+        ptr, values = self._columns([counted], start, stop)[counted]
+        return values.astype(np.int64) if counted == _MULTIPLICITY else np.diff(ptr)
+
+    def read_classes(self, start: int, stop: int) -> NDArray[np.int64]:
+        """Which of the flags ``label_<class>`` is set."""
+        columns = self._columns(_LABELS, start, stop)
+        flags = np.stack([columns[name][1] for name in _LABELS], axis=-1).astype(np.float64)
+        unclear = np.flatnonzero((flags != 0).sum(-1) != 1)
+        if len(unclear):
+            raise EventFileError(
+                self.path,
+                f"row {start + int(unclear[0])} has not exactly one of the labels {', '.join(CLASSES)}",
+            )
+        return flags.argmax(-1).astype(np.int64)
+
+    def read_values(self, names: Sequence[str], start: int, stop: int) -> Mapping[str, NDArray[np.generic]]:
+        """Columns with one number a jet, or the same number of them for every jet."""
+        found = {}
+        for name, (ptr, values) in self._columns(list(names), start, stop).items():
+            widths = np.diff(ptr)
+            if len(widths) and (widths != widths[0]).any():
+                raise EventFileError(
+                    self.path, f"column {name!r} has another number of values in each row, not one an event"
+                )
+            alone = not len(widths) or (widths[0] == 1 and len(values) == len(widths))
+            found[name] = values if alone else values.reshape(len(widths), -1)
+        return found
 
     @cached_property
     def _names(self) -> tuple[str, ...]:
         """Columns of the file; those that are needed are all there."""
         names = self._list_columns()
-        labels = [f"label_{name}" for name in CLASSES]
+        labels = () if self.columns.target else _LABELS
         require_columns(self.path, names, [*_MOMENTUM, *labels], "momenta and classes")
+        require_columns(self.path, names, self.columns.all, "target, weight, context or event_id")
         wanted = list(self._features.values())
         require_columns(
             self.path,
@@ -99,18 +124,6 @@ class _JetClass(Source):
         )
         return tuple(names)
 
-    def _labels(
-        self, columns: dict[str, tuple[NDArray[np.int64], NDArray[Any]]], start: int
-    ) -> NDArray[np.int64]:
-        flags = np.stack([columns[f"label_{name}"][1] for name in CLASSES], axis=-1).astype(np.float64)
-        unclear = np.flatnonzero((flags != 0).sum(-1) != 1)
-        if len(unclear):
-            raise EventFileError(
-                self.path,
-                f"row {start + int(unclear[0])} has not exactly one of the labels {', '.join(CLASSES)}",
-            )
-        return flags.argmax(-1).astype(np.int64)
-
     def _jagged(
         self, columns: dict[str, tuple[NDArray[np.int64], NDArray[Any]]], name: str, ptr: NDArray[np.int64]
     ) -> NDArray[Any]:
@@ -119,70 +132,79 @@ class _JetClass(Source):
             raise EventFileError(self.path, f"{name!r} does not have as many particles as {_MOMENTUM[0]!r}")
         return values
 
+    def settings(self) -> Mapping[str, Any]:
+        """Which scalars are read."""
+        return {"features": dict(self._features)}
+
+    def _flatten(self, name: str, array: Any, start: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """Offsets and values of an awkward column; a column of numbers has one value a row.
+
+        Raises
+        ------
+        EventFileError
+            Naming the first row with a missing value.
+        """
+        awkward = need("awkward", "columns")
+        if array.ndim > 2:
+            raise EventFileError(
+                self.path, f"column {name!r} has lists in lists, not one list of numbers a row"
+            )
+        optional = any(mark in str(array.type) for mark in ("?", "option"))
+        missing = awkward.to_numpy(awkward.is_none(array, axis=0)) if optional else np.zeros(0, bool)
+        if optional and array.ndim == 2:
+            inside = awkward.any(awkward.is_none(array, axis=1), axis=1)
+            missing = missing | awkward.to_numpy(awkward.fill_none(inside, False))
+        if missing.any():
+            raise EventFileError(
+                self.path,
+                f"row {start + int(np.argmax(missing))} has missing values in {name!r} ({int(missing.sum())} of "
+                f"{len(missing)} rows read); fill them, or leave these rows out of the file",
+            )
+        if array.ndim == 1:
+            return np.arange(len(array) + 1), np.asarray(awkward.to_numpy(array))
+        ptr = np.concatenate([[0], np.cumsum(awkward.to_numpy(awkward.num(array)))]).astype(np.int64)
+        return ptr, np.asarray(awkward.to_numpy(awkward.flatten(array)))
+
     @abstractmethod
     def _list_columns(self) -> list[str]:
         """Names of all columns."""
 
     @abstractmethod
     def _columns(
-        self, names: list[str], start: int, stop: int
+        self, names: Sequence[str], start: int, stop: int
     ) -> dict[str, tuple[NDArray[np.int64], NDArray[Any]]]:
         """Rows of columns, each as offsets (n + 1,) and values one after another."""
 
 
 class JetClassROOT(_JetClass):
-    """A ROOT file with a tree of the columns of JetClass, read with uproot.
+    """A ROOT file with a tree (TTree or RNTuple) of the columns of JetClass, read with uproot.
 
     Parameters
     ----------
-    path, features
+    path, columns, features
         As for the Parquet form.
     tree
         Name of the tree.
     """
 
-    suffixes: ClassVar[tuple[str, ...]] = (".root",)
-
-    def __init__(self, path: Path, features: Particles = "default", tree: str = "tree") -> None:
-        super().__init__(path, features)
+    def __init__(
+        self, path: Path, columns: ColumnNames, features: Particles = "default", tree: str = "tree"
+    ) -> None:
+        super().__init__(path, columns, features)
         self._tree_name = tree
-        self._opened: Any = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_opened": None}
+        self._tree = PerProcess(partial(_open_tree, path, tree))
 
     @cached_property
     def num_events(self) -> int:
         """Entries of the tree."""
         _ = self._names
-        return int(self._tree().num_entries)
+        return check_size(self.path, int(self._tree().num_entries), len(_MOMENTUM))
 
     def _list_columns(self) -> list[str]:
         return list(self._tree().keys())
 
-    def _tree(self) -> Any:
-        if self._opened is None:
-            uproot = need("uproot", "ROOT files")
-            try:
-                # Blocks are kept by the data set; what uproot would keep beside them, file by file, is unbounded.
-                file = uproot.open(self.path, array_cache=None, object_cache=None)
-                trees = [key.split(";")[0] for key in file.keys(filter_classname="TTree")]
-                if self._tree_name not in trees:
-                    raise EventFileError(
-                        self.path,
-                        f"there is no tree {self._tree_name!r}; it has {', '.join(trees) or 'none'}",
-                    )
-                self._opened = file[self._tree_name]
-            except EventFileError:
-                raise
-            except Exception as error:  # uproot raises a dozen kinds on damaged bytes
-                raise EventFileError(
-                    self.path, f"no ROOT file, or truncated ({error}); copy or download it again"
-                ) from error
-        return self._opened
-
     def _columns(
-        self, names: list[str], start: int, stop: int
+        self, names: Sequence[str], start: int, stop: int
     ) -> dict[str, tuple[NDArray[np.int64], NDArray[Any]]]:
         try:
             arrays = self._tree().arrays(names, entry_start=start, entry_stop=stop, library="ak", how=dict)
@@ -190,19 +212,25 @@ class JetClassROOT(_JetClass):
             raise EventFileError(
                 self.path, f"rows {start} to {stop} cannot be read, the file is damaged: {error}"
             ) from error
-        return {name: _flat(array) for name, array in arrays.items()}
+        return {name: self._flatten(name, array, start) for name, array in arrays.items()}
+
+    def settings(self) -> Mapping[str, Any]:
+        """Which scalars are read, of which tree."""
+        return {**super().settings(), "tree": self._tree_name}
 
 
 class JetClassParquet(_JetClass):
-    """A Parquet file with the columns of JetClass, read with pyarrow."""
+    """A Parquet file with the columns of JetClass, read with pyarrow; checksums of its pages are checked."""
 
-    suffixes: ClassVar[tuple[str, ...]] = (".parquet",)
+    def __init__(self, path: Path, columns: ColumnNames, features: Particles = "default") -> None:
+        super().__init__(path, columns, features)
+        self._file = PerProcess(partial(_open_parquet, path))
 
     @cached_property
     def num_events(self) -> int:
         """Rows of the file."""
         _ = self._names
-        return int(self._file().metadata.num_rows)
+        return check_size(self.path, int(self._file().metadata.num_rows), len(_MOMENTUM))
 
     @cached_property
     def _group_ends(self) -> NDArray[np.int64]:
@@ -212,38 +240,47 @@ class JetClassParquet(_JetClass):
     def _list_columns(self) -> list[str]:
         return list(self._file().schema_arrow.names)
 
-    def _file(self) -> Any:
-        parquet = need("pyarrow.parquet", "Parquet files")
-        try:
-            return parquet.ParquetFile(self.path)
-        except Exception as error:
-            raise EventFileError(
-                self.path, f"no Parquet file, or truncated ({error}); copy or download it again"
-            ) from error
-
     def _columns(
-        self, names: list[str], start: int, stop: int
+        self, names: Sequence[str], start: int, stop: int
     ) -> dict[str, tuple[NDArray[np.int64], NDArray[Any]]]:
         awkward = need("awkward", "Parquet files")
-        first, last = np.searchsorted(self._group_ends, [start, stop - 1], side="right")
+        first, last = np.searchsorted(self._group_ends, [start, max(start, stop - 1)], side="right")
         offset = int(self._group_ends[first - 1]) if first else 0
         try:
-            table = self._file().read_row_groups(list(range(first, last + 1)), columns=names)
+            table = self._file().read_row_groups(list(range(first, last + 1)), columns=list(names))
         except Exception as error:
             raise EventFileError(
                 self.path, f"rows {start} to {stop} cannot be read, the file is damaged: {error}"
             ) from error
         rows = awkward.from_arrow(table)[start - offset : stop - offset]
-        return {name: _flat(rows[name]) for name in names}
+        return {name: self._flatten(name, rows[name], start) for name in names}
 
 
-def _flat(array: Any) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """Offsets and values of an awkward column; a column of numbers has one value a row."""
-    awkward = need("awkward", "columns")
-    if array.ndim == 1:
-        return np.arange(len(array) + 1), awkward.to_numpy(array)
-    ptr = np.concatenate([[0], np.cumsum(awkward.to_numpy(awkward.num(array)))]).astype(np.int64)
-    return ptr, awkward.to_numpy(awkward.flatten(array))
+def _open_tree(path: Path, name: str) -> Any:
+    uproot = need("uproot", "ROOT files")
+    try:
+        # Blocks are kept by the data set; what uproot would keep beside them, file by file, is unbounded.
+        file = uproot.open(path, array_cache=None, object_cache=None)
+        keys = [key for kind in _TREES for key in file.keys(filter_classname=kind)]
+        if name in (trees := list(dict.fromkeys(key.split(";")[0] for key in keys))):
+            return file[name]
+    except Exception as error:  # uproot raises a dozen kinds on damaged bytes
+        raise EventFileError(
+            path, f"not a ROOT file, or truncated ({error}); copy or download it again"
+        ) from error
+    raise EventFileError(
+        path, f"there is no tree {name!r}; it has {', '.join(trees) or 'none'}: choose one with tree=..."
+    )
+
+
+def _open_parquet(path: Path) -> Any:
+    parquet = need("pyarrow.parquet", "Parquet files")
+    try:
+        return parquet.ParquetFile(path, page_checksum_verification=True)
+    except Exception as error:
+        raise EventFileError(
+            path, f"not a Parquet file, or truncated ({error}); copy or download it again"
+        ) from error
 
 
 def _transformed(name: str, values: NDArray[Any]) -> NDArray[Any]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from lorentzoo.data.readers.columns import ColumnNames
 from lorentzoo.data.readers.hdf5 import HDF5File
 from lorentzoo.data.readers.source import EventFileError, Events, Source, require_columns
 
 __all__ = ["JetNet"]
 
 _CLASSES: Final = {"g": "gluon", "q": "light_quark", "t": "top", "w": "w", "z": "z"}
+_JET: Final = ("pt", "eta", "mass", "num_particles")
 
 
 class JetNet(Source):
@@ -21,13 +25,14 @@ class JetNet(Source):
 
     The class is the file's name up to digits (``t150.hdf5`` is top). Azimuths are relative to the jet, so jets point to
     φ = 0; transverse momenta in the file are in GeV for jets and parts of it for particles.
+
+    Columns with a number a jet are ``pt``, ``eta``, ``mass`` and ``num_particles``, and other arrays of the file.
     """
 
     class_names = tuple(_CLASSES.values())
-    suffixes: ClassVar[tuple[str, ...]] = (".hdf5", ".h5")
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, columns: ColumnNames) -> None:
+        super().__init__(path, columns)
         self._file = HDF5File(path)
         name = path.stem.rstrip("0123456789")
         if name not in _CLASSES:
@@ -42,7 +47,9 @@ class JetNet(Source):
     def num_events(self) -> int:
         """Rows of both arrays."""
         needed = ["particle_features", "jet_features"]
-        require_columns(self.path, self._file.datasets(), needed, "particles and jets")
+        found = self._file.datasets()
+        require_columns(self.path, found, needed, "particles and jets")
+        require_columns(self.path, (*_JET, *found), self.columns.all, "target, weight, context or event_id")
         particles, jets = (self._file.dataset(name).shape for name in needed)
         if len(particles) != 3 or particles[-1] != 4 or len(jets) != 2 or jets[-1] < 4:
             raise EventFileError(
@@ -55,7 +62,7 @@ class JetNet(Source):
         return int(particles[0])
 
     def read(self, start: int, stop: int) -> Events:
-        """Events `start` to `stop`."""
+        """Particles of events `start` to `stop`."""
         relative = self._file.rows("particle_features", start, stop).astype(np.float64)
         jets = self._file.rows("jet_features", start, stop).astype(np.float64)
         transverse = relative[..., 2] * jets[:, None, 0]
@@ -70,4 +77,16 @@ class JetNet(Source):
             axis=-1,
         )
         mask = (relative[..., 3] > 0.5) & ~(transverse == 0)
-        return Events.from_padded(momenta, np.full(len(jets), self._label), mask=mask)
+        return Events.from_padded(momenta, mask=mask)
+
+    def read_classes(self, start: int, stop: int) -> NDArray[np.int64]:
+        """The class that the file's name says."""
+        return np.full(stop - start, self._label)
+
+    def read_values(self, names: Sequence[str], start: int, stop: int) -> Mapping[str, NDArray[np.generic]]:
+        """Features of jets by name, and rows of other arrays."""
+        jets = self._file.rows("jet_features", start, stop)
+        return {
+            name: jets[:, _JET.index(name)] if name in _JET else self._file.rows(name, start, stop)
+            for name in names
+        }

@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +16,26 @@ from numpy.typing import NDArray
 from lorentzoo.core.cloud import Units
 from lorentzoo.core.errors import LorentzooError, MissingExtraError
 from lorentzoo.data.ragged import event_index, gather, hardest
+from lorentzoo.data.readers.columns import ColumnNames, EventColumns
 
-__all__ = ["EventFileError", "Events", "Source", "check_units", "find_bad", "need", "require_columns"]
+__all__ = [
+    "EventFileError",
+    "Events",
+    "Source",
+    "check_classes",
+    "check_size",
+    "check_units",
+    "find_bad",
+    "need",
+    "require_columns",
+]
 
 _LIGHT_CONE_TOLERANCE = 1e-5
 """Part of its energy by which float32 storage may put a massless particle outside the light cone."""
+_MOST_EVENTS, _MOST_CLASSES = 1 << 32, 10_000
+"""Events of a file and classes that are believed."""
+_MOST_PACKED = 10_000
+"""Bytes of contents for each byte of a file that are believed: zlib makes at most 1032 of one."""
 _LARGEST_GEV, _SMALLEST_GEV = 7_000.0, 1.0
 """Medians of jet transverse momenta that no collider of hadrons has had in GeV."""
 
@@ -36,7 +51,7 @@ class EventFileError(LorentzooError, ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Events:
-    """Consecutive events of a file, without padding.
+    """Particles of consecutive events of a file, without padding.
 
     Attributes
     ----------
@@ -44,23 +59,20 @@ class Events:
         (E, px, py, pz) in the file's units.
     ptr : ndarray, shape (n + 1,), int64
         Event ``i`` owns the rows ``ptr[i]:ptr[i + 1]``.
-    labels : ndarray, shape (n,), int64
     scalars : ndarray, shape (P, S), float32
     """
 
     momenta: NDArray[np.float64]
     ptr: NDArray[np.int64]
-    labels: NDArray[np.int64]
     scalars: NDArray[np.float32]
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.ptr) - 1
 
     @classmethod
     def from_padded(
         cls,
         momenta: NDArray[np.floating],
-        labels: NDArray[np.integer],
         scalars: NDArray[np.floating] | None = None,
         mask: NDArray[np.bool_] | None = None,
     ) -> Events:
@@ -72,17 +84,23 @@ class Events:
         rows = (
             np.zeros((int(ptr[-1]), 0), np.float32) if scalars is None else scalars[real].astype(np.float32)
         )
-        return cls(momenta[real].astype(np.float64), ptr, labels.astype(np.int64), rows)
+        return cls(momenta[real].astype(np.float64), ptr, rows)
 
     def choose(self, events: NDArray[np.integer]) -> Events:
         """Some of the events, in the given order."""
         rows, ptr = gather(self.ptr, events)
-        return Events(self.momenta[rows], ptr, self.labels[events], self.scalars[rows])
+        return Events(self.momenta[rows], ptr, self.scalars[rows])
 
     def keep_hardest(self, maximum: int | None) -> Events:
         """Particles by falling transverse momentum, at most `maximum` of each event."""
         rows, ptr = hardest(np.hypot(self.momenta[:, 1], self.momenta[:, 2]), self.ptr, maximum)
         return replace(self, momenta=self.momenta[rows], ptr=ptr, scalars=self.scalars[rows])
+
+    def in_order(self, names: Sequence[str], wanted: Sequence[str]) -> Events:
+        """Scalars in another order, by their names."""
+        if tuple(names) == tuple(wanted):
+            return self
+        return replace(self, scalars=self.scalars[:, [list(names).index(name) for name in wanted]])
 
     def on_light_cone(self) -> Events:
         """Energies that rounding has put below |p| raised to |p|, in float64."""
@@ -97,22 +115,27 @@ class Events:
 class Source(ABC):
     """One file of events, read from anywhere in it; the file is opened when it is first read.
 
+    Parameters
+    ----------
+    path
+        The file.
+    columns
+        Which columns are target, weight, context and number of the events.
+
     Attributes
     ----------
     scalar_names, class_names
-        Names of the columns and of the classes.
-    units
-        Units of the momenta in the file.
+        Names of the columns of particles and of the classes.
+    classes_counted
+        Whether the classes are only counted in this file: another one may have more.
     """
 
     scalar_names: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
-    units: Units = "GeV"
-    suffixes: ClassVar[tuple[str, ...]]
-    """Endings of such files, for folders."""
+    classes_counted: bool = False
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, columns: ColumnNames) -> None:
+        self.path, self.columns = path, columns
 
     @property
     @abstractmethod
@@ -121,7 +144,7 @@ class Source(ABC):
 
     @abstractmethod
     def read(self, start: int, stop: int) -> Events:
-        """Events `start` to `stop`.
+        """Particles of events `start` to `stop`.
 
         Raises
         ------
@@ -129,10 +152,44 @@ class Source(ABC):
             If the file cannot be read.
         """
 
-    def summary(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Numbers of particles and labels of events `start` to `stop`, as cheaply as the format allows."""
-        events = self.read(start, stop)
-        return np.diff(events.ptr), events.labels
+    def read_lengths(self, start: int, stop: int) -> NDArray[np.int64]:
+        """Numbers of particles of events `start` to `stop`, as cheaply as the format allows."""
+        return np.diff(self.read(start, stop).ptr)
+
+    @abstractmethod
+    def read_classes(self, start: int, stop: int) -> NDArray[np.int64]:
+        """Classes of events `start` to `stop`, shape (n,)."""
+
+    @abstractmethod
+    def read_values(self, names: Sequence[str], start: int, stop: int) -> Mapping[str, NDArray[np.generic]]:
+        """Columns by name, with one number (n,) or several (n, k) an event, of events `start` to `stop`."""
+
+    def read_columns(self, start: int, stop: int) -> EventColumns:
+        """Target, weight, context and number of events `start` to `stop`.
+
+        Raises
+        ------
+        EventFileError
+            If there are no such columns, or they do not hold one number, or one row of numbers, an event.
+        """
+        names, count = self.columns, stop - start
+        values = self.read_values(names.all, start, stop) if names.all else {}
+        for name, column in values.items():
+            single = name in (names.weight, names.event_id)
+            if column.ndim not in ((1,) if single else (1, 2)) or len(column) != count:
+                raise EventFileError(
+                    self.path,
+                    f"column {name!r} has shape {(self.num_events, *column.shape[1:])}, not one number an event"
+                    + ("" if single else " or one row of numbers"),
+                )
+            if column.dtype.kind not in "biuf":
+                raise EventFileError(self.path, f"column {name!r} holds {column.dtype}, not numbers")
+        classes = None if names.target else self.read_classes(start, stop)
+        return EventColumns.collect(names, values, count, classes)
+
+    def settings(self) -> Mapping[str, Any]:
+        """How the file is read, as plain data: what a fingerprint needs beside the file's contents."""
+        return {}
 
 
 def need(module: str, purpose: str) -> Any:
@@ -168,6 +225,50 @@ def require_columns(path: Path, found: Iterable[str], needed: Sequence[str], pur
             f"{', '.join(map(repr, missing))} missing, needed for {purpose}; "
             f"the file has {', '.join(sorted(present)) or 'nothing'}",
         )
+
+
+def check_size(path: Path, rows: int, row_bytes: int) -> int:
+    """The number of rows that a file declares, if the file can hold them.
+
+    Raises
+    ------
+    EventFileError
+        If it declares more than can be packed into its size, or more events than can be numbered.
+    """
+    size = path.stat().st_size
+    if rows > _MOST_EVENTS or rows * row_bytes > _MOST_PACKED * max(size, 1):
+        raise EventFileError(
+            path,
+            f"it declares {rows} rows of {row_bytes} bytes but has {size} bytes: damaged, or rows that were never "
+            "written; copy or download it again",
+        )
+    return rows
+
+
+def check_classes(
+    path: Path, start: int, labels: NDArray[np.generic], names: Sequence[str], what: str
+) -> NDArray[np.int64]:
+    """Labels of events as classes, (n,).
+
+    Raises
+    ------
+    EventFileError
+        Naming the first row with a label that is not the number of a class, and what else can be done with it.
+    """
+    if labels.dtype.kind not in "biuf":
+        raise EventFileError(path, f"{what} holds {labels.dtype}, not numbers of classes")
+    most = len(names) or _MOST_CLASSES
+    values = labels.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        wrong = ~((values >= 0) & (values < most) & (values == np.floor(values)))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise EventFileError(
+            path,
+            f"row {start + row} of {what} is {labels[row].item()}, not the number of a class, 0 to {most - 1}; "
+            f"number the classes from 0, or read it as a value with target={what}",
+        )
+    return labels.astype(np.int64)
 
 
 def find_bad(events: Events) -> NDArray[np.int64]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from lorentzoo.core.cloud import Batch, ParticleCloud
 from lorentzoo.data.events import EventData, Split
+from lorentzoo.data.readers.columns import as_names
 from lorentzoo.data.readers.source import EventFileError
 from lorentzoo.data.showers.detectors import Detector, find_detector
 from lorentzoo.data.showers.files import BLOCK_SIZE, ShowerFile, Showers
@@ -24,6 +24,8 @@ from lorentzoo.nn.patches import INCIDENT, PLACE, voxel_names
 __all__ = ["ShowerArrays", "ShowerData", "showers"]
 
 _ROWS_PER_PART = 1 << 32
+_VALUES: Final = {"incident_energy": "GeV", "incident_angle": "rad"}
+"""What of the incident particle can be a target, and its unit."""
 
 
 class _Part(Protocol):
@@ -34,6 +36,8 @@ class _Part(Protocol):
     block_size: int
 
     def rows(self, wanted: NDArray[np.int64]) -> Showers: ...
+
+    def incident(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
 
 
 class ShowerArrays:
@@ -75,9 +79,13 @@ class ShowerArrays:
         """Showers by their rows."""
         return self._voxels[wanted], self._energy[wanted], self._angle[wanted]
 
+    def incident(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Incident energies in GeV and angles in radians of all showers."""
+        return self._energy, self._angle
+
 
 class ShowerData(EventData):
-    """Showers as clouds of patches; the class of each is its detector.
+    """Showers as clouds of patches; the class of each is its detector, unless a value is the target.
 
     Parameters
     ----------
@@ -85,25 +93,41 @@ class ShowerData(EventData):
         Showers of one detector each; one detector may have several.
     slots
         Cells of a patch, those beyond a detector's own being empty.
+    target
+        Values to predict instead of the detector: ``incident_energy`` (GeV), ``incident_angle``.
     """
 
     _per_event: ClassVar[tuple[str, ...]] = (*EventData._per_event, "_part", "_row")
 
-    def __init__(self, parts: Sequence[_Part], slots: int = SLOTS) -> None:
+    def __init__(self, parts: Sequence[_Part], slots: int = SLOTS, target: Sequence[str] = ()) -> None:
         if not parts:
             raise ValueError("give the showers of at least one detector")
+        unknown = [name for name in target if name not in _VALUES]
+        if unknown:
+            raise ValueError(f"target must be of {', '.join(_VALUES)}, not {', '.join(unknown)}")
         self.slots, self._parts = slots, list(parts)
-        self.class_names = tuple(dict.fromkeys(part.detector.name for part in parts))
+        self.detectors = tuple(dict.fromkeys(part.detector.name for part in parts))
         self._patches = [Patches.of(part.detector, slots) for part in parts]
         counts = [part.num_showers for part in parts]
         self._part = torch.from_numpy(np.repeat(np.arange(len(parts)), counts))
         self._row = torch.from_numpy(np.concatenate([np.arange(count) for count in counts]))
         self.lengths = torch.tensor([len(patches) for patches in self._patches])[self._part]
-        labels = [self.class_names.index(part.detector.name) for part in parts]
-        self.target = torch.tensor(labels)[self._part]
+        detector = torch.tensor([self.detectors.index(part.detector.name) for part in parts])[self._part]
+        incident = [part.incident() for part in parts]
+        self.context = torch.cat(
+            [incident_context(part.detector, *columns) for part, columns in zip(parts, incident, strict=True)]
+        )
+        if target:
+            values = torch.from_numpy(np.concatenate([np.stack(columns, axis=1) for columns in incident]))
+            chosen = values[:, [list(_VALUES).index(name) for name in target]]
+            self.target = chosen[:, 0] if len(target) == 1 else chosen
+            self.target_names = tuple(target)
+            self.target_units = tuple(_VALUES[name] for name in target)
+        else:
+            self.target, self.class_names = detector, self.detectors
         self.weight = torch.ones(len(self.target), dtype=torch.float64)
         self.event_id = self._part * _ROWS_PER_PART + self._row
-        splits = stratified_splits(self.target.numpy(), self.event_id.numpy())
+        splits = stratified_splits(detector.numpy(), self.event_id.numpy())
         self.splits = torch.from_numpy(splits.astype(np.int64))
         if any(isinstance(part, ShowerFile) for part in parts):
             sizes = np.array([part.block_size for part in parts])
@@ -115,37 +139,34 @@ class ShowerData(EventData):
         self.scalar_names = (*voxel_names(slots), *PLACE)
         self.context_names = INCIDENT
         self.num_scalars, self.num_context = len(self.scalar_names), len(INCIDENT)
-        self.metadata: dict[str, Any] = {"notes": NOTES, "detectors": list(self.class_names)}
+        self.metadata: dict[str, Any] = {"notes": NOTES, "detectors": list(self.detectors)}
 
     def detector(self, name: str | None = None) -> Detector:
         """The detector of this name; without one there must be only one."""
-        names = self.class_names if name is None else (name,)
+        names = self.detectors if name is None else (name,)
         found = [part.detector for part in self._parts if part.detector.name in names]
         if not found or (name is None and len(names) > 1):
-            raise ValueError(f"detector must be one of {', '.join(self.class_names)}, not {name!r}")
+            raise ValueError(f"detector must be one of {', '.join(self.detectors)}, not {name!r}")
         return found[0]
 
-    def batch(self, indices: Sequence[int] | Tensor) -> Batch:
-        """Showers `indices` (shape (b,)), in that order, as a packed batch."""
-        chosen = torch.as_tensor(indices, dtype=torch.int64)
+    def gather(self, chosen: Tensor) -> Batch:
+        """Showers `chosen` (shape (b,)), in that order, as a packed batch."""
         lengths = self.lengths[chosen]
         ptr = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
         momenta = torch.zeros(int(ptr[-1]), 4, dtype=torch.float64)
         scalars = torch.zeros(int(ptr[-1]), self.num_scalars, dtype=torch.float64)
-        context = torch.zeros(len(chosen), self.num_context, dtype=torch.float64)
         part = self._part[chosen]
         for number in part.unique().tolist():
             here = (part == number).nonzero().squeeze(1)
-            voxels, energy, angle = self._parts[number].rows(self._row[chosen[here]].numpy())
+            voxels, _, _ = self._parts[number].rows(self._row[chosen[here]].numpy())
             patches = self._patches[number]
             rows = ptr[here].unsqueeze(1) + torch.arange(len(patches))
             momenta[rows], scalars[rows] = patches.rows(voxels)
-            context[here] = incident_context(self._parts[number].detector, energy, angle)
         cloud = ParticleCloud.from_packed(
             momenta,
             ptr,
             scalars,
-            context,
+            self.context[chosen],
             units="GeV",
             scalar_names=self.scalar_names,
             context_names=self.context_names,
@@ -156,22 +177,15 @@ class ShowerData(EventData):
     def showers(self, detector: str | None = None) -> Showers:
         """Deposits (n, V), incident energies and angles of all showers in one detector, in their order."""
         name = self.detector(detector).name
-        chosen = self.target == self.class_names.index(name)
         found = [
-            self._parts[int(part)].rows(self._row[chosen & (self._part == part)].numpy())
-            for part in self._part[chosen].unique()
+            self._parts[part].rows(self._row[self._part == part].numpy())
+            for part in self._part.unique().tolist()
+            if self._parts[part].detector.name == name
         ]
         if not found:
             raise ValueError(f"no shower of this choice is in {name!r}")
         voxels, energy, angle = (np.concatenate(columns) for columns in zip(*found, strict=True))
         return voxels, energy, angle
-
-    def _update_fingerprint(self, digest: hashlib._Hash) -> None:
-        for number in self._part.unique().tolist():
-            rows, part = self._row[self._part == number].numpy(), self._parts[number]
-            for start in range(0, len(rows), part.block_size):
-                for column in part.rows(rows[start : start + part.block_size]):
-                    digest.update(np.ascontiguousarray(column).tobytes())
 
 
 def showers(
@@ -184,6 +198,7 @@ def showers(
     energy_min: float | None = None,
     energy_max: float | None = None,
     max_angle: float | None = None,
+    target: str | Sequence[str] | None = None,
 ) -> ShowerData:
     """Parametrised electromagnetic showers after Grindhammer and Peters, or files of showers.
 
@@ -208,6 +223,8 @@ def showers(
         Cells of a patch; all data sets of one network need the same.
     energy_min, energy_max, max_angle
         Incident energies (GeV) and largest polar angle of showers made on the spot; those of the detector by default.
+    target
+        Values to predict instead of the detector: ``"incident_energy"``, ``"incident_angle"``, or both.
 
     Raises
     ------
@@ -235,7 +252,7 @@ def showers(
         stated: list[Detector | None] = [find_detector(name) for name in names] or [None]
         stated = stated * (len(paths) if len(stated) == 1 else 1)
         parts += [ShowerFile(file, own) for file, own in zip(paths, stated, strict=True)]
-    data = ShowerData(parts, slots)
+    data = ShowerData(parts, slots, as_names(target))
     if path is not None and num_showers is not None:
         short = [part for part in parts if part.num_showers < num_showers]
         if short:

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lorentzoo.data.readers.hdf5 import HDF5File
 from lorentzoo.data.readers.source import EventFileError, need, require_columns
 from lorentzoo.data.showers.detectors import Detector
+from lorentzoo.data.writing import replacing
 
 __all__ = ["BLOCK_SIZE", "ShowerFile", "Showers", "write_showers"]
 
@@ -113,6 +113,32 @@ class ShowerFile:
             incident[:, here] = held[1][place], held[2][place]
         return voxels, incident[0], incident[1]
 
+    def incident(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Incident energies in GeV and angles in radians of all showers.
+
+        Raises
+        ------
+        EventFileError
+            If they cannot be read, or are not energies and angles.
+        """
+        return self._incident(0, self.num_showers)
+
+    def _incident(self, start: int, stop: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        energy = self._file.rows("incident_energies", start, stop).astype(np.float64).reshape(-1) / _MEV
+        angle = np.zeros(len(energy))
+        if self._angles:
+            angle = self._file.rows("incident_angles", start, stop).astype(np.float64).reshape(-1)
+        self._refuse(start, ~(np.isfinite(energy) & np.isfinite(angle)), "values that are not finite")
+        self._refuse(start, energy <= 0, "no positive incident energy")
+        return energy, angle
+
+    def _refuse(self, start: int, bad: ArrayLike, what: str) -> None:
+        if np.any(bad):
+            raise EventFileError(
+                self.path,
+                f"{what} in shower {start + int(np.argmax(bad))} ({int(np.sum(bad))} of {np.size(bad)} read)",
+            )
+
     def _block(self, number: int) -> Showers:
         if number not in self._kept:
             self._kept[number] = self._read(number)
@@ -125,22 +151,9 @@ class ShowerFile:
         start = number * self.block_size
         stop = min(start + self.block_size, self.num_showers)
         voxels = self._file.rows("showers", start, stop) / _MEV
-        energy = self._file.rows("incident_energies", start, stop).astype(np.float64).reshape(-1) / _MEV
-        angle = np.zeros(len(energy))
-        if self._angles:
-            angle = self._file.rows("incident_angles", start, stop).astype(np.float64).reshape(-1)
-        finite = np.isfinite(voxels).all(1) & np.isfinite(energy) & np.isfinite(angle)
-        faults: tuple[tuple[NDArray[np.bool_], str], ...] = (
-            (~finite, "values that are not finite"),
-            (np.asarray((voxels < 0).any(1)), "negative energies"),
-            (energy <= 0, "no positive incident energy"),
-        )
-        for bad, what in faults:
-            if bad.any():
-                raise EventFileError(
-                    self.path,
-                    f"{what} in shower {start + int(np.argmax(bad))} ({int(bad.sum())} of {len(bad)} read)",
-                )
+        energy, angle = self._incident(start, stop)
+        self._refuse(start, ~np.isfinite(voxels).all(1), "values that are not finite")
+        self._refuse(start, (voxels < 0).any(1), "negative energies")
         return voxels.astype(np.float32), energy, angle
 
 
@@ -170,36 +183,29 @@ def write_showers(
     ------
     ValueError
         If there are more or fewer showers, or other voxels.
+    EventWriteError
+        Naming the file, if the disk does not take it.
     """
     h5py = need("h5py", "HDF5")
     path, voxels = Path(path), detector.grid.num_voxels
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    try:
-        with h5py.File(temporary, "w") as file:
-            rows = max(1, min(count, 256, _BLOCK_VOXELS // (16 * voxels)))
-            deposits = file.create_dataset(
-                "showers", (count, voxels), "f4", chunks=(rows, voxels), compression="gzip"
-            )
-            energies = file.create_dataset("incident_energies", (count, 1), "f8")
-            angles = file.create_dataset("incident_angles", (count, 1), "f8")
-            file.attrs["detector"] = json.dumps(detector.to_data(), sort_keys=True)
-            file.attrs["metadata"] = json.dumps({"units": "MeV", **(metadata or {})}, sort_keys=True)
-            done = 0
-            for energy_of_voxels, energy, angle in showers:
-                stop = done + len(energy)
-                if stop > count or energy_of_voxels.shape != (len(energy), voxels):
-                    raise ValueError(
-                        f"showers of shape {energy_of_voxels.shape} do not fit: {count} of {voxels} voxels were announced"
-                    )
-                deposits[done:stop] = _MEV * energy_of_voxels
-                energies[done:stop, 0], angles[done:stop, 0] = _MEV * energy, angle
-                done = stop
-            if done != count:
-                raise ValueError(f"{count} showers were announced, but {done} came")
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        rows = max(1, min(count, 256, _BLOCK_VOXELS // (16 * voxels)))
+        deposits = file.create_dataset(
+            "showers", (count, voxels), "f4", chunks=(rows, voxels), compression="gzip"
+        )
+        energies = file.create_dataset("incident_energies", (count, 1), "f8")
+        angles = file.create_dataset("incident_angles", (count, 1), "f8")
+        file.attrs["detector"] = json.dumps(detector.to_data(), sort_keys=True)
+        file.attrs["metadata"] = json.dumps({"units": "MeV", **(metadata or {})}, sort_keys=True)
+        done = 0
+        for energy_of_voxels, energy, angle in showers:
+            stop = done + len(energy)
+            if stop > count or energy_of_voxels.shape != (len(energy), voxels):
+                raise ValueError(
+                    f"showers of shape {energy_of_voxels.shape} do not fit: {count} of {voxels} voxels were announced"
+                )
+            deposits[done:stop] = _MEV * energy_of_voxels
+            energies[done:stop, 0], angles[done:stop, 0] = _MEV * energy, angle
+            done = stop
+        if done != count:
+            raise ValueError(f"{count} showers were announced, but {done} came")

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from lorentzoo.data.progress import Progress
 from lorentzoo.data.showers.detectors import Detector, find_detector
 from lorentzoo.data.showers.files import ShowerFile, Showers, write_showers
 from lorentzoo.data.showers.simulate import draw_incident, simulate_showers
+from lorentzoo.output.progress import ProgressLine
 
 __all__ = ["NOTES", "configured", "describe_showers", "make_showers", "simulated"]
 
@@ -103,11 +103,11 @@ def make_showers(
         "notes": NOTES,
         "reference": "hep-ex/0001020",
     }
-    with Progress("showers", total=showers, enabled=progress) as bar:
+    with ProgressLine("showers", show=progress, total=showers, items="showers") as line:
 
         def counted() -> Iterator[Showers]:
             for piece in simulated(made, showers, seed, workers):
-                bar.advance(len(piece[1]))
+                line.count(len(piece[1]))
                 yield piece
 
         write_showers(out, made, counted(), showers, metadata)

@@ -20,13 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from lorentzoo.data.progress import Progress
 from lorentzoo.data.ragged import gather, hardest
 from lorentzoo.data.sample import Sample, SampleFileError, concatenate, round_mantissa
 from lorentzoo.data.simulate.engine import CITATIONS, Events, Generator, Jets, versions
 from lorentzoo.data.simulate.particles import MASSES, SPECIES, mass_codes
 from lorentzoo.data.simulate.recipe import Recipe, make_recipe
 from lorentzoo.data.splits import FRACTIONS, scramble, stratified_splits
+from lorentzoo.output.progress import ProgressLine
 
 __all__ = ["Chunk", "Plan", "generate_chunk", "run"]
 
@@ -131,10 +131,10 @@ def run(plan: Plan, out: Path, workers: int = 1, progress: bool = True) -> Sampl
     _claim(folder, plan)
     chunks = plan.chunks()
     todo = [chunk for chunk in chunks if not _is_complete(_chunk_path(folder, chunk))]
-    with Progress(plan.recipe.name, total=plan.jets, enabled=progress) as bar:
-        bar.advance(plan.jets - sum(chunk.jets for chunk in todo), done_before=True)
+    with ProgressLine(plan.recipe.name, show=progress, total=plan.jets, items="jets") as line:
+        line.count(plan.jets - sum(chunk.jets for chunk in todo), done_before=True)
         for chunk in _work(plan, todo, folder, workers):
-            bar.advance(chunk.jets)
+            line.count(chunk.jets)
     sample = _merge(plan, [Sample.load(_chunk_path(folder, chunk)) for chunk in chunks])
     sample.save(out)
     shutil.rmtree(folder)
@@ -155,8 +155,16 @@ def generate_chunk(recipe: Recipe, chunk: Chunk) -> Sample:
         generated += len(events)
         accepted += len(parts[-1])
     counts = {"class": class_name, "generated_events": generated, "accepted_jets": accepted}
-    metadata = {"counts": counts, "scalar_names": list(recipe.scalar_names)}
+    metadata = {"counts": counts, **_names(recipe)}
     return concatenate(parts, metadata).take(np.arange(chunk.jets))
+
+
+def _names(recipe: Recipe) -> dict[str, list[str]]:
+    """Names of the columns; those of values only where there are some."""
+    found = {"scalar_names": list(recipe.scalar_names)}
+    if recipe.target_names:
+        found |= {"target_names": list(recipe.target_names), "target_units": list(recipe.target_units)}
+    return found
 
 
 def _of_constituents(recipe: Recipe, events: Events, jets: Jets, chunk: Chunk, first_event: int) -> Sample:
@@ -176,7 +184,8 @@ def _of_constituents(recipe: Recipe, events: Events, jets: Jets, chunk: Chunk, f
         event_ids=chunk.index * _EVENTS_PER_CHUNK + first_event + jets.event,
         weights=events.weights[jets.event],
         splits=np.zeros(len(jets), dtype=np.uint8),
-        metadata={"scalar_names": list(recipe.scalar_names)},
+        targets=recipe.targets(events, jets),
+        metadata=_names(recipe),
     )
 
 
@@ -196,7 +205,8 @@ def _of_jets(recipe: Recipe, events: Events, jets: Jets, chunk: Chunk, first_eve
         event_ids=chunk.index * _EVENTS_PER_CHUNK + first_event + event,
         weights=events.weights[event],
         splits=np.zeros(len(event), dtype=np.uint8),
-        metadata={"scalar_names": list(recipe.scalar_names)},
+        targets=recipe.targets(events, jets),
+        metadata=_names(recipe),
     )
 
 
@@ -267,7 +277,7 @@ def _merge(plan: Plan, chunks: Sequence[Sample]) -> Sample:
     metadata = {
         "name": recipe.name,
         "class_names": list(recipe.class_names),
-        "scalar_names": list(recipe.scalar_names),
+        **_names(recipe),
         "units": "GeV",
         "reference": recipe.reference,
         "selection": recipe.selection(),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lorentzoo.data.simulate.engine import Events, Jets, cluster, count_inside
 from lorentzoo.data.simulate.particles import CHARGES, SPECIES, table_rows
+from lorentzoo.data.simulate.values import OnlyClasses
 
 __all__ = ["Jets10"]
 
@@ -58,7 +59,7 @@ _CLASSES = {
 
 
 @dataclass(frozen=True)
-class Jets10:
+class Jets10(OnlyClasses):
     """Settings of the ten-class sample.
 
     Parameters

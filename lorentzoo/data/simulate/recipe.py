@@ -27,6 +27,8 @@ class Recipe(Protocol):
     name: ClassVar[str]
     class_names: ClassVar[tuple[str, ...]]
     scalar_names: ClassVar[tuple[str, ...]]
+    target_names: ClassVar[tuple[str, ...]]
+    target_units: ClassVar[tuple[str, ...]]
     reference: ClassVar[str]
     notes: ClassVar[str]
     stores: ClassVar[Literal["constituents", "jets"]]
@@ -50,6 +52,9 @@ class Recipe(Protocol):
 
     def scalars(self, events: Events, constituents: NDArray[np.int64]) -> NDArray[np.float32]:
         """Further numbers of each stored particle, shape (K, S); S may be 0."""
+
+    def targets(self, events: Events, jets: Jets) -> NDArray[np.float64]:
+        """Values of each stored event that may be predicted, shape (B, D); see `OnlyClasses`."""
 
 
 RECIPES: dict[str, type[Recipe]] = {"toptag": TopTag, "jets10": Jets10, "ttbar": TopPairs}

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lorentzoo.data.simulate.engine import Events, Jets, cluster, count_inside
+from lorentzoo.data.simulate.values import OnlyClasses
 
 __all__ = ["TopTag"]
 
@@ -16,7 +17,7 @@ _W, _TOP = 24, 6
 
 
 @dataclass(frozen=True)
-class TopTag:
+class TopTag(OnlyClasses):
     """Settings of the top-tagging sample; the defaults are the cuts of arXiv:1902.09914.
 
     Parameters

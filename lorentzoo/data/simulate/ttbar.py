@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lorentzoo.data.ragged import event_index
 from lorentzoo.data.sample import round_mantissa
 from lorentzoo.data.simulate.engine import Events, Jets, angular_distance, cluster
+from lorentzoo.data.simulate.values import OnlyClasses
 
 __all__ = ["TopPairs"]
 
@@ -20,7 +21,7 @@ _SLOTS = ("b", "q1", "q2", "b_bar", "q1_bar", "q2_bar")
 
 
 @dataclass(frozen=True)
-class TopPairs:
+class TopPairs(OnlyClasses):
     """Settings of the tt̄ sample; the defaults are the cuts of arXiv:2411.00446 (without further jets).
 
     Every event is six jets in a fixed order: b and the two W quarks of the top, then the same of the antitop, the

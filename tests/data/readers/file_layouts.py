@@ -71,8 +71,13 @@ def jetclass_columns(momenta: np.ndarray, lengths: np.ndarray, labels: np.ndarra
     return columns
 
 
-def write_root(path: Path, columns: dict[str, ak.Array], tree: str = "tree") -> None:
+def write_root(
+    path: Path, columns: dict[str, ak.Array], tree: str = "tree", *, rntuple: bool = False
+) -> None:
     with uproot.recreate(path) as file:
+        if rntuple:
+            file.mkrntuple(tree, columns)
+            return
         types = {name: array.type.content for name, array in columns.items()}
         out = file.mktree(tree, types)
         out.extend(columns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -152,8 +153,9 @@ def files(tmp_path, jets) -> Path:
 
 
 def test_named_files_are_the_splits(files):
+    shutil.copy(files / "b.root", files / "c.root")
     dataset = jetclass_root(
-        str(files / "a.root"), validation=str(files / "b.root"), test=str(files / "b.root")
+        str(files / "a.root"), validation=str(files / "b.root"), test=str(files / "c.root")
     )
     assert [len(dataset.split(name)) for name in ("train", "validation", "test")] == [NUM, 50, 50]
     assert len(set(dataset.event_id.tolist())) == NUM + 100
@@ -302,11 +304,11 @@ def test_labels_must_be_one_of_the_classes(tmp_path, jets):
 
 
 def test_files_that_are_not_there_or_do_not_belong_together(tmp_path, files):
-    with pytest.raises(FileNotFoundError, match=r"no folder with \.root files"):
+    with pytest.raises(FileNotFoundError, match=r"not a folder with \.root files"):
         jetclass_root(str(tmp_path / "nothing"))
     np.savez(tmp_path / "bad.npz", momenta=np.zeros((3, 4)), labels=np.zeros(3, int))
     with pytest.raises(
-        EventFileError, match=r"'momenta' has shape \(3, 4\), which is no momenta of padded events"
+        EventFileError, match=r"'momenta' has shape \(3, 4\), which is not momenta of padded events"
     ):
         padded_npz(str(tmp_path / "bad.npz"))
     with pytest.raises(ValueError, match="num_jets must be 1 to 180"):

@@ -170,7 +170,7 @@ class TestFiles:
         path = tmp_path / "short.hdf5"
         self.write(path)
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-        with pytest.raises(EventFileError, match="no HDF5 file, or truncated"):
+        with pytest.raises(EventFileError, match="not an HDF5 file, or truncated"):
             ShowerFile(path)
         with pytest.raises(EventFileError, match="there is no such file"):
             ShowerFile(tmp_path / "none.hdf5")

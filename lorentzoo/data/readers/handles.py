@@ -1,0 +1,37 @@
+"""How does every process read a file through a handle of its own?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+__all__ = ["PerProcess"]
+
+T = TypeVar("T")
+
+
+class PerProcess(Generic[T]):
+    """A handle that each process opens for itself, at its first use.
+
+    Processes that are forked share the position of a stream that was open before: each would read where another has
+    left off. A handle is therefore never used in a process that did not open it, and never pickled.
+
+    Parameters
+    ----------
+    open
+        Makes the handle.
+    """
+
+    def __init__(self, open: Callable[[], T]) -> None:
+        self._open = open
+        self._opened: tuple[int, T] | None = None
+
+    def __call__(self) -> T:
+        """The handle of this process."""
+        if self._opened is None or self._opened[0] != os.getpid():
+            self._opened = (os.getpid(), self._open())
+        return self._opened[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_open": self._open, "_opened": None}
