@@ -29,6 +29,8 @@ __all__ = ["EventData", "Split", "name_targets"]
 Split = Literal["train", "validation", "test"]
 Self = TypeVar("Self", bound="EventData")
 
+_FIRST_COLUMNS = ("lengths", "target", "weight", "event_id", "splits")
+_NAMES = ("scalar_names", "context_names", "target_names", "target_units", "particle_names")
 _HASHED_AT_ONCE = 4096
 """Events whose particles are hashed at once: part of the definition of a fingerprint."""
 _SAMPLED_BLOCKS = 64
@@ -161,37 +163,48 @@ class EventData(Dataset[Batch], ABC):
     def fingerprint(self) -> str:
         """Hash of all that a training sees: columns of events, names, units, and every particle of these events.
 
-        Equal data have equal fingerprints in every process and on every machine.
+        Equal data have equal fingerprints in every process and on every machine. What was hashed by version 0.1.0 comes
+        first, and what its formula passed over only where there is any: runs on jets without scalars keep their hashes.
         """
         digest = hashlib.sha256()
-        for name in ("lengths", "target", "weight", "event_id", "splits", "context"):
+        for name in _FIRST_COLUMNS:
             column = getattr(self, name)
             if column is not None:
-                digest.update(f"{name} {column.dtype} {tuple(column.shape)}".encode())
                 digest.update(column.contiguous().numpy().tobytes())
-        names = {
-            name: getattr(self, name)
-            for name in (
-                "units",
-                "scalar_names",
-                "context_names",
-                "class_names",
-                "target_names",
-                "target_units",
-                "particle_names",
-            )
-        }
-        digest.update(json.dumps({**names, "resonances": dict(self.resonances)}, sort_keys=True).encode())
         self._identify_particles(digest)
+        beyond = self._describe_beyond()
+        if beyond:
+            digest.update(json.dumps(beyond, sort_keys=True).encode())
+            digest.update(self.context.contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
+
+    def _describe_beyond(self) -> dict[str, Any]:
+        """What the data have beside classes, momenta in GeV, weights and identifiers: names, units, other types."""
+        found: dict[str, Any] = {name: list(getattr(self, name)) for name in _NAMES if getattr(self, name)}
+        if self.target_names or not self.has_classes:
+            found["class_names"] = list(self.class_names)
+        if self.units != "GeV":
+            found["units"] = self.units
+        if self.resonances:
+            found["resonances"] = {name: list(copies) for name, copies in self.resonances.items()}
+        usual = {"target": ("torch.int64", 1), "weight": ("torch.float64", 1)}
+        for name, kind in usual.items():
+            column = getattr(self, name)
+            if (str(column.dtype), column.ndim) != kind:
+                found[name] = [str(column.dtype), list(column.shape)]
+        if self.num_scalars or self.num_context:
+            found["widths"] = [self.num_scalars, self.num_context, str(self.context.dtype)]
+        return found
 
     def _identify_particles(self, digest: hashlib._Hash) -> None:
         """Feed the momenta and scalars of all events, or what identifies them as safely."""
         for chosen in torch.arange(len(self)).split(_HASHED_AT_ONCE):
-            cloud = self.gather(chosen).cloud
-            for rows in (cloud.momenta, cloud.scalars):
-                digest.update(f"{rows.dtype} {tuple(rows.shape)}".encode())
-                digest.update(rows.contiguous().numpy().tobytes())
+            digest.update(self.gather(chosen).cloud.momenta.contiguous().numpy().tobytes())
+        if self.num_scalars:
+            for chosen in torch.arange(len(self)).split(_HASHED_AT_ONCE):
+                scalars = self.gather(chosen).cloud.scalars
+                digest.update(f"{scalars.dtype} {tuple(scalars.shape)}".encode())
+                digest.update(scalars.contiguous().numpy().tobytes())
 
     def subset(self: Self, indices: EventIndex) -> Self:
         """The events that `indices` means, in that order. Particles are shared, not copied.
