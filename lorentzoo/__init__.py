@@ -50,7 +50,7 @@ _HOMES = {
     "hookimpl": "lorentzoo.registry.hookspecs",
     "import_weights": "lorentzoo.registry.imports",
     "list_components": "lorentzoo.registry.catalogue",
-    "list_models": "lorentzoo.registry.catalogue",
+    "list_models": "lorentzoo.registry.listing",
     "list_plugins": "lorentzoo.registry.catalogue",
     "load": "lorentzoo.registry.checkpoints",
     "load_dataset": "lorentzoo.registry.composition",
@@ -91,7 +91,6 @@ if TYPE_CHECKING:
     from lorentzoo.output.task import Settings as Settings
     from lorentzoo.output.task import Task as Task
     from lorentzoo.registry.catalogue import list_components as list_components
-    from lorentzoo.registry.catalogue import list_models as list_models
     from lorentzoo.registry.catalogue import list_plugins as list_plugins
     from lorentzoo.registry.catalogue import register as register
     from lorentzoo.registry.checkpoints import load as load
@@ -103,6 +102,7 @@ if TYPE_CHECKING:
     from lorentzoo.registry.descriptions import describe as describe
     from lorentzoo.registry.hookspecs import hookimpl as hookimpl
     from lorentzoo.registry.imports import import_weights as import_weights
+    from lorentzoo.registry.listing import list_models as list_models
     from lorentzoo.verification.verify import verify as verify
 
 __getattr__, __dir__ = resolve_on_use(__name__, _HOMES)

@@ -23,7 +23,8 @@ def list_command(
     """
     import fnmatch
 
-    from lorentzoo.registry.catalogue import catalogue, list_models
+    from lorentzoo.registry.catalogue import catalogue
+    from lorentzoo.registry.listing import list_models
 
     if symmetry is not None:
         names = set(list_models(pattern, symmetry=symmetry))

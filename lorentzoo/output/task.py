@@ -144,6 +144,10 @@ class Task(ABC):
         if not bool(torch.isfinite(loss)):
             raise TrainingError(f"the loss of two training events is {float(loss)} before any training")
 
+    def example_targets(self, model: Trainable, count: int) -> Tensor | None:
+        """Targets that any events might have, (count, ...), for tests of a head; None where the task has none."""
+        return None
+
     # ---- training ----------------------------------------------------------------------------
 
     @abstractmethod

@@ -16,8 +16,8 @@ from lorentzoo.data.dataset import JetDataset
 from lorentzoo.output.numbers import with_prefix
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.table import Cell, Table
-from lorentzoo.registry.catalogue import list_models
 from lorentzoo.registry.composition import create_model, load_dataset
+from lorentzoo.registry.listing import list_models
 from lorentzoo.studies.closed_forms import published_flops
 from lorentzoo.studies.published_table import PUBLISHED, SOURCE, Published
 from lorentzoo.training.costs import Costs, measure_costs

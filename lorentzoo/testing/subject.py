@@ -18,6 +18,7 @@ from lorentzoo.core.cloud import ParticleCloud
 from lorentzoo.core.layout import Padded
 from lorentzoo.core.minkowski import exp
 from lorentzoo.core.model import Model
+from lorentzoo.output.task import load_task
 from lorentzoo.testing.report import relative_change
 from lorentzoo.verification.events import HADRON_MASSES, random_cloud
 from lorentzoo.verification.inputs import draw_condition, fit_if_needed, redraw_weights
@@ -89,14 +90,8 @@ class ModelSubject:
         output = self._without_padding(model(*events), events)
         b = output.shape[0]
         weight = torch.ones(b, dtype=output.dtype)
-        task = getattr(model.head, "task", None)
-        if task == "classification" and not self.per_particle:
-            classes = max(output.shape[-1], 2)
-            return model.head.loss(output, torch.arange(b) % classes, weight)
-        if task == "regression" and not self.per_particle:
-            width = getattr(model.head, "num_targets", output.shape[-1])
-            return model.head.loss(output, output.new_full((b, width), 1.5), weight)
-        return output.square().mean()
+        target = None if self.per_particle else load_task(model.task).example_targets(model, b)
+        return output.square().mean() if target is None else model.head.loss(output, target, weight)
 
     def boosted_pions(self, gamma: float) -> Events:
         """Eight events of charged pions of 0.13957 GeV, whose rest frames move with γ in a direction off the beam."""

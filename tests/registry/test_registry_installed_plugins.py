@@ -51,7 +51,7 @@ def copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import shutil
 
     target = tmp_path_factory.mktemp("examples")
-    for name in ("plugin", "broken_plugin"):
+    for name in ("plugin", "task_plugin", "broken_plugin"):
         shutil.copytree(EXAMPLES / name, target / name, ignore=shutil.ignore_patterns("__pycache__", "build"))
     return target
 
@@ -101,6 +101,65 @@ def test_a_package_appears_works_and_disappears(copies: Path, tmp_path: Path) ->
     assert "moments" not in names_of(place.cli("list", "backbone", "--json"))
     gone = place.run("-c", "import lorentzoo as lz; lz.load('run')", cwd=tmp_path)
     assert "there is no backbone 'moments'" in gone.stderr
+
+
+STUDY = """
+name: emissions
+dataset: emissions:num_events=400
+axes:
+  backbone:
+    - deep-sets
+    - label: "slim $b^$"
+      name: deep-sets
+      hidden: [16]
+fixed: {embedding: kinematics}
+seeds: 2
+training: {batch_size: 64}
+budget: {steps: 4}
+test: {busy: 2}
+"""
+
+
+def test_a_package_brings_a_task_of_its_own(copies: Path, tmp_path: Path) -> None:
+    """Its metrics are in every table and file, its figure and table in the report, and no line of ours knows of it."""
+    place = Site(tmp_path / "venv")
+    place.install(copies / "task_plugin")
+    listed = json.loads(place.cli("list", "task", "--json").stdout)
+    assert "counting" in {component["name"] for component in listed}
+    assert "task: counting" in place.cli("describe", "poisson", "--kind", "head").stdout
+
+    (tmp_path / "study.yaml").write_text(STUDY)
+    out = tmp_path / "out"
+    ran = place.cli("study", "run", str(tmp_path / "study.yaml"), "--out", str(out), "--workers", "1")
+    assert ran.returncode == 0, ran.stderr
+    headings = ("Deviance", "Expected/observed [events]", "Expected/observed (busy)", "1 observed")
+    texts = {name: (out / name).read_text() for name in ("tables.md", "report.html")}
+    for heading in headings:
+        for name, text in texts.items():
+            assert heading in text, (heading, name)
+    assert "Deviance" in (out / "tables.tex").read_text()
+    assert "Deviance" in (out / "tables.txt").read_text()
+    header = (out / "results.csv").read_text().splitlines()[0]
+    assert "deviance,deviance_spread" in header
+    assert "the row with the smallest Deviance" in texts["report.html"]
+    assert "Mean of what is expected of events with an observed count." in texts["report.html"]
+    assert "busy: 2" in texts["report.html"]
+    shown = json.loads(place.cli("study", "show", str(out), "--json").stdout)
+    assert all(row["deviance"] > 0 for row in shown["rows"])
+    assert "last slim $b^$" in ran.stderr
+
+    run = next((out / "runs").iterdir())
+    evaluated = place.cli(
+        "evaluate", str(run), "--test", "busy=1", "--plots", str(tmp_path / "figures"), "--json"
+    )
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert json.loads(evaluated.stdout)["deviance"] > 0
+    assert (tmp_path / "figures" / "counts.png").is_file()
+    refused = place.cli("evaluate", str(run), "--test", "bussy=1")
+    assert "unknown key 'bussy'; did you mean 'busy'?" in refused.stderr
+
+    ours = [path for path in (EXAMPLES.parent / "lorentzoo").rglob("*.py") if "emissions" in path.read_text()]
+    assert ours == []
 
 
 def test_broken_packages_are_named_and_harm_no_one(copies: Path, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_a_recorded_study_shows_the_same_numbers(name: str) -> None:
 
 
 def test_a_recorded_study_is_continued_and_repeats_nothing(tmp_path: Path) -> None:
-    """Of a data set that is complete and brings neither scalars nor context; other fingerprints were not those of the data."""
+    """A data set without scalars and context, taken whole; other fingerprints did not cover what training sees."""
     directory = tmp_path / "study"
     shutil.copytree(RECORDED / "all-jets-0.1", directory)
     study = load_study(json.loads((directory / "study.json").read_text())["study"])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from lorentzoo.core.errors import TrainingError
 from lorentzoo.core.trainable import Trainable
@@ -102,6 +103,10 @@ class Classification(PredictiveTask):
         """Predict two events and compare the number of classes with all of the data."""
         few = data.subset(torch.arange(min(2, len(data))))
         _check_classes(predict_events(model, few).arrays["values"], data)
+
+    def example_targets(self, model: Any, count: int) -> Tensor:
+        """Classes in turn."""
+        return torch.arange(count) % max(getattr(model.head, "num_classes", 2), 2)
 
     def measure_validation(
         self, values: NDArray[np.float64], target: NDArray[Any], weight: NDArray[np.float64]

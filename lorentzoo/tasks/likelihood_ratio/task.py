@@ -85,6 +85,10 @@ class LikelihoodRatio(PredictiveTask):
                 f"the head predicts shape {values.shape[1:]} an event, not probabilities of two samples"
             )
 
+    def example_targets(self, model: Trainable, count: int) -> Tensor:
+        """Events of q and p in turn."""
+        return torch.arange(count) % 2
+
     def measure_validation(
         self, values: NDArray[np.float64], target: NDArray[Any], weight: NDArray[np.float64]
     ) -> dict[str, Any]:

@@ -108,6 +108,10 @@ class Regression(PredictiveTask):
         _check_width(predict_events(model, few).arrays["values"], few.target)
         super().check(model, data)
 
+    def example_targets(self, model: Any, count: int) -> Tensor:
+        """Positive numbers, which every transform takes."""
+        return torch.full((count, getattr(model.head, "num_targets", 1)), 1.5, dtype=torch.float64)
+
     def measure_validation(
         self, values: NDArray[np.float64], target: NDArray[Any], weight: NDArray[np.float64]
     ) -> dict[str, Any]:
