@@ -12,7 +12,7 @@ from torch.distributions import Distribution
 
 from lorentzoo.core.cloud import Batch
 from lorentzoo.core.interfaces import Head
-from lorentzoo.core.means import mean_and_deviation, weighted_mean
+from lorentzoo.core.means import mean_and_deviation, target_columns, weighted_mean
 
 __all__ = ["DensityHead"]
 
@@ -75,4 +75,4 @@ class DensityHead(Head):
         return self.distribution(output).mean.to(output.dtype)
 
     def _columns(self, target: Tensor) -> Tensor:
-        return target.double().reshape(-1, self.num_targets)
+        return target_columns(target.double(), self.num_targets)

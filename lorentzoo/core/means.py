@@ -1,11 +1,13 @@
-"""What are mean and spread over weighted events?"""
+"""What are the targets of events, and their mean and spread?"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-__all__ = ["mean_and_deviation", "weighted_mean"]
+from lorentzoo.core.errors import TrainingError
+
+__all__ = ["mean_and_deviation", "target_columns", "weighted_mean"]
 
 
 def weighted_mean(values: Tensor, weight: Tensor | None) -> Tensor:
@@ -40,3 +42,20 @@ def mean_and_deviation(values: Tensor, weight: Tensor | None = None) -> tuple[Te
     counted = values[share.squeeze(-1) > 0]
     constant = (counted == counted[:1]).all(0)
     return mean, torch.where(constant, torch.ones_like(deviation), deviation)
+
+
+def target_columns(target: Tensor, count: int) -> Tensor:
+    """Targets (B,) or (B, ...) as columns (B, D) with D = `count`.
+
+    Raises
+    ------
+    TrainingError
+        If they have another number of values an event.
+    """
+    given = target[0].numel() if len(target) else count
+    if given != count:
+        raise TrainingError(
+            f"the head is for {count} targets an event (num_targets), but the data has {given} (shape "
+            f"{tuple(target.shape[1:])}); set num_targets of the head"
+        )
+    return target.reshape(len(target), count)

@@ -74,7 +74,9 @@ _HOMES = {
     "random_rotation": "lorentzoo.core.minkowski",
     "rapidity": "lorentzoo.core.minkowski",
     "require_package": "lorentzoo.core.foreign",
+    "TrainingError": "lorentzoo.core.errors",
     "take_columns": "lorentzoo.nn.patches",
+    "target_columns": "lorentzoo.core.means",
     "voxel_names": "lorentzoo.nn.patches",
     "weighted_mean": "lorentzoo.core.means",
 }
@@ -90,6 +92,7 @@ if TYPE_CHECKING:
     from lorentzoo.core.errors import NoDensityError as NoDensityError
     from lorentzoo.core.errors import NotFittedError as NotFittedError
     from lorentzoo.core.errors import ShapeError as ShapeError
+    from lorentzoo.core.errors import TrainingError as TrainingError
     from lorentzoo.core.foreign import StateDictError as StateDictError
     from lorentzoo.core.foreign import WeightReader as WeightReader
     from lorentzoo.core.foreign import require_package as require_package
@@ -103,6 +106,7 @@ if TYPE_CHECKING:
     from lorentzoo.core.layout import Triangle as Triangle
     from lorentzoo.core.layout import allowed_pairs as allowed_pairs
     from lorentzoo.core.means import mean_and_deviation as mean_and_deviation
+    from lorentzoo.core.means import target_columns as target_columns
     from lorentzoo.core.means import weighted_mean as weighted_mean
     from lorentzoo.core.minkowski import boost_to_rest as boost_to_rest
     from lorentzoo.core.minkowski import cap_gamma as cap_gamma

@@ -275,7 +275,10 @@ class Task(ABC):
         TrainingError
             Naming every key that is unknown or has a value that does not fit.
         """
-        return read_settings(self.settings, values, f"test of {self.name or type(self).__name__}")
+        settings: Settings = read_settings(
+            self.settings, values, f"test of {self.name or type(self).__name__}"
+        )
+        return settings
 
 
 def load_task(name: str) -> Task:

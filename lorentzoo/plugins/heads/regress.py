@@ -9,7 +9,15 @@ import torch
 from torch import Tensor
 
 from lorentzoo import Batch, Features, Head, ParticleCloud
-from lorentzoo.nn import Activation, Pooling, Readout, mean_and_deviation, weighted_mean
+from lorentzoo.nn import (
+    Activation,
+    Pooling,
+    Readout,
+    TrainingError,
+    mean_and_deviation,
+    target_columns,
+    weighted_mean,
+)
 
 __all__ = ["Regress"]
 
@@ -62,10 +70,11 @@ class Regress(Head):
 
     def fit_statistics(self, batches: Iterable[Batch]) -> None:
         """Mean and standard deviation of the transformed targets, weighted by event."""
+        batches = list(batches)
+        self._require_positive(batches)
         if not self.standardise:
             return
-        batches = list(batches)
-        target = self._transformed(torch.cat([batch.target.double() for batch in batches]))
+        target = self._transform(torch.cat([batch.target.double() for batch in batches]))
         mean, deviation = mean_and_deviation(target, torch.cat([batch.weight for batch in batches]))
         self.mean.copy_(mean)
         self.std.copy_(deviation)
@@ -77,7 +86,7 @@ class Regress(Head):
 
     def loss(self, output: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Mean squared error of standardised targets."""
-        wanted = self._transformed(target.double())
+        wanted = self._transform(target.double())
         if self.standardise:
             self.require_fitted()
             wanted = (wanted - self.mean) / self.std
@@ -94,8 +103,21 @@ class Regress(Head):
             return torch.sign(output) * torch.expm1(output.abs())
         return output
 
-    def _transformed(self, target: Tensor) -> Tensor:
-        target = target.reshape(target.shape[0], self.num_targets)
+    def _require_positive(self, batches: Iterable[Batch]) -> None:
+        """Refuse targets that have no logarithm, by their event."""
+        if self.transform != "log":
+            return
+        for batch in batches:
+            wrong = (batch.target.reshape(len(batch.target), -1) <= 0).any(1) & (batch.weight != 0)
+            if bool(wrong.any()):
+                first = int(wrong.nonzero()[0, 0])
+                raise TrainingError(
+                    f"transform='log' needs positive targets, but event {int(batch.event_id[first])} has "
+                    f"{batch.target[first].tolist()}; take transform='signed-log', or leave such events out"
+                )
+
+    def _transform(self, target: Tensor) -> Tensor:
+        target = target_columns(target, self.num_targets)
         if self.transform == "log":
             return torch.log(target)
         if self.transform == "signed-log":
