@@ -39,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("study", type=Path)
     rows = {
-        row.label: [run.predictions for run in row.runs]
+        row.label: [run.evaluation for run in row.runs]
         for row in show_study(parser.parse_args().study).finished
     }
     trees = next(iter(rows.values()))
