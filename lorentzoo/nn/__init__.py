@@ -23,11 +23,15 @@ _HOMES = {
     "EdgeSums": "lorentzoo.nn.pair_norm",
     "EmbeddingList": "lorentzoo.core.embeddings",
     "Extended": "lorentzoo.core.layout",
+    "FlopsSetting": "lorentzoo.nn.flops",
     "GeometricAlgebra": "lorentzoo.nn.clifford",
     "INCIDENT": "lorentzoo.nn.patches",
     "LorentzooError": "lorentzoo.core.errors",
+    "MATMUL": "lorentzoo.nn.flops",
+    "MATVEC": "lorentzoo.nn.flops",
     "MaskedBatchNorm": "lorentzoo.nn.norms",
     "MissingExtraError": "lorentzoo.core.errors",
+    "NoClosedFormError": "lorentzoo.core.errors",
     "NoDensityError": "lorentzoo.core.errors",
     "NotFittedError": "lorentzoo.core.errors",
     "PLACE": "lorentzoo.nn.patches",
@@ -48,6 +52,10 @@ _HOMES = {
     "allowed_pairs": "lorentzoo.core.layout",
     "boost_to_rest": "lorentzoo.core.minkowski",
     "cap_gamma": "lorentzoo.core.minkowski",
+    "count_attention": "lorentzoo.nn.flops",
+    "count_linear": "lorentzoo.nn.flops",
+    "count_pair_network": "lorentzoo.nn.flops",
+    "count_vectors": "lorentzoo.nn.flops",
     "delta_phi": "lorentzoo.core.minkowski",
     "edge_sums": "lorentzoo.nn.pair_norm",
     "fill_patches": "lorentzoo.nn.patches",
@@ -87,6 +95,7 @@ if TYPE_CHECKING:
     from lorentzoo.core.errors import CompositionError as CompositionError
     from lorentzoo.core.errors import LorentzooError as LorentzooError
     from lorentzoo.core.errors import MissingExtraError as MissingExtraError
+    from lorentzoo.core.errors import NoClosedFormError as NoClosedFormError
     from lorentzoo.core.errors import NoDensityError as NoDensityError
     from lorentzoo.core.errors import NotFittedError as NotFittedError
     from lorentzoo.core.errors import ShapeError as ShapeError
@@ -123,6 +132,13 @@ if TYPE_CHECKING:
     from lorentzoo.core.symmetry import intersection as intersection
     from lorentzoo.nn.clifford import SPACETIME as SPACETIME
     from lorentzoo.nn.clifford import GeometricAlgebra as GeometricAlgebra
+    from lorentzoo.nn.flops import MATMUL as MATMUL
+    from lorentzoo.nn.flops import MATVEC as MATVEC
+    from lorentzoo.nn.flops import FlopsSetting as FlopsSetting
+    from lorentzoo.nn.flops import count_attention as count_attention
+    from lorentzoo.nn.flops import count_linear as count_linear
+    from lorentzoo.nn.flops import count_pair_network as count_pair_network
+    from lorentzoo.nn.flops import count_vectors as count_vectors
     from lorentzoo.nn.norms import MaskedBatchNorm as MaskedBatchNorm
     from lorentzoo.nn.pair_masses import pair_masses as pair_masses
     from lorentzoo.nn.pair_masses import pair_products as pair_products
