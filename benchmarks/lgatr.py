@@ -41,7 +41,8 @@ from lorentzoo.plugins.lgatr.product import product_of_halves
 from lorentzoo.plugins.lgatr.slim_layers import SlimOptions, SlimStream
 from lorentzoo.plugins.lgatr.slim_transformer import SlimTransformer
 from lorentzoo.plugins.lgatr.slim_weights import import_slim_state
-from lorentzoo.plugins.lgatr.transformer import MultivectorTransformer, Widths
+from lorentzoo.plugins.lgatr.stream import Widths
+from lorentzoo.plugins.lgatr.transformer import MultivectorTransformer
 from lorentzoo.plugins.lgatr.weights import import_multivector_state
 
 SPURIONS = 4
