@@ -44,12 +44,14 @@ _HOMES = {
     "SPACETIME": "lorentzoo.nn.clifford",
     "ShapeError": "lorentzoo.core.errors",
     "SpurionMode": "lorentzoo.core.interfaces",
+    "Standardised": "lorentzoo.nn.standardise",
     "StateDictError": "lorentzoo.core.foreign",
     "Template": "lorentzoo.core.generator",
     "TimeFeatures": "lorentzoo.nn.time_features",
     "Triangle": "lorentzoo.core.layout",
     "WeightReader": "lorentzoo.core.foreign",
     "allowed_pairs": "lorentzoo.core.layout",
+    "attend_between_frames": "lorentzoo.nn.frame_attention",
     "boost_to_rest": "lorentzoo.core.minkowski",
     "cap_gamma": "lorentzoo.core.minkowski",
     "count_attention": "lorentzoo.nn.flops",
@@ -69,6 +71,7 @@ _HOMES = {
     "make_part": "lorentzoo.nn.parts",
     "mass_squared": "lorentzoo.core.minkowski",
     "mean_and_deviation": "lorentzoo.core.means",
+    "moves_vectors": "lorentzoo.nn.frame_attention",
     "normalise_pairs": "lorentzoo.nn.pair_norm",
     "pair_hidden": "lorentzoo.nn.pair_network",
     "pair_masses": "lorentzoo.nn.pair_masses",
@@ -139,6 +142,8 @@ if TYPE_CHECKING:
     from lorentzoo.nn.flops import count_linear as count_linear
     from lorentzoo.nn.flops import count_pair_network as count_pair_network
     from lorentzoo.nn.flops import count_vectors as count_vectors
+    from lorentzoo.nn.frame_attention import attend_between_frames as attend_between_frames
+    from lorentzoo.nn.frame_attention import moves_vectors as moves_vectors
     from lorentzoo.nn.norms import MaskedBatchNorm as MaskedBatchNorm
     from lorentzoo.nn.pair_masses import pair_masses as pair_masses
     from lorentzoo.nn.pair_masses import pair_products as pair_products
@@ -159,6 +164,7 @@ if TYPE_CHECKING:
     from lorentzoo.nn.patches import voxel_names as voxel_names
     from lorentzoo.nn.readout import Activation as Activation
     from lorentzoo.nn.readout import Readout as Readout
+    from lorentzoo.nn.standardise import Standardised as Standardised
     from lorentzoo.nn.time_features import TimeFeatures as TimeFeatures
 
 __getattr__, __dir__ = resolve_on_use(__name__, _HOMES)
