@@ -14,7 +14,8 @@ from unittest import mock
 
 import lorentzoo as lz
 from lorentzoo.data.batching import make_loader
-from lorentzoo.studies import evaluate, train, training
+from lorentzoo.studies import evaluate, train
+from lorentzoo.training import train as training
 
 
 def main() -> None:

@@ -8,6 +8,8 @@ jets. Prints a Markdown table.
 
 from __future__ import annotations
 
+import argparse
+
 import torch
 
 import lorentzoo as lz
@@ -43,7 +45,10 @@ def cases() -> dict[str, lz.Model]:
 
 def main() -> None:
     """Print the table."""
-    jets = lz.load_dataset("toptag", split="test", num_jets=64, max_constituents=40)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--jets", type=int, default=64)
+    count = parser.parse_args().jets
+    jets = lz.load_dataset("toptag", split="test", num_jets=count, max_constituents=40)
     batch = jets.batch(torch.arange(len(jets)))
     along = torch.zeros(6, dtype=torch.float64)
     along[GENERATOR_NAMES.index("Kz")] = 1.0

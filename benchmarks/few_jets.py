@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from lorentzoo.studies import Predictions, show_study
-from lorentzoo.tasks.ensembles import ensemble
+from lorentzoo.studies import ClassPredictions, show_study
+from lorentzoo.tasks.predictions import average_predictions
 
 RESAMPLINGS = 400
 
 
-def difference(ours: Predictions, theirs: Predictions) -> str:
+def difference(ours: ClassPredictions, theirs: ClassPredictions) -> str:
     """Difference of two AUCs on the same jets."""
     rng = np.random.default_rng(0)
     found = []
@@ -47,7 +47,11 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for label, runs in rows.items():
         single = [run.metrics()["auc"] for run in runs]
-        mean, both, base = ensemble(runs), ensemble([*runs, *trees]), ensemble(trees)
+        mean, both, base = (
+            average_predictions(runs),
+            average_predictions([*runs, *trees]),
+            average_predictions(trees),
+        )
         spread = np.std(single, ddof=1) if len(single) > 1 else float("nan")
         print(
             f"| {label} | {np.mean(single):.4f} ± {spread:.4f} | {mean.metrics()['auc']:.4f} "

@@ -23,7 +23,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import lgatr
@@ -41,7 +41,8 @@ from lorentzoo.plugins.lgatr.product import product_of_halves
 from lorentzoo.plugins.lgatr.slim_layers import SlimOptions, SlimStream
 from lorentzoo.plugins.lgatr.slim_transformer import SlimTransformer
 from lorentzoo.plugins.lgatr.slim_weights import import_slim_state
-from lorentzoo.plugins.lgatr.transformer import MultivectorTransformer, Widths
+from lorentzoo.plugins.lgatr.stream import Widths
+from lorentzoo.plugins.lgatr.transformer import MultivectorTransformer
 from lorentzoo.plugins.lgatr.weights import import_multivector_state
 
 SPURIONS = 4
@@ -203,7 +204,7 @@ def peak_memory(name: str, side: str) -> float:
     """MiB above the process's own size that one forward and backward pass needs; NaN where unknown."""
     if not Path("/proc/self/clear_refs").exists():
         return float("nan")
-    command = [sys.executable, __file__, "--memory", name, side]
+    command = [sys.executable, __file__, "--memory", name, side, "--events", str(CASES[name].events)]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
 
 
@@ -294,7 +295,7 @@ def _like(stream: Paired) -> list[Tensor]:
     return [torch.ones_like(part) for part in stream]
 
 
-def curve(rounds: int) -> None:
+def curve(rounds: int, longest: int) -> None:
     """Time per event against the number of particles for four networks, and the GEMM limit of this machine."""
     from lorentzoo import Features, Frames
     from lorentzoo.plugins.lgatr.network import LGATr
@@ -324,7 +325,7 @@ def curve(rounds: int) -> None:
     )
     print("|---" * (1 + len(makers)) + "|")
     made = {name: make().eval() for name, make in makers.items()}
-    for particles in (4, 8, 16, 32, 64, 128, 256, 512, 1024):
+    for particles in (n for n in (4, 8, 16, 32, 64, 128, 256, 512, 1024) if n <= longest):
         events = max(1, 512 // particles)
         layout = Packed.from_lengths([particles] * events)
         features = Features(torch.randn(events * particles, 1), momenta(events * particles)[:, None].float())
@@ -364,14 +365,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--curve", action="store_true")
     parser.add_argument("--output", type=Path, help="write the rows as JSON")
+    parser.add_argument("--events", type=int, help="events of each case; by default as the names say")
+    parser.add_argument("--longest", type=int, default=1024, help="particles up to which the curve goes")
     parser.add_argument("--memory", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.events:
+        CASES.update({name: replace(case, events=arguments.events) for name, case in CASES.items()})
     if arguments.memory:
         return _measure_memory(*arguments.memory)
     torch.set_num_threads(1)
     torch.manual_seed(0)
     if arguments.curve:
-        return curve(arguments.rounds)
+        return curve(arguments.rounds, arguments.longest)
     print("| " + " | ".join(COLUMNS) + " |\n" + "|---" * len(COLUMNS) + "|")
     rows = []
     for name in CASES:

@@ -142,19 +142,27 @@ def make_case(kind: str, events: int, precision: torch.dtype) -> Case:
     return Case(f"LLoCa-{kind}, {events} jets", run_ours, theirs, parameters)
 
 
-class Given(torch.nn.Module):
-    """The embedding's names and momenta, without its scalars: the given scalars stand in their place."""
+class Given(lz.Embedding):
+    """An embedding's momenta without its scalars: the cloud's own stand in their place."""
 
     def __init__(self, embedding: lz.Embedding) -> None:
         super().__init__()
-        self.vector_names = embedding.vector_names
+        self._vector_names = embedding.vector_names
+
+    @property
+    def scalar_names(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def vector_names(self) -> tuple[str, ...]:
+        return self._vector_names
+
+    @property
+    def scalar_symmetry(self) -> lz.Symmetry:
+        return lz.Symmetry.full()
 
     def forward(self, cloud: lz.ParticleCloud, frames: lz.Frames) -> lz.Features:
-        vectors = (
-            cloud.momenta.unsqueeze(-2)
-            if self.vector_names
-            else cloud.momenta.new_zeros(*cloud.layout.lead, 0, 4)
-        )
+        vectors = cloud.momenta.unsqueeze(-2)[..., : len(self.vector_names), :]
         return lz.Features(vectors.new_zeros(*cloud.layout.lead, 0), vectors, (), self.vector_names)
 
 
@@ -306,13 +314,14 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--only", help="one of transformer, part, particlenet, graphnet")
+    parser.add_argument("--events", type=int, help="jets of each case; by default as in the documentation")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     results = []
     for kind, events in (("transformer", 64), ("part", 16), ("particlenet", 16), ("graphnet", 16)):
         if arguments.only in (None, kind):
-            results.append(compare(kind, events, arguments.repeats))
+            results.append(compare(kind, arguments.events or events, arguments.repeats))
             print(report(results[-1]), flush=True)
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1))

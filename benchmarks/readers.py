@@ -92,7 +92,9 @@ def read(folder: Path, batch_size: int) -> None:
     )
     optimiser = torch.optim.AdamW(model.parameters())
     begin, events = time.process_time(), 0
-    for step, batch in enumerate(make_loader(dataset.subset(torch.arange(20_000)), batch_size, shuffle=True)):
+    for step, batch in enumerate(
+        make_loader(dataset.subset(torch.arange(min(len(dataset), 20_000))), batch_size, shuffle=True)
+    ):
         if step == 5:
             begin, events = time.process_time(), 0
         if step == 45:

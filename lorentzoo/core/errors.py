@@ -12,6 +12,7 @@ __all__ = [
     "CompositionError",
     "LorentzooError",
     "MissingExtraError",
+    "NoClosedFormError",
     "NoDensityError",
     "NotFittedError",
     "ParameterError",
@@ -65,6 +66,10 @@ class PluginError(LorentzooError, ImportError):
 
 class MissingExtraError(LorentzooError, ImportError):
     """An optional dependency that is not installed."""
+
+
+class NoClosedFormError(LorentzooError, ValueError):
+    """A composition for which the closed form of a published network does not hold."""
 
 
 class NoDensityError(LorentzooError, NotImplementedError):

@@ -1,12 +1,14 @@
-"""How are tensors made in inference mode that training may use afterwards?"""
+"""In which of torch's modes is something computed, and what may be done there?"""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
+from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 
-__all__ = ["leave_inference_mode"]
+__all__ = ["in_transform", "leave_inference_mode", "leave_modes"]
 
 
 def leave_inference_mode() -> AbstractContextManager[object]:
@@ -15,3 +17,16 @@ def leave_inference_mode() -> AbstractContextManager[object]:
     ``torch.inference_mode(False)`` alone would switch gradients on where ``torch.no_grad`` has switched them off.
     """
     return torch.inference_mode(False) if torch.is_inference_mode_enabled() else nullcontext()
+
+
+def in_transform() -> bool:
+    """Whether `torch.func` (jvp, vmap, ...) is at work, which knows no hand-written backward passes and fused kernels."""
+    return bool(torch._C._are_functorch_transforms_active())
+
+
+@contextmanager
+def leave_modes() -> Iterator[None]:
+    """A context for constants that outlive a call: neither inference tensors nor wrappers of a transform."""
+    transforms = temporarily_clear_interpreter_stack() if in_transform() else nullcontext()
+    with leave_inference_mode(), transforms:
+        yield

@@ -23,11 +23,15 @@ _HOMES = {
     "EdgeSums": "lorentzoo.nn.pair_norm",
     "EmbeddingList": "lorentzoo.core.embeddings",
     "Extended": "lorentzoo.core.layout",
+    "FlopsSetting": "lorentzoo.nn.flops",
     "GeometricAlgebra": "lorentzoo.nn.clifford",
     "INCIDENT": "lorentzoo.nn.patches",
     "LorentzooError": "lorentzoo.core.errors",
+    "MATMUL": "lorentzoo.nn.flops",
+    "MATVEC": "lorentzoo.nn.flops",
     "MaskedBatchNorm": "lorentzoo.nn.norms",
     "MissingExtraError": "lorentzoo.core.errors",
+    "NoClosedFormError": "lorentzoo.core.errors",
     "NoDensityError": "lorentzoo.core.errors",
     "NotFittedError": "lorentzoo.core.errors",
     "PLACE": "lorentzoo.nn.patches",
@@ -40,14 +44,20 @@ _HOMES = {
     "SPACETIME": "lorentzoo.nn.clifford",
     "ShapeError": "lorentzoo.core.errors",
     "SpurionMode": "lorentzoo.core.interfaces",
+    "Standardised": "lorentzoo.nn.standardise",
     "StateDictError": "lorentzoo.core.foreign",
     "Template": "lorentzoo.core.generator",
     "TimeFeatures": "lorentzoo.nn.time_features",
     "Triangle": "lorentzoo.core.layout",
     "WeightReader": "lorentzoo.core.foreign",
     "allowed_pairs": "lorentzoo.core.layout",
+    "attend_between_frames": "lorentzoo.nn.frame_attention",
     "boost_to_rest": "lorentzoo.core.minkowski",
     "cap_gamma": "lorentzoo.core.minkowski",
+    "count_attention": "lorentzoo.nn.flops",
+    "count_linear": "lorentzoo.nn.flops",
+    "count_pair_network": "lorentzoo.nn.flops",
+    "count_vectors": "lorentzoo.nn.flops",
     "delta_phi": "lorentzoo.core.minkowski",
     "edge_sums": "lorentzoo.nn.pair_norm",
     "fill_patches": "lorentzoo.nn.patches",
@@ -61,6 +71,7 @@ _HOMES = {
     "make_part": "lorentzoo.nn.parts",
     "mass_squared": "lorentzoo.core.minkowski",
     "mean_and_deviation": "lorentzoo.core.means",
+    "moves_vectors": "lorentzoo.nn.frame_attention",
     "normalise_pairs": "lorentzoo.nn.pair_norm",
     "pair_hidden": "lorentzoo.nn.pair_network",
     "pair_masses": "lorentzoo.nn.pair_masses",
@@ -89,6 +100,7 @@ if TYPE_CHECKING:
     from lorentzoo.core.errors import CompositionError as CompositionError
     from lorentzoo.core.errors import LorentzooError as LorentzooError
     from lorentzoo.core.errors import MissingExtraError as MissingExtraError
+    from lorentzoo.core.errors import NoClosedFormError as NoClosedFormError
     from lorentzoo.core.errors import NoDensityError as NoDensityError
     from lorentzoo.core.errors import NotFittedError as NotFittedError
     from lorentzoo.core.errors import ShapeError as ShapeError
@@ -127,6 +139,15 @@ if TYPE_CHECKING:
     from lorentzoo.core.symmetry import intersection as intersection
     from lorentzoo.nn.clifford import SPACETIME as SPACETIME
     from lorentzoo.nn.clifford import GeometricAlgebra as GeometricAlgebra
+    from lorentzoo.nn.flops import MATMUL as MATMUL
+    from lorentzoo.nn.flops import MATVEC as MATVEC
+    from lorentzoo.nn.flops import FlopsSetting as FlopsSetting
+    from lorentzoo.nn.flops import count_attention as count_attention
+    from lorentzoo.nn.flops import count_linear as count_linear
+    from lorentzoo.nn.flops import count_pair_network as count_pair_network
+    from lorentzoo.nn.flops import count_vectors as count_vectors
+    from lorentzoo.nn.frame_attention import attend_between_frames as attend_between_frames
+    from lorentzoo.nn.frame_attention import moves_vectors as moves_vectors
     from lorentzoo.nn.norms import MaskedBatchNorm as MaskedBatchNorm
     from lorentzoo.nn.pair_masses import pair_masses as pair_masses
     from lorentzoo.nn.pair_masses import pair_products as pair_products
@@ -147,6 +168,7 @@ if TYPE_CHECKING:
     from lorentzoo.nn.patches import voxel_names as voxel_names
     from lorentzoo.nn.readout import Activation as Activation
     from lorentzoo.nn.readout import Readout as Readout
+    from lorentzoo.nn.standardise import Standardised as Standardised
     from lorentzoo.nn.time_features import TimeFeatures as TimeFeatures
 
 __getattr__, __dir__ = resolve_on_use(__name__, _HOMES)

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lorentzoo.core.modes import in_transform
+
 __all__ = ["pair_hidden"]
 
 
@@ -55,7 +57,7 @@ def pair_hidden(
         pairs = [(weight.to(lower), bias.to(lower)) for weight, bias in layers]
         with torch.autocast(device, enabled=False):
             return pair_hidden(cast[0], cast[1], cast[2], cast[3], cast[4], pairs)  # type: ignore[arg-type]
-    if not torch.is_grad_enabled() or torch.compiler.is_compiling():
+    if not torch.is_grad_enabled() or torch.compiler.is_compiling() or in_transform():
         return _plain(receive, send, edge, edge_weight, further, flat)
     return _PairHidden.apply(receive, send, edge, edge_weight, further, *flat)
 

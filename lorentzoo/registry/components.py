@@ -42,6 +42,9 @@ class Component:
         The optional dependencies that the target needs.
     recipe
         For models: the published training options, which `lorentzoo train` starts from.
+    published_flops
+        For backbones and frames: ``"package.module:function"`` that counts the arithmetic of the published
+        implementation from a `lorentzoo.nn.FlopsSetting`, see `lorentzoo.studies.published_flops`.
 
     Raises
     ------
@@ -59,6 +62,7 @@ class Component:
     extra: str = ""
     plugin: str = ""
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    published_flops: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

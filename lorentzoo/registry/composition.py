@@ -25,6 +25,7 @@ from lorentzoo.registry.specs import (
     parse_inline,
     parse_part,
 )
+from lorentzoo.registry.trial import try_backbone
 
 __all__ = [
     "build",
@@ -271,6 +272,14 @@ def build_model(spec: Spec) -> Model:
         vectors = getattr(catalogue().target(catalogue().find("head", spec.head.name)), "out_vectors", 0)
         backbone = part("backbone", spec.backbone, Backbone, out_scalars=0, out_vectors=vectors, **widths)
         head = part("head", spec.head, Head, in_scalars=backbone.width)
+    try_backbone(
+        spec.backbone.name,
+        backbone,
+        **widths,
+        scalar_names=embedding.scalar_names,
+        out_scalars=head.out_scalars if backbone_class.projects else backbone.width,
+        out_vectors=head.out_vectors,
+    )
     if backbone.pools:
         if head.pooling == "global-token" and not backbone_class.pools:
             raise CompositionError(

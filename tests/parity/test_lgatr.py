@@ -17,9 +17,10 @@ from lorentzoo.core.layout import Layout, Packed, Padded
 from lorentzoo.plugins.lgatr.options import Options
 from lorentzoo.plugins.lgatr.paired import Paired
 from lorentzoo.plugins.lgatr.slim_layers import SlimOptions, SlimStream
-from lorentzoo.plugins.lgatr.slim_transformer import SlimCondition, SlimTransformer
+from lorentzoo.plugins.lgatr.slim_transformer import SlimTransformer
 from lorentzoo.plugins.lgatr.slim_weights import import_slim_state
-from lorentzoo.plugins.lgatr.transformer import Condition, MultivectorTransformer, Widths
+from lorentzoo.plugins.lgatr.stream import Condition, Widths
+from lorentzoo.plugins.lgatr.transformer import MultivectorTransformer
 from lorentzoo.plugins.lgatr.weights import import_multivector_state
 
 GOLDENS = sorted((Path(__file__).parent / "goldens").glob("lgatr-1.4-*.safetensors"))
@@ -224,7 +225,7 @@ def test_lgatr_slim_2(case: str) -> None:
     second, arguments = None, (theirs, scalars)
     if conditional:
         condition, further = momenta(3, 4, 4), torch.randn(3, 4, 2, dtype=torch.float64)
-        second = SlimCondition(SlimStream(further, condition.movedim(-1, 0)), everything(3, 4))
+        second = Condition(SlimStream(further, condition.movedim(-1, 0)), everything(3, 4))
         arguments = (theirs, condition, scalars, further)
     expected, expected_scalars = published(*arguments)
     out = ours(SlimStream(scalars, mine.movedim(-1, 0)), [everything(3, 5)], second)
@@ -299,9 +300,7 @@ def test_lgatr_1_4(path: Path) -> None:
         import_slim_state(network, state, "lgatr-1.4")
         further = None
         if condition is not None:
-            further = SlimCondition(
-                SlimStream(tensors["condition_scalars"], condition.movedim(-1, 0)), second
-            )
+            further = Condition(SlimStream(tensors["condition_scalars"], condition.movedim(-1, 0)), second)
         out = network(SlimStream(tensors["scalars"], vectors.movedim(-1, 0)), [layout], further)
         results = out.vectors.movedim(0, -1), out.scalars
     else:

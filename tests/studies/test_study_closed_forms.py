@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 import lorentzoo as lz
+from lorentzoo import Component
 from lorentzoo.core.errors import StudyError
+from lorentzoo.nn import FlopsSetting
+from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.studies.closed_forms import published_flops
 
 BREAKING = "lloca-transformer-"
@@ -164,8 +167,49 @@ def test_a_specification_is_as_good_as_a_name() -> None:
             {"frames": {"name": "lloca-polar", "equivectors": "lgatr:num_blocks=1"}},
             "no published implementation of equivectors",
         ),
+        (
+            "lgatr",
+            {"embedding": ["kinematics", "momenta"]},
+            "no kinematic scalars, but the embedding gives 7",
+        ),
+        ("lorentznet", {"embedding": ["kinematics", "momenta"]}, "no kinematic scalars"),
+        ("pelican", {"embedding": ["kinematics", "momenta"]}, "no kinematic scalars"),
+        ("lgatr-amplitudes", {}, "published tagger with pooling='global-token', not 'mean'"),
+        ("lgatr-eventgen", {}, "networks of generators, and those with a context, have none"),
+        ("lloca-transformer-eventgen", {}, "networks of generators"),
+        ("transformer", {"in_context": 2}, "those with a context"),
+        ("lgatr", {"spurion_mode": "channels"}, "reference vectors as tokens, not as channels"),
+        ("lgatr", {"multi_query": True}, "holds for multi_query=False, not multi_query=True"),
+        (
+            "lgatr-slim",
+            {"embedding": "kinematics"},
+            "reads 1 vectors of each particle, but the embedding gives 0",
+        ),
+        (
+            "transformer",
+            {"embedding": ["kinematics", "momenta"]},
+            "read no vectors, but the embedding gives 1",
+        ),
     ],
 )
 def test_what_is_not_known_is_said(spec: Any, overrides: dict[str, Any], reason: str) -> None:
     with pytest.raises(StudyError, match=reason):
         published_flops(spec, **overrides)
+
+
+def test_a_plugin_brings_its_own_closed_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of ours knows the name: the component says where its formula is."""
+    component = Component(
+        "backbone",
+        "somebody-elses",
+        "lorentzoo.plugins.sets.deep_sets:DeepSets",
+        published_flops=f"{__name__}:count_somebody_elses",
+    )
+    known = catalogue()._components["backbone"]
+    monkeypatch.setitem(catalogue()._components, "backbone", {**known, "somebody-elses": [component]})
+    given = {"backbone": "somebody-elses", "embedding": "kinematics", "head": "classify:num_classes=3"}
+    assert published_flops(given, multiplicity=11) == 11 * 7 + 3
+
+
+def count_somebody_elses(at: FlopsSetting) -> int:
+    return at.particles * at.scalars + at.outputs

@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from lorentzoo.core.modes import in_transform
+
 __all__ = ["LONGEST_EVENT", "attend_alone", "attends_alone"]
 
 LONGEST_EVENT = 512
@@ -34,6 +36,7 @@ def attends_alone(q: Tensor, k: Tensor, v: Tensor) -> bool:
         and torch.backends.cuda.flash_sdp_enabled()
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
+        and not in_transform()
     )
 
 

@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from lorentzoo.core.errors import ShapeError
 from lorentzoo.core.layout.grouping import MAX_BLOCK_PAIRS, Groups
-from lorentzoo.core.modes import leave_inference_mode
+from lorentzoo.core.modes import leave_modes
 
 __all__ = ["Blocks"]
 
@@ -159,7 +159,7 @@ class Blocks(ABC):
         if torch.compiler.is_compiling():
             return make()
         if key not in self._cache:
-            # What is made in inference mode could not be saved for a later backward pass on the same events.
-            with leave_inference_mode():
+            # Later calls on the same events are in other modes: a backward pass could not save inference tensors.
+            with leave_modes():
                 self._cache[key] = make()
         return self._cache[key]  # type: ignore[no-any-return]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from lorentzoo.core.modes import in_transform
 
 __all__ = ["allowed_pairs", "attend_block", "attention_mask", "masked_softmax"]
 
@@ -61,9 +66,12 @@ def attend_block(
     """
     if k.shape[1] == 0 and not torch.compiler.is_compiling():
         return q.new_zeros(*q.shape[:-1], v.shape[-1]) + 0.0 * q.sum()
-    out = F.scaled_dot_product_attention(
-        q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=bias, scale=scale
-    ).transpose(1, 2)
+    # Fused kernels have no forward derivative.
+    plain = sdpa_kernel(SDPBackend.MATH) if in_transform() else nullcontext()
+    with plain:
+        out = F.scaled_dot_product_attention(
+            q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=bias, scale=scale
+        ).transpose(1, 2)
     if keys_mask is not None:
         out = torch.where(keys_mask.any(1)[:, None, None, None], out, torch.zeros_like(out))
     return out

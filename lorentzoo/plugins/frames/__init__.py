@@ -9,7 +9,13 @@ _MODULE = "lorentzoo.plugins.frames.fixed"
 def lorentzoo_components() -> list[Component]:
     """The fixed frames by name."""
     return [
-        Component("frames", "identity", f"{_MODULE}:Identity", "The laboratory frame"),
+        Component(
+            "frames",
+            "identity",
+            f"{_MODULE}:Identity",
+            "The laboratory frame",
+            published_flops="lorentzoo.plugins.frames.flops:count_identity",
+        ),
         Component(
             "frames",
             "random-lorentz",

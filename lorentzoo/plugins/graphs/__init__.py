@@ -46,6 +46,7 @@ def lorentzoo_components() -> list[Component]:
             "lorentzoo.plugins.graphs.particlenet:ParticleNet",
             "Dynamic edge convolutions on nearest neighbours; messages between local frames",
             "arXiv:1902.08570",
+            published_flops="lorentzoo.plugins.graphs.flops:count_particlenet",
         ),
         Component(
             "backbone",
@@ -53,6 +54,7 @@ def lorentzoo_components() -> list[Component]:
             "lorentzoo.plugins.graphs.graphnet:GraphNet",
             "Edge convolutions on the complete graph; messages between local frames",
             "arXiv:2505.20280",
+            published_flops="lorentzoo.plugins.graphs.flops:count_graphnet",
         ),
         Component(
             "backbone",

@@ -30,7 +30,12 @@ def lorentzoo_components() -> list[Component]:
     """Backbones and their published compositions."""
     return [
         Component(
-            "backbone", "lgatr", _LGATR, "Transformer on multivectors of spacetime", "arXiv:2411.00446"
+            "backbone",
+            "lgatr",
+            _LGATR,
+            "Transformer on multivectors of spacetime",
+            "arXiv:2411.00446",
+            published_flops="lorentzoo.plugins.lgatr.flops:count_multivector",
         ),
         Component(
             "backbone",
@@ -49,7 +54,12 @@ def lorentzoo_components() -> list[Component]:
             defaults={"grid": (16, 8), "num_blocks": 6},
         ),
         Component(
-            "backbone", "lgatr-slim", _SLIM, "Transformer on scalars and four-vectors", "arXiv:2512.17011"
+            "backbone",
+            "lgatr-slim",
+            _SLIM,
+            "Transformer on scalars and four-vectors",
+            "arXiv:2512.17011",
+            published_flops="lorentzoo.plugins.lgatr.flops:count_slim",
         ),
         Component(
             "backbone",

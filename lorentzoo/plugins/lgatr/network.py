@@ -9,25 +9,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-import torch
 from torch import Tensor
 
-from lorentzoo import Backbone, Features, Frames, Layout, Symmetry
-from lorentzoo.nn import SpurionMode, WeightReader
+from lorentzoo import Features, Layout, Symmetry
+from lorentzoo.nn import WeightReader
+from lorentzoo.plugins.lgatr.backbone import StreamBackbone
 from lorentzoo.plugins.lgatr.gate import Activation
 from lorentzoo.plugins.lgatr.grid import Grid
 from lorentzoo.plugins.lgatr.linear import Group
 from lorentzoo.plugins.lgatr.norm import EpsilonMode
 from lorentzoo.plugins.lgatr.options import Options
 from lorentzoo.plugins.lgatr.paired import Paired
-from lorentzoo.plugins.lgatr.positions import FourierContext, LearnedPositions, Positions, places
-from lorentzoo.plugins.lgatr.transformer import Condition, MultivectorTransformer, Widths
+from lorentzoo.plugins.lgatr.positions import Positions
+from lorentzoo.plugins.lgatr.stream import Condition, Widths
+from lorentzoo.plugins.lgatr.transformer import MultivectorTransformer
 from lorentzoo.plugins.lgatr.weights import adopt_multivector, read_multivector
 
 __all__ = ["LGATr"]
 
 
-class LGATr(Backbone):
+class LGATr(StreamBackbone):
     """Equivariant transformer on multivectors (arXiv:2405.14806, 2411.00446).
 
     Parameters
@@ -70,11 +71,6 @@ class LGATr(Backbone):
     checkpoint_blocks
         Recompute blocks in the backward pass instead of storing their inside.
     """
-
-    equivariant = True
-    projects = True
-    reads_context = True
-    spurion_mode: SpurionMode = "tokens"  # type: ignore[misc]
 
     def __init__(
         self,
@@ -119,7 +115,7 @@ class LGATr(Backbone):
         out_scalars: int = 1,
         out_vectors: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(in_context, time_features, positions)
         options = Options(
             group=group,
             num_heads=num_heads,
@@ -144,43 +140,42 @@ class LGATr(Backbone):
         )
         self.out_scalars, self.out_vectors = out_scalars, out_vectors
         self.from_multivectors = read_out == "multivectors" or (read_out == "auto" and not out_vectors)
-        self.context = FourierContext(in_context, time_features)
         hidden = Widths(hidden_channels, hidden_scalars)
         outputs = (
             Widths(max(out_scalars, out_vectors), 0)
             if self.from_multivectors
             else Widths(out_vectors, out_scalars)
         )
-        second = (
-            Widths(condition_vectors, condition_scalars) if condition_vectors + condition_scalars else None
-        )
-        encode = second is not None and condition_blocks > 0
-        self.encoder = (
-            MultivectorTransformer(condition_blocks, second, hidden, hidden, options) if encode else None  # type: ignore[arg-type]
-        )
+        second = Widths(condition_vectors, condition_scalars)
         self.grid = None if grid is None else Grid(*grid)
-        self.network = MultivectorTransformer(
-            num_blocks,
-            Widths(in_vectors, in_scalars + self.context.width),
-            hidden,
-            outputs,
-            options,
-            axes=1 if grid is None else 2,
-            condition=hidden if encode else second,
-            reinsert_channels=reinsert_vectors,
-            reinsert_scalars=reinsert_scalars,
-            checkpoint_blocks=checkpoint_blocks,
+        inputs = Widths(in_vectors, in_scalars + self.context.width)
+
+        def make_network(condition: Widths | None) -> MultivectorTransformer:
+            return MultivectorTransformer(
+                num_blocks,
+                inputs,
+                hidden,
+                outputs,
+                options,
+                axes=1 if grid is None else 2,
+                condition=condition,
+                reinsert_channels=reinsert_vectors,
+                reinsert_scalars=reinsert_scalars,
+                checkpoint_blocks=checkpoint_blocks,
+            )
+
+        def make_encoder(cloud: Widths) -> MultivectorTransformer:
+            return MultivectorTransformer(condition_blocks, cloud, hidden, hidden, options)
+
+        self.make_networks(
+            make_network, make_encoder if condition_blocks > 0 else None, second, hidden, num_places
         )
-        self.positions = positions
         self.group = group
-        self.takes_condition = condition_vectors + condition_scalars > 0
         self.without_gradient = _list_idle(
-            num_blocks, options, out_vectors > 0, second is not None and not encode
+            num_blocks, options, out_vectors > 0, self.takes_condition and self.encoder is None
         )
-        self.table = LearnedPositions(num_places, hidden_scalars) if positions == "learned" else None
-        if positions != "none" or grid is not None:
-            self.permutation_symmetric = False  # type: ignore[misc]
         if self.grid is not None:
+            self.permutation_symmetric = False  # type: ignore[misc]
             self.num_particles = self.grid.size
 
     @property
@@ -192,60 +187,47 @@ class LGATr(Backbone):
             else Symmetry(Symmetry.full().generators, frozenset({"PT"}))
         )
 
-    def forward(
+    def lift(self, vectors: Tensor, scalars: Tensor) -> Paired:
+        """Vectors become multivectors of grade one."""
+        return Paired.from_vectors(vectors, scalars)
+
+    def run(
         self,
-        features: Features,
-        frames: Frames,
+        x: Paired,
         layout: Layout,
-        context: Tensor,
-        condition: Features | None = None,
-        condition_layout: Layout | None = None,
-    ) -> Features:
-        """Scalars (*lead, out_scalars) and vectors (*lead, out_vectors, 4); frames are ignored.
-
-        Parameters
-        ----------
-        condition, condition_layout
-            Features of the second cloud, and which of its particles belong to which event.
-
-        Raises
-        ------
-        ValueError
-            If the condition is missing or not expected, or the features are not of the weights' dtype.
-        """
-        scalars = features.scalars
-        if self.context.width:
-            scalars = torch.cat([scalars, layout.spread(self.context(context)).to(scalars.dtype)], dim=-1)
-        order = None if self.positions == "none" else places(layout, scalars)
-        x = Paired.from_vectors(features.vectors, scalars)
-        second = self._condition(condition, condition_layout)
-        rotary = order if self.positions == "rotary" else None
-        offset = None if self.table is None or order is None else self.table(order)
+        condition: Condition | None,
+        positions: Tensor | None,
+        offset: Tensor | None,
+    ) -> Paired:
+        """Apply the network, along the axes of a grid where tokens stand in one."""
         if self.grid is None:
-            y = self.network(x, [layout], second, positions=rotary, offset=offset)
-        else:
-            y = self.grid.run(self.network, x, layout, second, rotary, offset)
-        out = y.scalars[..., 0 : 2 * self.out_scalars : 2] if self.from_multivectors else y.auxiliary
-        return Features(out, y.to_vectors()[..., : self.out_vectors, :])
+            return super().run(x, layout, condition, positions, offset)
+        return self.grid.run(self.network, x, layout, condition, positions, offset)
+
+    def read(self, stream: Paired) -> Features:
+        """Vector parts, and scalar parts or auxiliary scalars."""
+        out = (
+            stream.scalars[..., 0 : 2 * self.out_scalars : 2] if self.from_multivectors else stream.auxiliary
+        )
+        return Features(out, stream.to_vectors()[..., : self.out_vectors, :])
 
     def read_published(self, reader: WeightReader, package: str) -> list[str]:
         """Weights of the published network of the same hyperparameters; the last layer is part of it."""
-        read_multivector(self.network, reader, package)
+        read_multivector(self._multivectors, reader, package)
         return []
 
     def adopt(self, package: str) -> Mapping[str, object]:
         """Activations and epsilons of the published version."""
-        options = adopt_multivector(self.network, package)
+        options = adopt_multivector(self._multivectors, package)
         return {
             name: getattr(options, name)
             for name in ("cross_norm", "scalar_activation", "eps_norm", "eps_mode", "eps_scalars")
         }
 
-    def _condition(self, condition: Features | None, layout: Layout | None) -> Condition | None:
-        if condition is None or layout is None:
-            return None
-        stream = Paired.from_vectors(condition.vectors, condition.scalars)
-        return Condition(stream if self.encoder is None else self.encoder(stream, [layout]), layout)
+    @property
+    def _multivectors(self) -> MultivectorTransformer:
+        assert isinstance(self.network, MultivectorTransformer)
+        return self.network
 
 
 def _list_idle(

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
-from lorentzoo import Backbone, Features, Frames, Layout
-from lorentzoo.nn import SpurionMode, WeightReader
+from lorentzoo import Features
+from lorentzoo.nn import WeightReader
+from lorentzoo.plugins.lgatr.backbone import StreamBackbone
 from lorentzoo.plugins.lgatr.gate import Activation
-from lorentzoo.plugins.lgatr.positions import FourierContext, LearnedPositions, Positions, places
+from lorentzoo.plugins.lgatr.positions import Positions
 from lorentzoo.plugins.lgatr.slim_layers import SlimOptions, SlimStream
-from lorentzoo.plugins.lgatr.slim_transformer import SlimCondition, SlimTransformer
+from lorentzoo.plugins.lgatr.slim_transformer import SlimTransformer
 from lorentzoo.plugins.lgatr.slim_weights import adopt_slim, read_slim
-from lorentzoo.plugins.lgatr.transformer import Widths
+from lorentzoo.plugins.lgatr.stream import Widths
 
 __all__ = ["LGATrSlim"]
 
 
-class LGATrSlim(Backbone):
+class LGATrSlim(StreamBackbone):
     """Equivariant transformer on scalars and four-vectors (arXiv:2512.17011).
 
     Parameters
@@ -47,11 +47,6 @@ class LGATrSlim(Backbone):
     checkpoint_blocks
         Recompute blocks in the backward pass instead of storing their inside.
     """
-
-    equivariant = True
-    projects = True
-    reads_context = True
-    spurion_mode: SpurionMode = "tokens"  # type: ignore[misc]
 
     def __init__(
         self,
@@ -85,7 +80,7 @@ class LGATrSlim(Backbone):
         out_scalars: int = 1,
         out_vectors: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(in_context, time_features, positions)
         options = SlimOptions(
             num_heads=num_heads,
             attention_ratio=attention_ratio,
@@ -101,80 +96,54 @@ class LGATrSlim(Backbone):
             eps_norm=eps_norm,
             dropout=dropout,
         )
-        self.context = FourierContext(in_context, time_features)
         hidden = Widths(hidden_vectors, hidden_scalars)
-        second = (
-            Widths(condition_vectors, condition_scalars) if condition_vectors + condition_scalars else None
+        inputs = Widths(in_vectors, in_scalars + self.context.width)
+
+        def make_network(condition: Widths | None) -> SlimTransformer:
+            return SlimTransformer(
+                num_blocks,
+                inputs,
+                hidden,
+                Widths(out_vectors, out_scalars),
+                options,
+                condition=condition,
+                checkpoint_blocks=checkpoint_blocks,
+            )
+
+        def make_encoder(cloud: Widths) -> SlimTransformer:
+            return SlimTransformer(condition_blocks, cloud, hidden, hidden, options)
+
+        second = Widths(condition_vectors, condition_scalars)
+        self.make_networks(
+            make_network, make_encoder if condition_blocks > 0 else None, second, hidden, num_places
         )
-        encode = second is not None and condition_blocks > 0
-        self.encoder = SlimTransformer(condition_blocks, second, hidden, hidden, options) if encode else None  # type: ignore[arg-type]
-        self.network = SlimTransformer(
-            num_blocks,
-            Widths(in_vectors, in_scalars + self.context.width),
-            hidden,
-            Widths(out_vectors, out_scalars),
-            options,
-            condition=hidden if encode else second,
-            checkpoint_blocks=checkpoint_blocks,
-        )
-        self.positions = positions
-        self.takes_condition = condition_vectors + condition_scalars > 0
         if not out_vectors:
             # Behind the last attention no one reads vectors.
             last = f"network.blocks.{num_blocks - 1}"
             self.without_gradient = (f"{last}.mlp.units.*.vector_weight", f"{last}.mlp.output.vector_weight")
-        self.table = LearnedPositions(num_places, hidden_scalars) if positions == "learned" else None
-        if positions != "none":
-            self.permutation_symmetric = False  # type: ignore[misc]
 
-    def forward(
-        self,
-        features: Features,
-        frames: Frames,
-        layout: Layout,
-        context: Tensor,
-        condition: Features | None = None,
-        condition_layout: Layout | None = None,
-    ) -> Features:
-        """Scalars (*lead, out_scalars) and vectors (*lead, out_vectors, 4); frames are ignored.
+    def lift(self, vectors: Tensor, scalars: Tensor) -> SlimStream:
+        """Components of the vectors come first."""
+        return SlimStream(scalars, vectors.movedim(-1, 0))
 
-        Parameters
-        ----------
-        condition, condition_layout
-            Features of the second cloud, and which of its particles belong to which event.
-
-        Raises
-        ------
-        ValueError
-            If the condition is missing or not expected, or the features are not of the weights' dtype.
-        """
-        scalars = features.scalars
-        if self.context.width:
-            scalars = torch.cat([scalars, layout.spread(self.context(context)).to(scalars.dtype)], dim=-1)
-        order = None if self.positions == "none" else places(layout, scalars)
-        second = None
-        if condition is not None and condition_layout is not None:
-            stream = SlimStream(condition.scalars, condition.vectors.movedim(-1, 0))
-            stream = stream if self.encoder is None else self.encoder(stream, [condition_layout])
-            second = SlimCondition(stream, condition_layout)
-        y = self.network(
-            SlimStream(scalars, features.vectors.movedim(-1, 0)),
-            [layout],
-            second,
-            positions=order if self.positions == "rotary" else None,
-            offset=None if self.table is None or order is None else self.table(order),
-        )
-        return Features(y.scalars, y.vectors.movedim(0, -1))
+    def read(self, stream: SlimStream) -> Features:
+        """Scalars and vectors, as many as were asked for."""
+        return Features(stream.scalars, stream.vectors.movedim(0, -1))
 
     def read_published(self, reader: WeightReader, package: str) -> list[str]:
         """Weights of the published network of the same hyperparameters; the last layer is part of it."""
-        read_slim(self.network, reader, package)
+        read_slim(self._slim, reader, package)
         return []
 
     def adopt(self, package: str) -> Mapping[str, object]:
         """Activations and epsilons of the published version."""
-        options = adopt_slim(self.network, package)
+        options = adopt_slim(self._slim, package)
         return {
             name: getattr(options, name)
             for name in ("activation", "vector_activation", "gate_scale", "eps_norm")
         }
+
+    @property
+    def _slim(self) -> SlimTransformer:
+        assert isinstance(self.network, SlimTransformer)
+        return self.network

@@ -97,7 +97,7 @@ def _read_block(reader: WeightReader, prefix: str, block: SlimBlock) -> None:
     units = list(block.mlp.units)
     names = reader.layers(f"{prefix}.mlp.layers.", len(units) + 1, first=0, stride=1)
     for name, unit in zip(names, units, strict=False):
-        _read_linear(reader, f"{name}.linear", unit)  # type: ignore[arg-type]
+        _read_linear(reader, f"{name}.linear", unit)
     _read_linear(reader, names[-1], block.mlp.output)
 
 

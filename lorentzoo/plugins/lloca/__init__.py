@@ -11,7 +11,12 @@ def lorentzoo_components() -> list[Component]:
     """The learned frames by name."""
     return [
         Component(
-            "frames", "lloca-polar", f"{_MODULE}:Polar", "Learned boost and rotation: SO⁺(1,3)", _PAPER
+            "frames",
+            "lloca-polar",
+            f"{_MODULE}:Polar",
+            "Learned boost and rotation: SO⁺(1,3)",
+            _PAPER,
+            published_flops="lorentzoo.plugins.lloca.flops:count_three",
         ),
         Component(
             "frames",
@@ -19,6 +24,7 @@ def lorentzoo_components() -> list[Component]:
             f"{_MODULE}:GramSchmidt",
             "Learned tetrad in Minkowski space: SO⁺(1,3)",
             _PAPER,
+            published_flops="lorentzoo.plugins.lloca.flops:count_tetrad",
         ),
         Component(
             "frames",
@@ -26,9 +32,15 @@ def lorentzoo_components() -> list[Component]:
             f"{_MODULE}:Rest",
             "Each particle's rest frame with a learned rotation: SO⁺(1,3)",
             _PAPER,
+            published_flops="lorentzoo.plugins.lloca.flops:count_two",
         ),
         Component(
-            "frames", "lloca-so3", f"{_MODULE}:Rotations", "Learned rotations: SO(3)", "arXiv:2508.14898"
+            "frames",
+            "lloca-so3",
+            f"{_MODULE}:Rotations",
+            "Learned rotations: SO(3)",
+            "arXiv:2508.14898",
+            published_flops="lorentzoo.plugins.lloca.flops:count_two",
         ),
         Component(
             "frames",
@@ -36,6 +48,7 @@ def lorentzoo_components() -> list[Component]:
             f"{_MODULE}:BeamRotations",
             "Learned rotations about the beam: SO(2)_beam",
             "arXiv:2508.14898",
+            published_flops="lorentzoo.plugins.lloca.flops:count_one",
         ),
         Component(
             "frames",
@@ -43,5 +56,6 @@ def lorentzoo_components() -> list[Component]:
             f"{_MODULE}:Beam",
             "Learned boosts along and rotations about the beam: SO⁺(1,1)_beam × SO(2)_beam",
             "arXiv:2508.14898",
+            published_flops="lorentzoo.plugins.lloca.flops:count_two",
         ),
     ]

@@ -35,6 +35,7 @@ def lorentzoo_components() -> list[Component]:
             "lorentzoo.plugins.lorentznet.network:LorentzNet",
             "Scalars and vectors exchange messages on the complete graph, weighted by Minkowski products",
             _PAPER,
+            published_flops="lorentzoo.plugins.lorentznet.flops:count_lorentznet",
         ),
         Component(
             "model",

@@ -59,6 +59,7 @@ def lorentzoo_components() -> list[Component]:
             _NETWORK,
             "Permutation-equivariant maps of the invariant masses of all pairs",
             _PAPER,
+            published_flops="lorentzoo.plugins.pelican.flops:count_pelican",
         ),
         Component(
             "backbone",
@@ -66,6 +67,7 @@ def lorentzoo_components() -> list[Component]:
             "lorentzoo.plugins.pelican.original:OriginalPELICAN",
             "The first PELICAN: products of momenta through learned powers, sums instead of means",
             "arXiv:2211.00454",
+            published_flops="lorentzoo.plugins.pelican.flops:count_original",
         ),
         *models,
         Component(

@@ -13,6 +13,7 @@ def lorentzoo_components() -> list[Component]:
             "lorentzoo.plugins.sets.deep_sets:DeepSets",
             "One network on each particle",
             "arXiv:1810.05165",
+            published_flops="lorentzoo.plugins.sets.flops:count_deep_sets",
         ),
         Component(
             "backbone", "mlp", "lorentzoo.plugins.sets.mlp:MLP", "Perceptron on a fixed number of particles"

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from lorentzoo import Batch, Embedding, Features, Frames, Layout, ParticleCloud, Symmetry
-from lorentzoo.nn import mean_and_deviation
+from lorentzoo.nn import Standardised
 from lorentzoo.plugins.substructure.observables import Observable, measure
 
 __all__ = ["SubstructureScalars"]
 
 
-class SubstructureScalars(Embedding):
+class SubstructureScalars(Standardised, Embedding):
     """Standardised observables of the jet as scalars of each of its particles: what a physicist knows, for any network.
 
     They are measured in the lab, whatever the frames of the particles. Nothing here is learned.
@@ -29,16 +29,13 @@ class SubstructureScalars(Embedding):
     exportable = (
         "clustering takes as many steps as the jet has particles, a number that an exported graph would fix"
     )
-    mean: Tensor
-    deviation: Tensor
 
     def __init__(self, observables: Sequence[Observable] = typing.get_args(Observable)) -> None:
         super().__init__()
         if not observables or len(set(observables)) != len(observables):
             raise ValueError(f"observables needs at least one, none twice, not {list(observables)}")
         self.observables: tuple[str, ...] = tuple(observables)
-        width = len(self.observables)
-        self.register_statistics(mean=torch.zeros(width), deviation=torch.ones(width))
+        self.register_standardisation(len(self.observables))
 
     @property
     def scalar_names(self) -> tuple[str, ...]:
@@ -61,21 +58,16 @@ class SubstructureScalars(Embedding):
     def fit_statistics(self, batches: Iterable[Batch]) -> None:
         """Take mean and standard deviation of the observables."""
         batches = list(batches)
-        values = torch.cat([self._measured(batch.cloud)[0] for batch in batches])
+        values = torch.cat([self._measure(batch.cloud)[0] for batch in batches])
         weight = torch.cat([batch.weight for batch in batches])
-        mean, deviation = mean_and_deviation(values, weight)
-        self.mean.copy_(mean)
-        self.deviation.copy_(deviation)
-        self.mark_fitted()
+        self.fit_standardisation(values, weight)
 
     def forward(self, cloud: ParticleCloud, frames: Frames) -> Features:
         """Scalar channels, shape (*lead, observables)."""
-        self.require_fitted()
-        values, layout = self._measured(cloud)
-        values = (values - self.mean) / self.deviation
-        return Features.of_scalars(layout.spread(values), self.scalar_names)
+        values, layout = self._measure(cloud)
+        return Features.of_scalars(layout.spread(self.standardise_values(values)), self.scalar_names)
 
-    def _measured(self, cloud: ParticleCloud) -> tuple[Tensor, Layout]:
+    def _measure(self, cloud: ParticleCloud) -> tuple[Tensor, Layout]:
         """Observables of each jet (B, observables), without its spurions, and the layout of everything."""
         momenta, particles = cloud.momenta, cloud.layout
         if cloud.particles_layout is not None and cloud.tokens:

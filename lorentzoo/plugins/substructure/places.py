@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import combinations
 from typing import Final
 
 import torch
 from torch import Tensor
 
-from lorentzoo import Backbone, Features, Frames, Layout, Symmetry
-from lorentzoo.nn import delta_phi, mass_squared, mean_and_deviation, phi, pseudorapidity, pt
+from lorentzoo import Features, Layout, Symmetry
+from lorentzoo.nn import delta_phi, mass_squared, phi, pseudorapidity, pt
+from lorentzoo.plugins.substructure.measured import MeasuredEvents
 
 __all__ = ["PlacedObservables"]
 
@@ -21,7 +21,7 @@ _LIGHT: Final = 1e-3
 _MOST: Final = 20_000
 
 
-class PlacedObservables(Backbone):
+class PlacedObservables(MeasuredEvents):
     """What an analysis would look at in events of fixed length and order; nothing here is learned.
 
     Of each particle ln pT, η and ln m; of each pair |Δη|, |Δφ| and ΔR; of each group of particles up to a size, and of
@@ -40,11 +40,7 @@ class PlacedObservables(Backbone):
         Subtract the mean and divide by the standard deviation of the training events; trees do not need it.
     """
 
-    equivariant = True
-    pools = True
     permutation_symmetric = False
-    reads_vectors = "pairs"
-    spurion_modes = ("drop",)
 
     def __init__(
         self,
@@ -56,11 +52,7 @@ class PlacedObservables(Backbone):
         in_scalars: int,
         in_vectors: int = 0,
     ) -> None:
-        super().__init__()
-        if in_vectors != 1:
-            raise ValueError(
-                "observables need the momenta, and nothing else, as vectors: embedding 'momenta'"
-            )
+        super().__init__(standardise, in_vectors)
         if num_particles < 2 or group_size < 2:
             raise ValueError(
                 f"num_particles and group_size must be at least 2, not {num_particles} and {group_size}"
@@ -70,10 +62,10 @@ class PlacedObservables(Backbone):
         sizes = sorted({*range(2, min(group_size, num_particles) + 1), num_particles})
         groups = [members for size in sizes for members in combinations(range(num_particles), size)]
         pairs = num_particles * (num_particles - 1) // 2
-        self.width = (3 + 2 * azimuths + in_scalars) * num_particles + 3 * pairs + 2 * len(groups)
-        if self.width > _MOST:
+        width = (3 + 2 * azimuths + in_scalars) * num_particles + 3 * pairs + 2 * len(groups)
+        if width > _MOST:
             raise ValueError(
-                f"groups of up to {group_size} of {num_particles} particles make {self.width} observables, more than "
+                f"groups of up to {group_size} of {num_particles} particles make {width} observables, more than "
                 f"{_MOST}; take a smaller group_size"
             )
         # Which particles are in which group: sums of their momenta are one product of matrices.
@@ -81,39 +73,17 @@ class PlacedObservables(Backbone):
         for row, group in enumerate(groups):
             members[row, list(group)] = True
         self.register_buffer("members", members, persistent=False)
-        self.standardise = standardise
-        if standardise:
-            self.register_statistics(mean=torch.zeros(self.width), deviation=torch.ones(self.width))
+        self.set_width(width)
 
     members: Tensor
-    mean: Tensor
-    deviation: Tensor
 
     @property
     def symmetry(self) -> Symmetry:
         """Rotations about the beam, unless azimuths are seen; pseudorapidities are seen as they are."""
         return Symmetry.trivial() if self.azimuths else Symmetry.spanned_by("Jz")
 
-    def fit_inputs(self, inputs: Iterable[tuple[Features, Frames, Layout]]) -> None:
-        """Take mean and standard deviation of the observables, where they are to be standardised."""
-        if not self.standardise:
-            return
-        values = torch.cat([self._measured(features, layout) for features, _, layout in inputs])
-        mean, deviation = mean_and_deviation(values)
-        self.mean.copy_(mean)
-        self.deviation.copy_(deviation)
-        self.mark_fitted()
-
-    def forward(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
-        """Scalars of each event, (B, width)."""
-        values = self._measured(features, layout)
-        if self.standardise:
-            self.require_fitted()
-            values = (values - self.mean) / self.deviation
-        return Features.of_scalars(values.to(features.scalars.dtype))
-
-    def _measured(self, features: Features, layout: Layout) -> Tensor:
-        """In float64, shape (B, width)."""
+    def measure(self, features: Features, layout: Layout) -> Tensor:
+        """Numbers of particles, pairs and groups, in float64, shape (B, width)."""
         momenta = layout.take(features.vectors.squeeze(-2), self.num_particles)
         scalars = layout.take(features.scalars, self.num_particles).to(momenta.dtype)
         eta, angle = pseudorapidity(momenta), phi(momenta)

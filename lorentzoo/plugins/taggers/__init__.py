@@ -61,6 +61,7 @@ def lorentzoo_components() -> list[Component]:
             "lorentzoo.plugins.taggers.pcnn:PCNN",
             "Residual convolutions along the particles in their order",
             "arXiv:1902.08570",
+            published_flops="lorentzoo.plugins.taggers.flops:count_convolutions",
         ),
         *[
             component

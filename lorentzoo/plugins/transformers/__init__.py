@@ -81,6 +81,7 @@ def lorentzoo_components() -> list[Component]:
             "lorentzoo.plugins.transformers.transformer:Transformer",
             "Pre-norm transformer encoder; attention between local frames where there are any",
             "arXiv:2505.20280",
+            published_flops="lorentzoo.plugins.transformers.flops:count_transformer",
         ),
         Component(
             "backbone",
@@ -88,6 +89,7 @@ def lorentzoo_components() -> list[Component]:
             "lorentzoo.plugins.transformers.part:ParT",
             "Particle Transformer: pairwise features as attention bias, class attention",
             "arXiv:2202.03772",
+            published_flops="lorentzoo.plugins.transformers.flops:count_part",
         ),
         Component(
             "backbone",
@@ -101,6 +103,7 @@ def lorentzoo_components() -> list[Component]:
                 "embed_dims": [128, 512, 64],
                 "head_reps": "4x0n+1x1n",
             },
+            published_flops="lorentzoo.plugins.transformers.flops:count_part",
         ),
         *_model("transformer", "Transformer", "transformer"),
         *_model("lloca-transformer", "Transformer in learned frames", "transformer", **_LEARNED),

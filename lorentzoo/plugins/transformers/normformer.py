@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lorentzoo import Frames, Layout, Reps
-from lorentzoo.nn import Extended, PairValues, WeightReader, lorentz_inverse
+from lorentzoo.nn import Extended, PairValues, WeightReader, attend_between_frames, moves_vectors
 
 __all__ = ["AttentionBlock", "InteractionBlock"]
 
@@ -83,16 +83,20 @@ class AttentionBlock(_Block):
 
     def forward(self, x: Tensor, frames: Frames, layout: Layout, bias: PairValues) -> Tensor:
         """Particle attention with pair biases. Shape (*lead, width)."""
-        q, k, v = self.qkv(self.norm(x)).unflatten(-1, (3, self.num_heads, self.head_width)).unbind(-3)
-        local = self.head_vectors > 0 and not (frames.is_identity or frames.is_global)
-        if local:
-            matrices = frames.per_particle(dtype=q.dtype)
-            back = lorentz_inverse(matrices)
-            q, k, v = (self._turn(t, back) for t in (q, k, v))
-            q = torch.cat([q[..., : self.head_scalars], self._lower(q[..., self.head_scalars :])], dim=-1)
-        attended = layout.attend(q, k, v, bias=bias)
-        if local:
-            attended = self._turn(attended, matrices)
+        qkv = self.qkv(self.norm(x)).unflatten(-1, (3, self.num_heads, self.head_width))
+        if moves_vectors(frames, self.head_vectors):
+            scalars, vectors = qkv.split([self.head_scalars, 4 * self.head_vectors], dim=-1)
+            scalars, vectors = attend_between_frames(
+                scalars,
+                vectors.unflatten(-1, (self.head_vectors, 4)),
+                frames.to(qkv.dtype),
+                layout,
+                bias=bias,
+                one_by_one=True,
+            )
+            attended = torch.cat([scalars, vectors.flatten(-2)], dim=-1)
+        else:
+            attended = layout.attend(*qkv.unbind(-3), bias=bias)
         return self._after(self.out(attended.flatten(-2)), x)
 
     def read(self, token: Tensor, x: Tensor, with_token: Extended) -> Tensor:
@@ -144,18 +148,6 @@ class AttentionBlock(_Block):
             (self.mlp_out, "fc2"),
         ):
             reader.copy_module(module, f"{prefix}.{name}")
-
-    def _turn(self, x: Tensor, matrices: Tensor) -> Tensor:
-        """Apply one matrix a particle to the vector channels of all heads. Shape (*lead, H, D)."""
-        scalars, vectors = x.split([self.head_scalars, 4 * self.head_vectors], dim=-1)
-        shape = vectors.shape
-        turned = vectors.unflatten(-1, (self.head_vectors, 4)).flatten(-3, -2) @ matrices.transpose(-1, -2)
-        return torch.cat([scalars, turned.reshape(shape)], dim=-1)
-
-    @staticmethod
-    def _lower(x: Tensor) -> Tensor:
-        vectors = x.unflatten(-1, (-1, 4))
-        return torch.cat([vectors[..., :1], -vectors[..., 1:]], dim=-1).flatten(-2)
 
 
 class InteractionBlock(_Block):

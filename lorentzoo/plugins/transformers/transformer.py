@@ -1,9 +1,4 @@
-"""How does a transformer attend between particles that live in different frames?
-
-Queries, keys and values carry a Lorentz representation a head. They are taken from local frames to
-the global one, compared by the Minkowski inner product, and the result is taken back
-(arXiv:2505.20280, eq. 14). In identity and global frames this is ordinary attention.
-"""
+"""The transformer of the published tables: attention between particles, in local frames where there are any."""
 
 from __future__ import annotations
 
@@ -12,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lorentzoo import Backbone, Features, Frames, Layout, Reps
-from lorentzoo.nn import WeightReader, require_package
+from lorentzoo.nn import WeightReader, attend_between_frames, require_package
 
 __all__ = ["Transformer"]
 
@@ -170,26 +165,14 @@ class FrameAttention(nn.Module):
 
     def forward(self, x: Tensor, frames: Frames, layout: Layout) -> Tensor:
         """Shape (*lead, width) -> (*lead, width)."""
-        heads, local = self.num_heads, not (frames.is_identity or frames.is_global) and self.head_vectors > 0
+        heads = self.num_heads
         qkv = self.qkv(x)
         scalars, vectors = qkv.split([3 * heads * self.head_scalars, 12 * heads * self.head_vectors], dim=-1)
-        scalars = scalars.unflatten(-1, (3, heads, self.head_scalars))
-        vectors = vectors.unflatten(-1, (3, heads * self.head_vectors, 4))
-        if local:
-            vectors = frames.return_vectors(vectors.flatten(-3, -2)).unflatten(-2, (3, -1))
-            if self.preserve_variance:
-                factors = frames.boost_factors(dtype=vectors.dtype)[..., None, None]
-                vectors = vectors / factors.unsqueeze(-1)
-            # Lowering the index of the queries makes the inner product of the heads Minkowski's.
-            signs = vectors.new_ones(3, 1, 4)
-            signs[0, :, 1:] = -1.0
-            vectors = vectors * signs
-        joined = torch.cat([scalars, vectors.unflatten(-2, (heads, self.head_vectors)).flatten(-2)], dim=-1)
-        q, k, v = joined.unbind(-3)
-        out = layout.attend(q, k, v)
-        scalars, vectors = out.split([self.head_scalars, 4 * self.head_vectors], dim=-1)
-        if local:
-            vectors = frames.take_vectors(vectors.unflatten(-1, (self.head_vectors, 4)).flatten(-3, -2))
-            if self.preserve_variance:
-                vectors = vectors / factors
-        return self.out(torch.cat([scalars.flatten(-2), vectors.flatten(-2)], dim=-1))
+        scalars, vectors = attend_between_frames(
+            scalars.unflatten(-1, (3, heads, self.head_scalars)),
+            vectors.unflatten(-1, (3, heads, self.head_vectors, 4)),
+            frames,
+            layout,
+            preserve_variance=self.preserve_variance,
+        )
+        return self.out(torch.cat([scalars.flatten(-2), vectors.flatten(-3)], dim=-1))

@@ -1,0 +1,57 @@
+"""Every benchmark runs: once, on as little as it takes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parents[2] / "benchmarks"
+SMALLEST = {
+    "batch_order": [["--cpu-seconds", "0.2"]],
+    "beam_boost": [["--jets", "2"]],
+    "few_jets": [["no/such/study"]],
+    "float32_symmetry": [["--events", "2", "--only", "lgatr-slim"]],
+    "lgatr": [
+        ["--rounds", "1", "--events", "1", "--only", "slim"],
+        ["--rounds", "1", "--events", "2", "--only", "amplitudes"],
+        ["--rounds", "1", "--curve", "--longest", "8"],
+    ],
+    "lloca": [["--repeats", "1", "--events", "2", "--only", "graphnet"], ["--repeats", "1", "--events", "2"]],
+    "readers": [["--jets", "300"]],
+}
+"""Arguments of each run. A script that is missing here fails the first test."""
+LONG = {("batch_order", 0), ("lgatr", 1), ("lloca", 1)}
+"""Runs that take about a minute on a busy machine."""
+
+
+def test_every_benchmark_is_tried() -> None:
+    assert {path.stem for path in SCRIPTS.glob("*.py")} == set(SMALLEST)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        pytest.param(name, arguments, marks=[pytest.mark.slow] if (name, number) in LONG else [])
+        for name, runs in SMALLEST.items()
+        for number, arguments in enumerate(runs)
+    ],
+    ids=lambda value: value if isinstance(value, str) else "-".join(value),
+)
+def test_benchmarks_run(name: str, arguments: list[str]) -> None:
+    needed = {
+        "lgatr": ["lgatr"],
+        "lloca": ["lloca"],
+        "readers": ["uproot", "awkward"],
+        "few_jets": ["sklearn"],
+    }
+    for package in needed.get(name, []):
+        pytest.importorskip(package)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(SCRIPTS / f"{name}.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.strip()
