@@ -177,15 +177,17 @@ class Model(Trainable):
         return _Inputs(features, frames, layout, context, tokens, seen.tokens)
 
     def _for_messages(self, frames: Frames, cloud: ParticleCloud) -> Frames:
-        """The frames relative to the event's rest frame.
+        """The frames relative to one of the event, in which they are moderate.
 
         Messages see only L_i L_j⁻¹, from which any matrix of the whole event cancels. Between particles of a
-        boosted event the products of large numbers would cost γ² digits in float32; at rest they do not.
+        boosted event the products of large numbers would cost γ² digits in float32; there they do not.
         """
-        if frames.is_global or self.anchor == "rest" or self.backbone.equivariant:
+        anchor = self.frames_net.message_anchor
+        if frames.is_global or self.anchor == anchor or self.backbone.equivariant:
             return frames
-        rest = anchor_matrices(cloud, "rest")
-        assert rest is not None
+        rest = anchor_matrices(cloud, anchor)
+        if rest is None:
+            return frames
         return frames.compose(Frames.of_events(frames.layout, inverse(rest)))
 
     def _second(self, condition: ParticleCloud) -> dict[str, Any]:
