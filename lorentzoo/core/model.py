@@ -336,14 +336,19 @@ class Model(Trainable):
         if embedding.fixed_symmetry != full:
             paths["fixed scalars"] = embedding.fixed_symmetry
         spurions = full
-        as_inputs = self.spurion_mode in ("tokens", "channels")
+        # Reference vectors are seen as vectors. In fixed frames those of channels are the same numbers in every event.
+        as_inputs = self.spurion_mode in ("tokens", "channels") and (
+            backbone.equivariant
+            or bool(embedding.vector_names)
+            or (self.spurion_mode == "channels" and frames.learned)
+        )
         if self.spurions.num_vectors and (embedding.reads_spurions or as_inputs):
             spurions = spurions & self.spurions.vector_symmetry
         if self.spurions.num_matrices and embedding.reads_matrices and backbone.reads_vectors is not None:
             spurions = spurions & self.spurions.matrix_symmetry
         paths["spurions"] = spurions
         reads = len(embedding.vector_names) > 0 or (
-            self.spurion_mode == "channels" and self.spurions.num_vectors > 0
+            self.spurion_mode == "channels" and self.spurions.num_vectors > 0 and frames.learned
         )
         if backbone.equivariant:
             paths["vectors"] = backbone.symmetry

@@ -174,6 +174,9 @@ class LGATr(Backbone):
         self.positions = positions
         self.group = group
         self.takes_condition = condition_vectors + condition_scalars > 0
+        if num_blocks < 2:
+            # With one product not every spurion is seen: such a network may be more symmetric than its parts say.
+            self.exact = False  # type: ignore[misc]
         self.without_gradient = _list_idle(
             num_blocks, options, out_vectors > 0, second is not None and not encode
         )
