@@ -14,6 +14,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from lorentzoo.core.anchor import Anchor, anchor_for
 from lorentzoo.core.cloud import Batch, ParticleCloud
 from lorentzoo.core.errors import CheckpointError, NotFittedError
 from lorentzoo.core.features import Features
@@ -135,6 +136,14 @@ class FramesNet(Part):
     def matrices_in(self) -> Symmetry:
         """The subgroup in which all frames lie; trivial for identity frames."""
         return Symmetry.full()
+
+    @property
+    def message_anchor(self) -> Anchor:
+        """The frame of the event from which its particles' frames differ by moderate numbers: within `matrices_in`.
+
+        Rotations of a fast event are moderate in the laboratory; seen from its rest frame they would be boosts.
+        """
+        return anchor_for(self.matrices_in)
 
 
 class Embedding(Part):

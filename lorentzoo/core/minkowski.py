@@ -23,6 +23,7 @@ __all__ = [
     "from_ptetaphim",
     "from_ptyphim",
     "generators",
+    "has_azimuth",
     "inner",
     "inverse",
     "lower",
@@ -42,6 +43,12 @@ GENERATOR_NAMES: Final = ("Kx", "Ky", "Kz", "Jx", "Jy", "Jz")
 """The basis of so(1,3) in which every `Symmetry` and every table of the package is written."""
 
 _CUT: Final = 1e-6
+_AT_REST: Final = 1e-8
+"""Velocity below which a direction is rounding, for vectors that were taken to rest at γ up to 1e4."""
+_LIGHT_CONE: Final = 1e-7
+"""mT/E that is rounding, since m² is known to 1e-16 E²."""
+_ON_AXIS: Final = 1e-11
+"""pT/E below which a vector is on the beam axis: beyond |η| = 26."""
 
 
 def metric(*, dtype: torch.dtype = torch.float64, device: torch.device | str | None = None) -> Tensor:
@@ -93,24 +100,39 @@ def phi(p: Tensor) -> Tensor:
     )
 
 
+def has_azimuth(p: Tensor) -> Tensor:
+    """Whether φ is more than rounding: neither at rest nor on the beam axis. Shape (..., 4) -> (...), bool.
+
+    The thresholds, pT > 1e-8 √(E² - pz²) and pT > 1e-11 E, are the same under rotations about the beam, and the first
+    under boosts along it.
+    """
+    pt2 = p[..., 1:3].square().sum(-1)
+    transverse_mass2 = (p[..., 0] - p[..., 3]) * (p[..., 0] + p[..., 3])
+    return (pt2 > _AT_REST**2 * transverse_mass2) & (pt2 > (_ON_AXIS * p[..., 0]).square())
+
+
 def pseudorapidity(p: Tensor) -> Tensor:
-    """Pseudorapidity η = asinh(pz / pT). Shape (..., 4) -> (...).
+    """Pseudorapidity η = asinh(pz / pT), zero at rest (|p| < 1e-8 E). Shape (..., 4) -> (...).
 
     Invariant differences under beam boosts only for massless particles: see `rapidity`.
     """
     transverse = pt(p)
     floor = torch.finfo(p.dtype).tiny ** 0.5
-    return torch.asinh(p[..., 3] / transverse.clamp(min=floor))
+    moving = p[..., 1:].square().sum(-1) > (_AT_REST * p[..., 0]).square()
+    eta = torch.asinh(p[..., 3] / transverse.clamp(min=floor))
+    return torch.where(moving, eta, torch.zeros_like(eta))
 
 
 def rapidity(p: Tensor) -> Tensor:
     """Rapidity y = ½ ln((E + pz)/(E - pz)), shifted exactly by beam boosts. Shape (..., 4) -> (...).
 
-    Evaluated as asinh(pz/mT), which does not cancel for forward particles and is smooth at pz = 0.
+    Evaluated as asinh(pz/mT), which does not cancel for forward particles and is smooth at pz = 0. Light-like vectors
+    along the beam, whose mT is the rounding of E, have |y| = ln(2/1e-7) = 16.8.
     """
     transverse_mass_squared = pt(p).square() + mass_squared(p).clamp(min=0)
     tiny = torch.finfo(p.dtype).tiny ** 0.5
-    transverse_mass = _safe_sqrt(transverse_mass_squared).clamp(min=tiny)
+    floor = _LIGHT_CONE * p[..., 0].detach().abs()
+    transverse_mass = torch.maximum(_safe_sqrt(transverse_mass_squared), floor).clamp(min=tiny)
     return torch.asinh(p[..., 3] / transverse_mass)
 
 

@@ -177,15 +177,17 @@ class Model(Trainable):
         return _Inputs(features, frames, layout, context, tokens, seen.tokens)
 
     def _for_messages(self, frames: Frames, cloud: ParticleCloud) -> Frames:
-        """The frames relative to the event's rest frame.
+        """The frames relative to one of the event, in which they are moderate.
 
         Messages see only L_i L_j⁻¹, from which any matrix of the whole event cancels. Between particles of a
-        boosted event the products of large numbers would cost γ² digits in float32; at rest they do not.
+        boosted event the products of large numbers would cost γ² digits in float32; there they do not.
         """
-        if frames.is_global or self.anchor == "rest" or self.backbone.equivariant:
+        anchor = self.frames_net.message_anchor
+        if frames.is_global or self.anchor == anchor or self.backbone.equivariant:
             return frames
-        rest = anchor_matrices(cloud, "rest")
-        assert rest is not None
+        rest = anchor_matrices(cloud, anchor)
+        if rest is None:
+            return frames
         return frames.compose(Frames.of_events(frames.layout, inverse(rest)))
 
     def _second(self, condition: ParticleCloud) -> dict[str, Any]:
@@ -334,14 +336,19 @@ class Model(Trainable):
         if embedding.fixed_symmetry != full:
             paths["fixed scalars"] = embedding.fixed_symmetry
         spurions = full
-        as_inputs = self.spurion_mode in ("tokens", "channels")
+        # Reference vectors are seen as vectors. In fixed frames those of channels are the same numbers in every event.
+        as_inputs = self.spurion_mode in ("tokens", "channels") and (
+            backbone.equivariant
+            or bool(embedding.vector_names)
+            or (self.spurion_mode == "channels" and frames.learned)
+        )
         if self.spurions.num_vectors and (embedding.reads_spurions or as_inputs):
             spurions = spurions & self.spurions.vector_symmetry
         if self.spurions.num_matrices and embedding.reads_matrices and backbone.reads_vectors is not None:
             spurions = spurions & self.spurions.matrix_symmetry
         paths["spurions"] = spurions
         reads = len(embedding.vector_names) > 0 or (
-            self.spurion_mode == "channels" and self.spurions.num_vectors > 0
+            self.spurion_mode == "channels" and self.spurions.num_vectors > 0 and frames.learned
         )
         if backbone.equivariant:
             paths["vectors"] = backbone.symmetry

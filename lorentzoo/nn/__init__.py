@@ -16,6 +16,7 @@ from lorentzoo._lazy import resolve_on_use
 
 _HOMES = {
     "Activation": "lorentzoo.nn.readout",
+    "Anchor": "lorentzoo.core.anchor",
     "CheckpointError": "lorentzoo.core.errors",
     "CompositionError": "lorentzoo.core.errors",
     "DISCRETE": "lorentzoo.core.symmetry",
@@ -62,6 +63,7 @@ _HOMES = {
     "edge_sums": "lorentzoo.nn.pair_norm",
     "fill_patches": "lorentzoo.nn.patches",
     "find_class": "lorentzoo.nn.parts",
+    "has_azimuth": "lorentzoo.core.minkowski",
     "inner": "lorentzoo.core.minkowski",
     "intersection": "lorentzoo.core.symmetry",
     "lorentz_exp": "lorentzoo.core.minkowski:exp",
@@ -69,6 +71,7 @@ _HOMES = {
     "lorentz_inverse": "lorentzoo.core.minkowski:inverse",
     "lower_index": "lorentzoo.core.minkowski:lower",
     "make_part": "lorentzoo.nn.parts",
+    "mass": "lorentzoo.core.minkowski",
     "mass_squared": "lorentzoo.core.minkowski",
     "mean_and_deviation": "lorentzoo.core.means",
     "moves_vectors": "lorentzoo.nn.frame_attention",
@@ -95,6 +98,8 @@ _HOMES = {
 __all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:
+    from lorentzoo.core.anchor import Anchor as Anchor
+    from lorentzoo.core.anchor import anchor_for as anchor_for
     from lorentzoo.core.embeddings import EmbeddingList as EmbeddingList
     from lorentzoo.core.errors import CheckpointError as CheckpointError
     from lorentzoo.core.errors import CompositionError as CompositionError
@@ -125,9 +130,11 @@ if TYPE_CHECKING:
     from lorentzoo.core.minkowski import delta_phi as delta_phi
     from lorentzoo.core.minkowski import exp as lorentz_exp  # noqa: F401
     from lorentzoo.core.minkowski import generators as lorentz_generators  # noqa: F401
+    from lorentzoo.core.minkowski import has_azimuth as has_azimuth
     from lorentzoo.core.minkowski import inner as inner
     from lorentzoo.core.minkowski import inverse as lorentz_inverse  # noqa: F401
     from lorentzoo.core.minkowski import lower as lower_index  # noqa: F401
+    from lorentzoo.core.minkowski import mass as mass
     from lorentzoo.core.minkowski import mass_squared as mass_squared
     from lorentzoo.core.minkowski import phi as phi
     from lorentzoo.core.minkowski import pseudorapidity as pseudorapidity

@@ -31,6 +31,8 @@ __all__ = [
 
 BROKEN_ABOVE = 1e-6
 """Relative singular value above which a direction counts as broken."""
+_ROUNDING = 1e-7
+"""Sensitivity relative to the outputs that is rounding, e.g. of an angle that is π by construction."""
 
 
 def measure_derivatives(model: Model, clouds: Sequence[ParticleCloud]) -> tuple[Array, float]:
@@ -50,7 +52,7 @@ def measure_derivatives(model: Model, clouds: Sequence[ParticleCloud]) -> tuple[
         an output of the head's representation should turn.
     sensitivity
         Norm of the derivative when every particle is transformed by a generator of its own, which no network
-        ignores; zero for a model that does not read the momenta.
+        ignores; zero for a model that does not read the momenta, or only through rounding (1e-7 of its outputs).
     """
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
         output = model(*clouds)
@@ -67,8 +69,10 @@ def measure_derivatives(model: Model, clouds: Sequence[ParticleCloud]) -> tuple[
         ]
         own = [torch.einsum("...a,aij->...ij", c.to(basis.device), basis) for c in drawn]
         scattered.append(_derivative(model, clouds, own))
-    along = np.stack(columns, axis=1)
-    return along, float(np.linalg.norm(np.stack(scattered)) / math.sqrt(len(scattered)))
+    sensitivity = float(np.linalg.norm(np.stack(scattered)) / math.sqrt(len(scattered)))
+    if sensitivity < _ROUNDING * float(output.norm()):
+        sensitivity = 0.0
+    return np.stack(columns, axis=1), sensitivity
 
 
 def singular_directions(matrix: Array) -> tuple[Array, Array]:
@@ -127,7 +131,7 @@ def measure_boosts(
                 if len(basis) == 0:
                     continue
                 direction = rng.normal(size=len(basis)) @ basis
-                element = exp(torch.from_numpy(rapidity * direction / np.linalg.norm(direction)))
+                element = exp(torch.from_numpy(rapidity * (direction / np.linalg.norm(direction))))
                 element = element.to(clouds[0].device)
                 with torch.no_grad():
                     after = network(*(cloud.transform(element) for cloud in clouds)).double()

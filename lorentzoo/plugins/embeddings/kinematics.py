@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lorentzoo import Embedding, Features, Frames, ParticleCloud, Symmetry
-from lorentzoo.nn import delta_phi, intersection, phi, pseudorapidity, pt, rapidity
+from lorentzoo.nn import delta_phi, has_azimuth, intersection, mass, phi, pseudorapidity, pt, rapidity
 
 __all__ = ["Feature", "Kinematics"]
 
@@ -42,7 +42,8 @@ class Kinematics(Embedding):
     ----------
     features
         Which ones and in which order: ``log_pt``, ``log_e``, ``log_pt_rel`` (log pT/pT_jet), ``log_e_rel``,
-        ``dphi``, ``deta`` (η_jet - η), ``delta_r``.
+        ``dphi``, ``deta`` (η_jet - η), ``delta_r``. Where the event's total is at rest in the frame (one frame an event
+        in `lloca-rest`), it has no direction: Δφ is then zero, η_jet zero, and pT is relative to its mass.
     rapidity
         Take rapidity in ``deta`` and ``delta_r``. The published features take pseudorapidity, whose
         differences are invariant under beam boosts only for massless particles.
@@ -98,12 +99,13 @@ class Kinematics(Embedding):
         values: dict[str, Tensor] = {}
         if wanted & {"log_pt", "log_pt_rel"}:
             values["log_pt"] = _log(pt(p))
-            values["log_pt_rel"] = values["log_pt"] - _log(pt(jet))
+            values["log_pt_rel"] = values["log_pt"] - _log(torch.where(has_azimuth(jet), pt(jet), mass(jet)))
         if wanted & {"log_e", "log_e_rel"}:
             values["log_e"] = _log(p[..., 0])
             values["log_e_rel"] = values["log_e"] - _log(jet[..., 0])
         if wanted & {"dphi", "delta_r"}:
-            values["dphi"] = delta_phi(phi(p), phi(jet))
+            both = has_azimuth(p) & has_azimuth(jet)
+            values["dphi"] = torch.where(both, delta_phi(phi(p), phi(jet)), torch.zeros_like(p[..., 0]))
         if wanted & {"deta", "delta_r"}:
             along = rapidity if self.rapidity else pseudorapidity
             values["deta"] = along(jet) - along(p)

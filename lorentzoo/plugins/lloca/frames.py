@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from lorentzoo import Batch, Embedding, Frames, FramesNet, Layout, ParticleCloud, Symmetry
 from lorentzoo.nn import (
+    Anchor,
     CheckpointError,
     EmbeddingList,
     WeightReader,
+    anchor_for,
     boost_to_rest,
     cap_gamma,
     inner,
@@ -23,7 +25,7 @@ from lorentzoo.nn import (
 )
 from lorentzoo.plugins.lloca.attentive import AttentiveVectors
 from lorentzoo.plugins.lloca.equivectors import EdgeVectors
-from lorentzoo.plugins.lloca.orthonormal import gram_schmidt_frames, polar_frames, rotation_frames
+from lorentzoo.plugins.lloca.orthonormal import cap_boost, gram_schmidt_frames, polar_frames, rotation_frames
 from lorentzoo.plugins.lloca.pairs import PairVectors, is_pair_network
 
 __all__ = ["Beam", "BeamRotations", "GramSchmidt", "Learned", "Polar", "Rest", "Rotations"]
@@ -213,7 +215,10 @@ class Rest(Learned):
         regularised = p + support / self.gamma_max
         causal = (inner(p, p) >= 0) | (p[..., 0] > p[..., 1:].norm(dim=-1) * (1 - 1e-6))
         timelike = torch.where(causal.unsqueeze(-1), regularised, support)
-        return polar_frames(timelike, vectors, support, self.gamma_max)
+        # Light particles of fast events move at more than γ_max in the laboratory; only relative to their event is a
+        # bound covariant.
+        bounded = cap_boost(timelike, support, self.gamma_max)
+        return polar_frames(bounded, vectors, support, self.gamma_max**2)
 
 
 class Rotations(Learned):
@@ -272,6 +277,11 @@ class _AboutBeam(Learned):
     @property
     def matrices_in(self) -> Symmetry:
         return self.residual if self.axes == "beam-last" else Symmetry.full()
+
+    @property
+    def message_anchor(self) -> Anchor:
+        # The published order of axes is one more rotation.
+        return anchor_for(self.residual)
 
     def _about_beam(self, learned: Tensor, support: Tensor, *, beam_first: bool) -> Tensor:
         beam = torch.zeros_like(learned)

@@ -12,9 +12,9 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from lorentzoo.nn import boost_to_rest, cap_gamma, inner, lower_index
+from lorentzoo.nn import boost_to_rest, cap_gamma, inner, lower_index, mass_squared
 
-__all__ = ["gram_schmidt_frames", "polar_frames", "rotation_frames"]
+__all__ = ["cap_boost", "gram_schmidt_frames", "polar_frames", "rotation_frames"]
 
 _DEGENERATE: Final = 1e-10
 """Relative size below which a direction counts as rounding: frames are equivariant up to condition 1e4."""
@@ -41,6 +41,38 @@ def polar_frames(timelike: Tensor, references: Tensor, support: Tensor, gamma_ma
     boost = boost_to_rest(cap_gamma(_replaced(timelike, support), gamma_max))
     at_rest = torch.cat([references, support.unsqueeze(-2)], dim=-2) @ boost.transpose(-1, -2)
     return rotation_frames(at_rest[..., :2, :], at_rest[..., 2, :]) @ boost
+
+
+def cap_boost(timelike: Tensor, support: Tensor, gamma_max: float) -> Tensor:
+    """Vectors whose boost, seen from the event's rest frame, is γ_max at most: t + (E' - E) P/M with E'² = |t|² + E²/γ².
+
+    E and |t| are those in the rest frame of P, so that events at any speed are treated alike. An event whose total is
+    light-like to γ_max has no rest frame: there γ_max bounds the boost in the given frame, and no frame is covariant.
+
+    Parameters
+    ----------
+    timelike
+        Future causal vectors t, shape (..., 4).
+    support
+        The event's total P, shape (..., 4).
+    gamma_max
+        The bound.
+
+    Returns
+    -------
+    Shape (..., 4).
+    """
+    mass2 = mass_squared(support)
+    sound = mass2 > (support[..., 0] / gamma_max).square()
+    mass2 = torch.where(sound, mass2, torch.ones_like(mass2))
+    along, square = inner(timelike, support) / mass2, mass_squared(timelike) / mass2
+    floor = (along / gamma_max).square()
+    # The root is taken only where it is needed: elsewhere t² may exceed E².
+    needed = sound & (square < floor)
+    raised = torch.where(needed, along.square() - square + floor, torch.ones_like(along)).sqrt()
+    change = torch.where(needed, raised - along, torch.zeros_like(along))
+    relative = timelike + change.unsqueeze(-1) * support
+    return torch.where(sound.unsqueeze(-1), relative, cap_gamma(timelike, gamma_max))
 
 
 def rotation_frames(references: Tensor, support: Tensor) -> Tensor:

@@ -43,6 +43,8 @@ class LorentzNet(Backbone):
     equivariant = True
     projects = True
     spurion_mode = "tokens"
+    # Pairs are compared channel by channel: of a channel that is the same for all particles nothing would be seen.
+    spurion_modes = ("tokens", "drop")
 
     def __init__(
         self,

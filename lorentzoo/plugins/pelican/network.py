@@ -89,6 +89,8 @@ class PELICAN(PairBackbone):
     projects = True
     reads_vectors = "pairs"
     spurion_mode = "tokens"
+    # Pairs are compared channel by channel: of a channel that is the same for all particles nothing would be seen.
+    spurion_modes = ("tokens", "drop")
     published_ignored = ("edge_inited",)
     edge_mean: Tensor
     edge_std: Tensor

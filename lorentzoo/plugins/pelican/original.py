@@ -45,6 +45,8 @@ class OriginalPELICAN(Backbone):
     pools = True
     reads_vectors = "pairs"
     spurion_mode = "tokens"
+    # Pairs are compared channel by channel: of a channel that is the same for all particles nothing would be seen.
+    spurion_modes = ("tokens", "drop")
 
     def __init__(
         self,

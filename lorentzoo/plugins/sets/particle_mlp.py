@@ -58,6 +58,10 @@ class ParticleMLP(Backbone):
         self.read_scalars = read_scalars
         self.out_scalars, self.out_vectors = out_scalars, out_vectors
         each = (in_scalars if read_scalars else 0) + 4 * in_vectors
+        if not each:
+            raise ValueError(
+                "nothing of the particles would be read: add 'momenta' to the embedding, or set read_scalars=true"
+            )
         widths = [num_particles * each + in_context, *hidden]
         layers: list[nn.Module] = []
         for before, after in itertools.pairwise(widths):

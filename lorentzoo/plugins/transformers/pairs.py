@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lorentzoo.nn import MaskedBatchNorm, Triangle, WeightReader, mass_squared, phi, pt, rapidity
+from lorentzoo.nn import MaskedBatchNorm, Triangle, WeightReader, has_azimuth, mass_squared, phi, pt, rapidity
 
 __all__ = ["PairEmbedding", "pair_features"]
 
@@ -20,11 +20,12 @@ _EPS: Final = 1e-8
 def pair_features(a: Tensor, b: Tensor) -> Tensor:
     """log kT, log z, log Δ and log m² of two momenta. Shapes (..., 4), (..., 4) -> (..., 4).
 
-    kT = min(pT) Δ, z = min(pT)/Σ pT, Δ² = Δy² + Δφ² (arXiv:2202.03772, eq. 3).
+    kT = min(pT) Δ, z = min(pT)/Σ pT, Δ² = Δy² + Δφ² (arXiv:2202.03772, eq. 3). A beam has no azimuth: Δφ to it is zero.
     """
     pt_a, pt_b = pt(a), pt(b)
     smaller = torch.minimum(pt_a, pt_b)
     difference = torch.remainder(phi(a) - phi(b) + torch.pi, 2 * torch.pi) - torch.pi
+    difference = torch.where(has_azimuth(a) & has_azimuth(b), difference, torch.zeros_like(difference))
     squared = (rapidity(a) - rapidity(b)).square() + difference.square()
     distance = torch.where(squared > 0, torch.where(squared > 0, squared, 1.0).sqrt(), 0.0)
     z = smaller / (pt_a + pt_b).clamp(min=_EPS)

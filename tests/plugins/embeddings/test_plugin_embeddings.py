@@ -11,7 +11,7 @@ import torch
 
 import lorentzoo as lz
 from lorentzoo.core.frames import Frames
-from lorentzoo.core.minkowski import boost, random_lorentz, rotation
+from lorentzoo.core.minkowski import boost, pseudorapidity, random_lorentz, rotation
 from lorentzoo.plugins.embeddings.invariants import Invariants
 from lorentzoo.plugins.embeddings.kinematics import Kinematics
 from lorentzoo.plugins.embeddings.momenta import Momenta
@@ -168,3 +168,21 @@ def test_momenta_scale_particles_and_not_spurions() -> None:
     assert both(plane, Frames.identity(plane.layout)).vectors.shape == (9, 3, 4)
     with pytest.raises(ValueError, match="scale must be positive, not 0"):
         Momenta(0)
+
+
+def test_kinematics_relative_to_a_total_at_rest() -> None:
+    """Back to back: no azimuth, no pseudorapidity of the event, pT relative to its mass; whatever the rounding."""
+    p = torch.tensor([[5.0, 1.0, 2.0, 3.0], [5.0, -1.0, -2.0, -3.0]], dtype=torch.float64)
+    embedding = Kinematics(standardise=False)
+    values = []
+    for rounding in (0.0, 1e-15, -1e-15):
+        cloud = lz.ParticleCloud.from_list([p + torch.tensor([0.0, rounding, -rounding, rounding])])
+        values.append(embedding(cloud, lz.Frames.identity(cloud.layout)))
+    for other in values[1:]:
+        torch.testing.assert_close(other.scalars, values[0].scalars)
+    exact = values[0]
+    assert (exact.scalar("dphi") == 0).all()
+    torch.testing.assert_close(exact.scalar("deta"), -pseudorapidity(p))
+    torch.testing.assert_close(
+        exact.scalar("log_pt_rel"), torch.full((2,), math.log(5**0.5 / 10), dtype=torch.float64)
+    )

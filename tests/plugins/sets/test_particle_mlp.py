@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+import lorentzoo as lz
 from lorentzoo import Features, Frames
+from lorentzoo.core.errors import CompositionError
 from lorentzoo.plugins.sets.particle_mlp import ParticleMLP
 from lorentzoo.verification.events import random_cloud
 
@@ -47,3 +49,8 @@ def test_scalars_may_be_left_out() -> None:
     assert net.layers[0].in_features == 32
     with pytest.raises(ValueError, match="at least one layer"):
         ParticleMLP(6, [], in_scalars=1)
+
+
+def test_a_network_that_would_read_nothing_is_refused() -> None:
+    with pytest.raises(CompositionError, match="nothing of the particles would be read: add 'momenta'"):
+        lz.compose(backbone="mlp-particles:read_scalars=false", embedding="invariants")

@@ -1,0 +1,50 @@
+"""Which spurions constrain a composition: those that are seen."""
+
+from __future__ import annotations
+
+import pytest
+
+import lorentzoo as lz
+from lorentzoo.core.errors import CompositionError
+from lorentzoo.testing import random_cloud
+
+CLOUD = random_cloud([7, 9, 5, 8, 6, 7])
+
+
+@pytest.mark.parametrize(
+    ("spurion_mode", "embedding", "frames", "wanted"),
+    [
+        ("channels", "kinematics-beam", "identity", "SO⁺(1,1)_beam × SO(2)_beam"),
+        ("channels", "substructure", "random-rotation", "SO⁺(1,1)_beam × SO(2)_beam"),
+        ("channels", "kinematics-beam", "lloca-beam", "SO(2)_beam"),
+        ("channels", ["kinematics-beam", "momenta"], "identity", "trivial"),
+    ],
+)
+def test_reference_vectors_count_where_they_are_seen(
+    spurion_mode: str, embedding: object, frames: str, wanted: str
+) -> None:
+    """In fixed frames, a vector that is the same in every event tells nothing."""
+    model = lz.compose(
+        spurions="beam-lightlike",
+        spurion_mode=spurion_mode,
+        frames=frames,
+        embedding=embedding,
+        backbone="mlp:num_particles=8,hidden=[8]",
+    )
+    result = lz.verify(model, CLOUD, rapidities=())
+    assert result.passed, str(result)
+    assert result.predicted.name == wanted
+
+
+@pytest.mark.parametrize("backbone", ["lorentznet", "pelican", "pelican-official"])
+def test_channels_of_which_pairs_would_see_nothing_are_refused(backbone: str) -> None:
+    with pytest.raises(CompositionError, match=r"takes spurions as \['tokens', 'drop'\], not as 'channels'"):
+        lz.compose(spurions="beam", spurion_mode="channels", embedding="momenta", backbone=backbone)
+
+
+@pytest.mark.parametrize("backbone", ["lgatr:num_blocks=1", "lgatr:num_blocks=2"])
+def test_a_shallow_network_may_be_more_symmetric(backbone: str) -> None:
+    model = lz.compose(spurions="beam-plane", embedding="momenta", backbone=backbone)
+    result = lz.verify(model, CLOUD, rapidities=())
+    assert result.passed, str(result)
+    assert model.exact == backbone.endswith("2")
