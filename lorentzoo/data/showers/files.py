@@ -7,10 +7,12 @@ need neither.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from io import FileIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -186,9 +188,8 @@ def write_showers(
     EventWriteError
         Naming the file, if the disk does not take it.
     """
-    h5py = need("h5py", "HDF5")
     path, voxels = Path(path), detector.grid.num_voxels
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with replacing(path) as temporary, _create(temporary) as file:
         rows = max(1, min(count, 256, _BLOCK_VOXELS // (16 * voxels)))
         deposits = file.create_dataset(
             "showers", (count, voxels), "f4", chunks=(rows, voxels), compression="gzip"
@@ -209,3 +210,44 @@ def write_showers(
             done = stop
         if done != count:
             raise ValueError(f"{count} showers were announced, but {done} came")
+
+
+@contextlib.contextmanager
+def _create(path: Path) -> Iterator[Any]:
+    """A new HDF5 file; what the disk does not take is an error when the block ends."""
+    h5py = need("h5py", "HDF5")
+    with path.open("r+b", buffering=0) as disk:
+        stream = _Stream(disk)
+        with h5py.File(stream, "w") as file:
+            yield file
+        if stream.error is not None:
+            raise stream.error
+
+
+class _Stream:
+    """A file that remembers that the disk is full instead of saying so: the HDF5 library crashes when a close fails."""
+
+    def __init__(self, disk: FileIO) -> None:
+        self._disk = disk
+        self.error: OSError | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._disk, name)
+
+    def write(self, payload: bytes) -> int:
+        """Write all of it, or remember why not."""
+        left = memoryview(payload)
+        try:
+            while left:
+                left = left[self._disk.write(left) :]
+        except OSError as error:
+            self.error = self.error or error
+        return len(payload)
+
+    def truncate(self, size: int) -> int:
+        """Change the size, or remember why not."""
+        try:
+            return self._disk.truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size
