@@ -24,7 +24,7 @@ from lorentzoo.data.readers.source import EventFileError, need, require_columns
 from lorentzoo.data.showers.detectors import Detector
 from lorentzoo.data.writing import replacing
 
-__all__ = ["BLOCK_SIZE", "ShowerFile", "Showers", "write_showers"]
+__all__ = ["BLOCK_SIZE", "ShowerFile", "Showers", "holds_showers", "write_showers"]
 
 Showers = tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]
 """Deposits (n, V) in GeV, incident energies (n,) in GeV and angles (n,) in radians."""
@@ -157,6 +157,13 @@ class ShowerFile:
         self._refuse(start, ~np.isfinite(voxels).all(1), "values that are not finite")
         self._refuse(start, (voxels < 0).any(1), "negative energies")
         return voxels.astype(np.float32), energy, angle
+
+
+def holds_showers(path: Path) -> bool:
+    """Whether a file is of showers, by the names of its data sets."""
+    if path.suffix not in (".h5", ".hdf5") or not path.is_file():
+        return False
+    return {"incident_energies", "showers"} <= set(HDF5File(path).datasets())
 
 
 def write_showers(
