@@ -32,8 +32,8 @@ def describe_file(path: Path) -> dict[str, Any]:
     -------
     dict
         ``path``, ``bytes``; if a data set opens it, its name as ``dataset``, ``events``, ``classes`` with their
-        numbers of events, and medians of mass, transverse momentum (GeV) and number of constituents of the first jets. If none does,
-        ``contents`` of the file and, by name of the data set, why it does not take it.
+        numbers of events, and medians of mass, transverse momentum (GeV) and number of constituents of the first
+        jets. If none does, ``contents`` of the file and, by name of the data set, why it does not take it.
 
     Raises
     ------
