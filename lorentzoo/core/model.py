@@ -16,6 +16,7 @@ from lorentzoo.core.cloud import Batch, ParticleCloud
 from lorentzoo.core.errors import CompositionError
 from lorentzoo.core.features import Features
 from lorentzoo.core.frames import Frames
+from lorentzoo.core.input_names import InputNames
 from lorentzoo.core.interfaces import Backbone, Embedding, FramesNet, Head, SpurionMode
 from lorentzoo.core.layout import Extended, Layout
 from lorentzoo.core.minkowski import inverse
@@ -81,6 +82,7 @@ class Model(Trainable):
         self.in_scalars = in_scalars
         self.in_context = in_context
         self.spec = spec
+        self.input_names = InputNames()
         if anchor not in ("auto", "none"):
             raise CompositionError(f"anchor is 'auto' or 'none', not {anchor!r}")
         self.anchor: Anchor = anchor_for(self.symmetry) if anchor == "auto" else "none"
@@ -101,10 +103,11 @@ class Model(Trainable):
         Raises
         ------
         ValueError
-            If the cloud's scalars or context do not have the widths that the model was made for.
+            If the cloud's scalars or context do not have the widths that the model was made for, or other names than
+            those on which it was fitted. The same names in another order are put in order.
         """
         self._check(cloud)
-        cloud = cloud.to_units("GeV")
+        cloud = self.input_names.arrange(cloud).to_units("GeV")
         matrices = anchor_matrices(cloud, self.anchor)
         anchored = cloud if matrices is None else cloud.transform(matrices)
         if condition is not None:
@@ -264,6 +267,7 @@ class Model(Trainable):
             Training batches, e.g. a data loader. They are read once for each part that wants them.
         """
         batches = [replace(batch, cloud=batch.cloud.to_units("GeV")) for batch in batches]
+        self.input_names = InputNames.read(batches)
         self.head.fit_statistics(batches)
         self.embedding.fit_statistics(batches)
         anchored = []

@@ -72,8 +72,9 @@ class LengthBatchSampler(Sampler[Tensor]):
             raise ValueError(
                 f"batch_size and sort_within must be at least 1, not {batch_size} and {sort_within}"
             )
-        self._lengths = np.asarray(lengths)
-        self._block = None if block is None else np.asarray(block)
+        # Copies: torch moves the memory of a tensor that goes to a spawned process, and views would read freed memory.
+        self._lengths = np.asarray(lengths).copy()
+        self._block = None if block is None else np.asarray(block).copy()
         if drop_last and len(self._lengths) < batch_size:
             raise ValueError(
                 f"drop_last leaves nothing of {len(self._lengths)} events in batches of {batch_size}"

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from lorentzoo.data.ragged import event_index
-from lorentzoo.data.sample import SPLITS, Sample
+from lorentzoo.data.ragged import jet_observables
+from lorentzoo.data.sample import SPLITS, Sample, is_sample
 from lorentzoo.data.shipped import sample_path
 from lorentzoo.data.simulate.chunks import Plan, run
 from lorentzoo.data.simulate.recipe import make_recipe
@@ -87,15 +87,15 @@ def describe_sample(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
     dict
         ``path``, ``bytes``, ``events``, ``particles``; ``classes`` with the events of each split and the
         medians of jet mass (GeV), transverse momentum (GeV) and number of constituents; and the ``metadata``. Of a
-        file of showers the detector, incident energies and how much of them is deposited.
+        file of showers the detector, incident energies and how much of them is deposited; of a file that a reader
+        takes, what `lorentzoo.data.readers.describe.describe_file` says.
     """
-    if Path(name_or_path).suffix in (".hdf5", ".h5"):
-        from lorentzoo.data.showers.make import describe_showers
-
-        return describe_showers(name_or_path)
+    given = Path(name_or_path)
+    if given.exists() and not is_sample(given):
+        return _describe_other(given)
     path = sample_path(name_or_path)
     sample = Sample.load(path)
-    mass, pt, multiplicity = jet_observables(sample)
+    mass, pt, multiplicity = jet_observables(sample.four_momenta(), sample.ptr)
     classes: dict[str, dict[str, Any]] = {}
     for label, class_name in enumerate(sample.class_names):
         chosen = sample.labels == label
@@ -118,6 +118,15 @@ def describe_sample(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
     }
 
 
+def _describe_other(path: Path) -> dict[str, Any]:
+    """What a file that is not a sample of ours holds."""
+    from lorentzoo.data.readers.describe import describe_file
+    from lorentzoo.data.showers.files import holds_showers
+    from lorentzoo.data.showers.make import describe_showers
+
+    return describe_showers(path) if holds_showers(path) else describe_file(path)
+
+
 def _describe_values(sample: Sample) -> dict[str, Any]:
     """Values and context, where there are some."""
     units = sample.target_units or ("",) * len(sample.target_names)
@@ -131,11 +140,3 @@ def _describe_values(sample: Sample) -> dict[str, Any]:
     }
     found = {"targets": targets, "context": list(sample.context_names)}
     return {name: value for name, value in found.items() if value}
-
-
-def jet_observables(sample: Sample) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mass and transverse momentum (GeV) of the sum of all particles, and their number, each (B,)."""
-    event, momenta = event_index(sample.ptr), sample.four_momenta()
-    total = np.stack([np.bincount(event, component, len(sample)) for component in momenta.T], axis=1)
-    mass = np.sqrt(np.maximum(total[:, 0] ** 2 - np.square(total[:, 1:]).sum(axis=1), 0.0))
-    return mass, np.hypot(total[:, 1], total[:, 2]), np.diff(sample.ptr)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["event_index", "gather", "hardest"]
+__all__ = ["event_index", "gather", "hardest", "jet_observables"]
 
 
 def gather(
@@ -67,3 +67,13 @@ def hardest(
     rank = np.arange(len(order)) - np.repeat(ptr[:-1], lengths)
     new_ptr = np.concatenate([[0], np.cumsum(np.minimum(lengths, maximum))]).astype(np.int64)
     return order[rank < maximum], new_ptr
+
+
+def jet_observables(
+    momenta: NDArray[np.float64], ptr: NDArray[np.integer]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """Mass and transverse momentum of the sum of the particles of each event, and their number, each (B,)."""
+    event, count = event_index(ptr), len(ptr) - 1
+    total = np.stack([np.bincount(event, component, count) for component in momenta.T], axis=1)
+    mass = np.sqrt(np.maximum(total[:, 0] ** 2 - np.square(total[:, 1:]).sum(axis=1), 0.0))
+    return mass, np.hypot(total[:, 1], total[:, 2]), np.diff(ptr)

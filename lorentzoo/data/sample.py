@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -24,7 +25,15 @@ from lorentzoo.core.errors import LorentzooError
 from lorentzoo.data.ragged import gather
 from lorentzoo.data.writing import replacing
 
-__all__ = ["FORMAT_VERSION", "SPLITS", "Sample", "SampleFileError", "concatenate", "round_mantissa"]
+__all__ = [
+    "FORMAT_VERSION",
+    "SPLITS",
+    "Sample",
+    "SampleFileError",
+    "concatenate",
+    "is_sample",
+    "round_mantissa",
+]
 
 FORMAT_VERSION = 3
 SPLITS = ("train", "validation", "test")
@@ -264,6 +273,17 @@ class Sample:
         if sample.checksum() != header.get("checksum"):
             raise SampleFileError(path, "its contents do not match its checksum")
         return sample
+
+
+def is_sample(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is a sample, or was one before it was damaged: an ``.npz`` that is not somebody else's."""
+    if Path(path).suffix != ".npz" or not Path(path).is_file():
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {"header.npy", "metadata.npy"} <= set(archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return True
 
 
 def concatenate(samples: Sequence[Sample], metadata: Mapping[str, Any]) -> Sample:

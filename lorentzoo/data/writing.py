@@ -66,7 +66,12 @@ def only_one_maker(path: Path) -> Iterator[None]:
     lock = path.with_name(f".{path.name}.lock")
     # Never followed, never truncated: a link of this name that somebody else has put here does no harm.
     held = False
-    handle = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
+    try:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
+    except OSError as error:
+        raise EventWriteError(
+            error.errno or errno.EIO, f"{error.strerror}: no lock can be made", str(lock)
+        ) from error
     try:
         with contextlib.suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -13,6 +13,7 @@ _HOMES = {
     "Report": "lorentzoo.testing.report",
     "Verification": "lorentzoo.verification.result",
     "check_component": "lorentzoo.testing.cases",
+    "check_dataset": "lorentzoo.testing.datasets",
     "check_model": "lorentzoo.testing.conformance",
     "check_plugin": "lorentzoo.testing.descriptions",
     "conformance_cases": "lorentzoo.testing.cases",
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from lorentzoo.testing.cases import conformance_cases as conformance_cases
     from lorentzoo.testing.checks import CHECKS as CHECKS
     from lorentzoo.testing.conformance import check_model as check_model
+    from lorentzoo.testing.datasets import check_dataset as check_dataset
     from lorentzoo.testing.descriptions import check_plugin as check_plugin
     from lorentzoo.testing.report import ConformanceError as ConformanceError
     from lorentzoo.testing.report import Report as Report

@@ -10,9 +10,11 @@ from lorentzoo.core.errors import LorentzooError
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.components import KINDS, Component
 from lorentzoo.registry.composition import build
+from lorentzoo.registry.parameters import parameters_of
 from lorentzoo.registry.specs import SLOTS
 from lorentzoo.testing.compositions import SMALL, compose_around
 from lorentzoo.testing.conformance import check_model
+from lorentzoo.testing.datasets import check_dataset
 from lorentzoo.testing.descriptions import check_description
 from lorentzoo.testing.report import Outcome, Report, run_check
 
@@ -154,7 +156,18 @@ def _check_composed(component: Component, case: Case) -> Sequence[Outcome]:
     return check_model(model, expected_failures=case.expected_failures, checks=case.checks).outcomes
 
 
-KIND_CHECKS: Final[dict[str, Callable[[Component, Case], Sequence[Outcome]]]] = dict.fromkeys(
-    (*SLOTS, "model", "generator"), _check_composed
-)
+def _check_dataset(component: Component, case: Case) -> Sequence[Outcome]:
+    """The checks of a data set; none of one that opens files, unless its parameters name some."""
+    known = parameters_of(catalogue().target(component)).values()
+    given = {**component.defaults, **case.parameters}
+    if any(parameter.required and parameter.name not in given for parameter in known):
+        return []
+    failures = case.expected_failures
+    return check_dataset(component.full_name, case.parameters, expected_failures=failures).outcomes
+
+
+KIND_CHECKS: Final[dict[str, Callable[[Component, Case], Sequence[Outcome]]]] = {
+    **dict.fromkeys((*SLOTS, "model", "generator"), _check_composed),
+    "dataset": _check_dataset,
+}
 """What a component of each kind is checked for besides its description; of a kind that is missing here, nothing."""

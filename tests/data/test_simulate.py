@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from lorentzoo.core.errors import MissingExtraError
-from lorentzoo.data.make import jet_observables, make_sample
-from lorentzoo.data.ragged import event_index
+from lorentzoo.data.make import make_sample
+from lorentzoo.data.ragged import event_index, jet_observables
 from lorentzoo.data.sample import Sample
 from lorentzoo.data.simulate import chunks, engine, make_recipe
 from lorentzoo.data.simulate.chunks import Chunk, Plan
@@ -64,7 +64,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def test_a_few_jets(uninterrupted: Path) -> None:
     sample = Sample.load(uninterrupted)
-    mass, pt, multiplicity = jet_observables(sample)
+    mass, pt, multiplicity = jet_observables(sample.four_momenta(), sample.ptr)
     assert np.bincount(sample.labels).tolist() == [4, 3]
     assert 549.9 < pt.min() < pt.max() < 650.1
     assert (multiplicity > 5).all()

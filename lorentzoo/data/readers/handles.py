@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 __all__ = ["PerProcess"]
 
-T = TypeVar("T")
+
+class Closable(Protocol):
+    """What is to be closed."""
+
+    def close(self) -> object: ...
+
+
+T = TypeVar("T", bound=Closable)
 
 
 class PerProcess(Generic[T]):
     """A handle that each process opens for itself, at its first use.
 
     Processes that are forked share the position of a stream that was open before: each would read where another has
-    left off. A handle is therefore never used in a process that did not open it, and never pickled.
+    left off. A handle is therefore never used in a process that did not open it, and never pickled. It is closed
+    with this object.
 
     Parameters
     ----------
@@ -30,7 +39,9 @@ class PerProcess(Generic[T]):
     def __call__(self) -> T:
         """The handle of this process."""
         if self._opened is None or self._opened[0] != os.getpid():
-            self._opened = (os.getpid(), self._open())
+            handle = self._open()
+            self._opened = (os.getpid(), handle)
+            weakref.finalize(self, handle.close)
         return self._opened[1]
 
     def __getstate__(self) -> dict[str, Any]:

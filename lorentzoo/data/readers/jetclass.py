@@ -15,7 +15,7 @@ from lorentzoo.data.readers.columns import ColumnNames
 from lorentzoo.data.readers.handles import PerProcess
 from lorentzoo.data.readers.source import EventFileError, Events, Source, check_size, need, require_columns
 
-__all__ = ["CLASSES", "JetClassParquet", "JetClassROOT", "Particles"]
+__all__ = ["CLASSES", "JetClassParquet", "JetClassROOT", "Particles", "open_parquet", "open_root"]
 
 Particles = Literal["fourmomenta", "pid", "displacements", "default"]
 
@@ -68,8 +68,11 @@ class _JetClass(Source):
 
     def read(self, start: int, stop: int) -> Events:
         """Particles of events `start` to `stop`."""
-        columns = self._columns([*_MOMENTUM, *self._features.values()], start, stop)
+        counted = [_MULTIPLICITY] if _MULTIPLICITY in self._names else []
+        columns = self._columns([*_MOMENTUM, *self._features.values(), *counted], start, stop)
         ptr, _ = columns[_MOMENTUM[0]]
+        for name in counted:
+            self._check_counter(np.diff(ptr), columns[name][1], start)
         momenta = np.stack([self._jagged(columns, name, ptr) for name in _MOMENTUM], axis=-1)
         scalars = [
             _transformed(name, self._jagged(columns, column, ptr)) for name, column in self._features.items()
@@ -132,6 +135,16 @@ class _JetClass(Source):
             raise EventFileError(self.path, f"{name!r} does not have as many particles as {_MOMENTUM[0]!r}")
         return values
 
+    def _check_counter(self, found: NDArray[np.int64], said: NDArray[Any], start: int) -> None:
+        wrong = np.flatnonzero(found != said)
+        if len(wrong):
+            row = int(wrong[0])
+            raise EventFileError(
+                self.path,
+                f"row {start + row} has {found[row]} particles, but {_MULTIPLICITY} says {said[row]:g}; leave that "
+                "column out of the file, and they are counted anew",
+            )
+
     def settings(self) -> Mapping[str, Any]:
         """Which scalars are read."""
         return {"features": dict(self._features)}
@@ -192,7 +205,8 @@ class JetClassROOT(_JetClass):
     ) -> None:
         super().__init__(path, columns, features)
         self._tree_name = tree
-        self._tree = PerProcess(partial(_open_tree, path, tree))
+        self._found: tuple[Any, Any] | None = None
+        self._file = PerProcess(partial(open_root, path))
 
     @cached_property
     def num_events(self) -> int:
@@ -202,6 +216,15 @@ class JetClassROOT(_JetClass):
 
     def _list_columns(self) -> list[str]:
         return list(self._tree().keys())
+
+    def _tree(self) -> Any:
+        file = self._file()
+        if self._found is None or self._found[0] is not file:
+            self._found = file, _find_tree(file, self.path, self._tree_name)
+        return self._found[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_found": None}
 
     def _columns(
         self, names: Sequence[str], start: int, stop: int
@@ -224,7 +247,7 @@ class JetClassParquet(_JetClass):
 
     def __init__(self, path: Path, columns: ColumnNames, features: Particles = "default") -> None:
         super().__init__(path, columns, features)
-        self._file = PerProcess(partial(_open_parquet, path))
+        self._file = PerProcess(partial(open_parquet, path))
 
     @cached_property
     def num_events(self) -> int:
@@ -256,24 +279,46 @@ class JetClassParquet(_JetClass):
         return {name: self._flatten(name, rows[name], start) for name in names}
 
 
-def _open_tree(path: Path, name: str) -> Any:
+def open_root(path: Path) -> Any:
+    """A ROOT file, opened.
+
+    Raises
+    ------
+    EventFileError
+        If it is not one, or damaged.
+    """
     uproot = need("uproot", "ROOT files")
     try:
         # Blocks are kept by the data set; what uproot would keep beside them, file by file, is unbounded.
-        file = uproot.open(path, array_cache=None, object_cache=None)
-        keys = [key for kind in _TREES for key in file.keys(filter_classname=kind)]
-        if name in (trees := list(dict.fromkeys(key.split(";")[0] for key in keys))):
-            return file[name]
+        return uproot.open(path, array_cache=None, object_cache=None)
     except Exception as error:  # uproot raises a dozen kinds on damaged bytes
         raise EventFileError(
             path, f"not a ROOT file, or truncated ({error}); copy or download it again"
+        ) from error
+
+
+def _find_tree(file: Any, path: Path, name: str) -> Any:
+    try:
+        keys = [key for kind in _TREES for key in file.keys(filter_classname=kind)]
+        if name in (trees := list(dict.fromkeys(key.split(";")[0] for key in keys))):
+            return file[name]
+    except Exception as error:
+        raise EventFileError(
+            path, f"its list of trees is damaged ({error}); copy or download it again"
         ) from error
     raise EventFileError(
         path, f"there is no tree {name!r}; it has {', '.join(trees) or 'none'}: choose one with tree=..."
     )
 
 
-def _open_parquet(path: Path) -> Any:
+def open_parquet(path: Path) -> Any:
+    """A Parquet file, opened; pages are checked where it has their checksums.
+
+    Raises
+    ------
+    EventFileError
+        If it is not one, or damaged.
+    """
     parquet = need("pyarrow.parquet", "Parquet files")
     try:
         return parquet.ParquetFile(path, page_checksum_verification=True)

@@ -11,7 +11,7 @@ import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import ClassVar, ParamSpec
+from typing import ClassVar, Final, ParamSpec
 
 import torch
 
@@ -24,6 +24,7 @@ from lorentzoo.data.readers.padded import PaddedNPZ
 from lorentzoo.data.readers.toptag_hdf5 import TopTaggingReference
 
 __all__ = [
+    "FORMATS",
     "JetClassParquetFiles",
     "JetClassROOTFiles",
     "JetNetFiles",
@@ -38,6 +39,8 @@ __all__ = [
 ]
 
 P = ParamSpec("P")
+
+_PARAMETERS: Final = "Parameters\n----------\n"
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,7 @@ def _opens(kind: Callable[P, EventFiles]) -> Callable[P, EventData]:
 
     assert isinstance(kind, type)
     assert issubclass(kind, EventFiles)
-    open_dataset.__doc__ = kind.__doc__
+    open_dataset.__doc__ = _document(kind)
     # The registry validates parameters by the signature and its annotations.
     open_dataset.__signature__ = inspect.signature(kind)  # type: ignore[attr-defined]
     hints = typing.get_type_hints(kind)
@@ -189,8 +192,24 @@ def _opens(kind: Callable[P, EventFiles]) -> Callable[P, EventData]:
     return open_dataset
 
 
+def _document(kind: type[EventFiles]) -> str:
+    """What a format says of itself, with the parameters of all formats before its own."""
+    summary, _, own = inspect.cleandoc(kind.__doc__ or "").partition(_PARAMETERS)
+    _, _, common = inspect.cleandoc(EventFiles.__doc__ or "").partition(_PARAMETERS)
+    return "\n".join([summary.rstrip(), "", _PARAMETERS + common, *filter(None, [own])])
+
+
 toptag_hdf5 = _opens(TopTaggingFiles)
 jetclass_root = _opens(JetClassROOTFiles)
 jetclass_parquet = _opens(JetClassParquetFiles)
 jetnet_hdf5 = _opens(JetNetFiles)
 padded_npz = _opens(PaddedNPZFiles)
+
+FORMATS: Final[dict[str, type[EventFiles]]] = {
+    "toptag-hdf5": TopTaggingFiles,
+    "jetclass-root": JetClassROOTFiles,
+    "jetclass-parquet": JetClassParquetFiles,
+    "jetnet-hdf5": JetNetFiles,
+    "padded-npz": PaddedNPZFiles,
+}
+"""What opens files, by the name of the data set."""

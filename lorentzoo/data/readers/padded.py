@@ -23,7 +23,7 @@ from lorentzoo.data.readers.source import (
     require_columns,
 )
 
-__all__ = ["PaddedNPZ"]
+__all__ = ["PaddedNPZ", "list_arrays"]
 
 _BYTES_AT_A_TIME = 1 << 24
 _ORDER = ("E", "px", "py", "pz")
@@ -84,13 +84,7 @@ class PaddedNPZ(Source):
     def num_events(self) -> int:
         """Rows of the arrays."""
         wanted = [name for name in self._names.values() if name is not None]
-        try:
-            with zipfile.ZipFile(self.path) as archive:
-                found = [name.removesuffix(".npy") for name in archive.namelist()]
-        except (OSError, zipfile.BadZipFile) as error:
-            raise EventFileError(
-                self.path, f"not an npz file, or truncated ({error}); copy or download it again"
-            ) from error
+        found = _list_names(self.path)
         require_columns(self.path, found, wanted, "events (choose others with momenta=..., labels=...)")
         require_columns(self.path, found, self.columns.all, "target, weight, context or event_id")
         shapes = {role: self._rows(name).shape for role, name in self._names.items() if name is not None}
@@ -150,6 +144,28 @@ class PaddedNPZ(Source):
         return self._arrays[name]
 
 
+def list_arrays(path: Path) -> dict[str, str]:
+    """Type and shape of every array of an npz file, by name.
+
+    Raises
+    ------
+    EventFileError
+        If it is not one, or damaged.
+    """
+    rows = {name: _Rows(path, name) for name in _list_names(path)}
+    return {name: f"{array.dtype} {array.shape}" for name, array in rows.items()}
+
+
+def _list_names(path: Path) -> list[str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+    except (OSError, zipfile.BadZipFile) as error:
+        raise EventFileError(
+            path, f"not an npz file, or truncated ({error}); copy or download it again"
+        ) from error
+
+
 class _Rows:
     """Rows of one array of an npz file, read as a stream."""
 
@@ -204,8 +220,9 @@ class _Rows:
 
 
 def _open_member(path: Path, name: str) -> IO[bytes]:
-    # Open for as long as the array is read: every block comes from it.
-    return zipfile.ZipFile(path).open(f"{name}.npy")
+    # The archive is closed when its last open member is.
+    with zipfile.ZipFile(path) as archive:
+        return archive.open(f"{name}.npy")
 
 
 class _Guard:

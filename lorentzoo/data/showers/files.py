@@ -7,10 +7,12 @@ need neither.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from io import FileIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +24,7 @@ from lorentzoo.data.readers.source import EventFileError, need, require_columns
 from lorentzoo.data.showers.detectors import Detector
 from lorentzoo.data.writing import replacing
 
-__all__ = ["BLOCK_SIZE", "ShowerFile", "Showers", "write_showers"]
+__all__ = ["BLOCK_SIZE", "ShowerFile", "Showers", "holds_showers", "write_showers"]
 
 Showers = tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]
 """Deposits (n, V) in GeV, incident energies (n,) in GeV and angles (n,) in radians."""
@@ -157,6 +159,13 @@ class ShowerFile:
         return voxels.astype(np.float32), energy, angle
 
 
+def holds_showers(path: Path) -> bool:
+    """Whether a file is of showers, by the names of its data sets."""
+    if path.suffix not in (".h5", ".hdf5") or not path.is_file():
+        return False
+    return {"incident_energies", "showers"} <= set(HDF5File(path).datasets())
+
+
 def write_showers(
     path: str | os.PathLike[str],
     detector: Detector,
@@ -186,9 +195,8 @@ def write_showers(
     EventWriteError
         Naming the file, if the disk does not take it.
     """
-    h5py = need("h5py", "HDF5")
     path, voxels = Path(path), detector.grid.num_voxels
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with replacing(path) as temporary, _create(temporary) as file:
         rows = max(1, min(count, 256, _BLOCK_VOXELS // (16 * voxels)))
         deposits = file.create_dataset(
             "showers", (count, voxels), "f4", chunks=(rows, voxels), compression="gzip"
@@ -209,3 +217,44 @@ def write_showers(
             done = stop
         if done != count:
             raise ValueError(f"{count} showers were announced, but {done} came")
+
+
+@contextlib.contextmanager
+def _create(path: Path) -> Iterator[Any]:
+    """A new HDF5 file; what the disk does not take is an error when the block ends."""
+    h5py = need("h5py", "HDF5")
+    with path.open("r+b", buffering=0) as disk:
+        stream = _Stream(disk)
+        with h5py.File(stream, "w") as file:
+            yield file
+        if stream.error is not None:
+            raise stream.error
+
+
+class _Stream:
+    """A file that remembers that the disk is full instead of saying so: the HDF5 library crashes when a close fails."""
+
+    def __init__(self, disk: FileIO) -> None:
+        self._disk = disk
+        self.error: OSError | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._disk, name)
+
+    def write(self, payload: bytes) -> int:
+        """Write all of it, or remember why not."""
+        left = memoryview(payload)
+        try:
+            while left:
+                left = left[self._disk.write(left) :]
+        except OSError as error:
+            self.error = self.error or error
+        return len(payload)
+
+    def truncate(self, size: int) -> int:
+        """Change the size, or remember why not."""
+        try:
+            return self._disk.truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import contextlib
 import os
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Generator, Iterator
 from dataclasses import replace
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,8 @@ import numpy as np
 from lorentzoo.data.showers.detectors import Detector, find_detector
 from lorentzoo.data.showers.files import ShowerFile, Showers, write_showers
 from lorentzoo.data.showers.simulate import draw_incident, simulate_showers
+from lorentzoo.data.workers import run_in_workers
+from lorentzoo.data.writing import only_one_maker
 from lorentzoo.output.progress import ProgressLine
 
 __all__ = ["NOTES", "configured", "describe_showers", "make_showers", "simulated"]
@@ -46,12 +46,8 @@ def configured(
 def simulated(detector: Detector, count: int, seed: int, workers: int = 1) -> Iterator[Showers]:
     """Showers in pieces; they depend on detector, count and seed only, not on the number of workers."""
     sizes = [min(_CHUNK, count - start) for start in range(0, count, _CHUNK)]
-    work = repeat(detector), sizes, repeat(seed), range(len(sizes))
-    if workers == 1:
-        yield from map(_chunk, *work)
-        return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(_chunk, *work)
+    work = [(detector, size, seed, number) for number, size in enumerate(sizes)]
+    yield from run_in_workers(_chunk, work, workers, in_order=True)
 
 
 def _chunk(detector: Detector, count: int, seed: int, number: int) -> Showers:
@@ -105,12 +101,13 @@ def make_showers(
     }
     with ProgressLine("showers", show=progress, total=showers, items="showers") as line:
 
-        def counted() -> Iterator[Showers]:
+        def counted() -> Generator[Showers, None, None]:
             for piece in simulated(made, showers, seed, workers):
                 line.count(len(piece[1]))
                 yield piece
 
-        write_showers(out, made, counted(), showers, metadata)
+        with only_one_maker(out), contextlib.closing(counted()) as pieces:
+            write_showers(out, made, pieces, showers, metadata)
     return out
 
 

@@ -7,13 +7,12 @@ folder goes.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-import multiprocessing
 import shutil
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Generator as Generating
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,8 @@ from lorentzoo.data.simulate.engine import CITATIONS, Events, Generator, Jets, v
 from lorentzoo.data.simulate.particles import MASSES, SPECIES, mass_codes
 from lorentzoo.data.simulate.recipe import Recipe, make_recipe
 from lorentzoo.data.splits import FRACTIONS, scramble, stratified_splits
+from lorentzoo.data.workers import WorkerError, run_in_workers
+from lorentzoo.data.writing import only_one_maker
 from lorentzoo.output.progress import ProgressLine
 
 __all__ = ["Chunk", "Plan", "generate_chunk", "run"]
@@ -119,9 +120,16 @@ def run(plan: Plan, out: Path, workers: int = 1, progress: bool = True) -> Sampl
     ------
     FileExistsError
         If `out`, or the folder of its chunks, comes from a different plan.
+    EventWriteError
+        If another process is making the same file, or the disk does not take it.
     """
     if workers < 1:
         raise ValueError(f"workers must be at least 1, not {workers}")
+    with only_one_maker(out):
+        return _run_alone(plan, out, workers, progress)
+
+
+def _run_alone(plan: Plan, out: Path, workers: int, progress: bool) -> Sample:
     if out.exists():
         sample = Sample.load(out)
         if sample.metadata.get("plan") == plan.describe():
@@ -133,8 +141,9 @@ def run(plan: Plan, out: Path, workers: int = 1, progress: bool = True) -> Sampl
     todo = [chunk for chunk in chunks if not _is_complete(_chunk_path(folder, chunk))]
     with ProgressLine(plan.recipe.name, show=progress, total=plan.jets, items="jets") as line:
         line.count(plan.jets - sum(chunk.jets for chunk in todo), done_before=True)
-        for chunk in _work(plan, todo, folder, workers):
-            line.count(chunk.jets)
+        with contextlib.closing(_work(plan, todo, folder, workers)) as finished:
+            for chunk in finished:
+                line.count(chunk.jets)
     sample = _merge(plan, [Sample.load(_chunk_path(folder, chunk)) for chunk in chunks])
     sample.save(out)
     shutil.rmtree(folder)
@@ -210,27 +219,15 @@ def _of_jets(recipe: Recipe, events: Events, jets: Jets, chunk: Chunk, first_eve
     )
 
 
-def _work(plan: Plan, todo: Sequence[Chunk], folder: Path, workers: int) -> Iterator[Chunk]:
+def _work(plan: Plan, todo: Sequence[Chunk], folder: Path, workers: int) -> Generating[Chunk, None, None]:
     """Make the chunks, on `workers` processes, and yield each as it is finished."""
     name, settings = plan.recipe.name, dataclasses.asdict(plan.recipe)  # type: ignore[call-overload]
-    if workers == 1:
-        for chunk in todo:
-            yield _make_file(name, settings, chunk, folder)
-        return
-    # Processes are spawned, not forked: Pythia, FastJet and torch all keep threads or global state.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, max(1, len(todo))), mp_context=context) as pool:
-        futures = [pool.submit(_make_file, name, settings, chunk, folder) for chunk in todo]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BrokenProcessPool as cause:
-            raise RuntimeError(
-                f"a worker process was killed (out of memory?); finished chunks are kept in {folder}: "
-                "run the same command again to continue, perhaps with fewer workers"
-            ) from cause
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    try:
+        yield from run_in_workers(_make_file, [(name, settings, chunk, folder) for chunk in todo], workers)
+    except WorkerError as cause:
+        raise WorkerError(
+            f"{cause}: finished chunks are kept in {folder}, and it continues from there"
+        ) from cause
 
 
 def _make_file(name: str, settings: dict[str, Any], chunk: Chunk, folder: Path) -> Chunk:
