@@ -171,13 +171,9 @@ class LGATr(StreamBackbone):
             make_network, make_encoder if condition_blocks > 0 else None, second, hidden, num_places
         )
         self.group = group
-<<<<<<< HEAD
-=======
-        self.takes_condition = condition_vectors + condition_scalars > 0
         if num_blocks < 2:
             # With one product not every spurion is seen: such a network may be more symmetric than its parts say.
             self.exact = False  # type: ignore[misc]
->>>>>>> h3
         self.without_gradient = _list_idle(
             num_blocks, options, out_vectors > 0, self.takes_condition and self.encoder is None
         )
