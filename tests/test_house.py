@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -123,3 +124,23 @@ def test_no_metric_is_known_outside_the_tasks() -> None:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in names
     ]
     assert found == []
+
+
+@pytest.mark.parametrize(
+    "package", ["lorentzoo", "lorentzoo.nn", "lorentzoo.densities", "lorentzoo.studies", "lorentzoo.testing"]
+)
+def test_public_names_exist(package: str) -> None:
+    """What type checkers see is what there is."""
+    module = importlib.import_module(package)
+    tree = ast.parse(Path(module.__file__ or "").read_text(encoding="utf-8"))
+    seen = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for statement in node.body
+        if isinstance(statement, ast.ImportFrom)
+        for alias in statement.names
+    }
+    assert seen == {name for name in module.__all__ if name != "__version__"}
+    for name in module.__all__:
+        assert getattr(module, name) is not None

@@ -310,8 +310,7 @@ class Model(Trainable):
         -------
         Probabilities (B, classes) or values (B, ...), float64, in the order of the data.
         """
-        device = self.device if device is None else torch.device(device)
-        was_training = self.training
+        was_training, device = self.training, torch.device(self.device if device is None else device)
         self.eval().to(device)
         try:
             outputs = [
