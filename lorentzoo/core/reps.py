@@ -71,7 +71,7 @@ class Reps:
         Raises
         ------
         ValueError
-            On anything that is no sum of terms ``MULTIPLICITYxORDERPARITY``.
+            On anything that is not a sum of terms ``MULTIPLICITYxORDERPARITY``.
         """
         if isinstance(text, Reps):
             return text
@@ -80,7 +80,7 @@ class Reps:
             match = _TERM.fullmatch(part)
             if match is None:
                 raise ValueError(
-                    f"{part!r} in {text!r} is no representation; write e.g. '8x0n+2x1n' (parity n or p)"
+                    f"{part!r} in {text!r} is not a representation; write e.g. '8x0n+2x1n' (parity n or p)"
                 )
             terms.append(Rep(int(match["multiplicity"]), int(match["order"]), match["parity"]))
         return cls(tuple(terms))

@@ -79,7 +79,7 @@ def test_text_parses_back(reps: Reps) -> None:
 
 @pytest.mark.parametrize("text", ["", "8", "8x", "x1n", "2x1q", "2x1n++1x0n", "-1x0n", "two x 1n"])
 def test_what_is_no_representation(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is no representation; write e\.g\. '8x0n\+2x1n'"):
+    with pytest.raises(ValueError, match=r"is not a representation; write e\.g\. '8x0n\+2x1n'"):
         Reps.parse(text)
 
 

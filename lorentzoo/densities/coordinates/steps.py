@@ -1,4 +1,4 @@
-"""Of which elementary bijections are coordinates made?
+"""Which elementary bijections are coordinates made of?
 
 Each step maps the numbers of one particle to as many others (or, on shell, four to three), in float64 and independently
 of all other particles, with the determinant of its Jacobian and the push-forward of velocities both ways in closed form.

@@ -176,7 +176,7 @@ class RationalQuadraticFlow(Generator):
         self, n: int, condition: ParticleCloud | None = None, *, generator: torch.Generator | None = None
     ) -> ParticleCloud:
         self.require_fitted()
-        cloud = self._checked(self.template.cloud(n, condition, self.device))
+        cloud = self._check_cloud(self.template.cloud(n, condition, self.device))
         given = self._standardised(cloud)
         numbers = cloud.momenta.new_zeros(n, self.num_particles * self.coordinates.dim)
         base = self.flow.base(n, generator).to(numbers)
@@ -194,7 +194,7 @@ class RationalQuadraticFlow(Generator):
 
     def _log_prob(self, cloud: ParticleCloud) -> Tensor:
         self.require_fitted()
-        cloud = self._checked(cloud)
+        cloud = self._check_cloud(cloud)
         good = self.coordinates.inside(cloud.momenta)
         # Of events outside another event's place is evaluated, so that no infinite gradient arises.
         safe = self.coordinates.inverse(torch.zeros_like(cloud.momenta[..., : self.coordinates.dim]))
@@ -209,7 +209,7 @@ class RationalQuadraticFlow(Generator):
             density = density - math.log(2 * math.pi)
         return torch.where(good.unflatten(0, (-1, self.num_particles)).all(-1), density, -math.inf)
 
-    def _checked(self, cloud: ParticleCloud) -> ParticleCloud:
+    def _check_cloud(self, cloud: ParticleCloud) -> ParticleCloud:
         """The cloud in GeV, if all its events have as many particles as the flow."""
         cloud = self.training_cloud(cloud)
         wrong = cloud.multiplicity() != self.num_particles

@@ -17,7 +17,7 @@ from lorentzoo.plugins.flows.flow import SplineFlow, Tails, Transform
 __all__ = ["SplineDensity", "SplineDistribution"]
 
 _POINTS = 128
-"""Of a Sobol sequence in the base, from which means and variances are taken."""
+"""Points of a Sobol sequence in the base, from which means and variances are taken."""
 
 
 class SplineDensity(DensityHead):
@@ -44,7 +44,7 @@ class SplineDensity(DensityHead):
     Raises
     ------
     ValueError
-        If an angle is no target, or the flow cannot be built.
+        If an angle is not a target, or the flow cannot be built.
     """
 
     def __init__(

@@ -100,16 +100,16 @@ class _Transport:
         return super()._check_input(edge_index, size)  # type: ignore[misc]
 
     def message(self, **arguments: Any) -> Any:
-        return super().message(**_moved(self, arguments))  # type: ignore[misc]
+        return super().message(**_move_arguments(self, arguments))  # type: ignore[misc]
 
     def edge_update(self, **arguments: Any) -> Any:
-        return super().edge_update(**_moved(self, arguments))  # type: ignore[misc]
+        return super().edge_update(**_move_arguments(self, arguments))  # type: ignore[misc]
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         return _rebuild, (type(self).__mro__[2],), self.__dict__
 
 
-def _moved(conv: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+def _move_arguments(conv: Any, arguments: dict[str, Any]) -> dict[str, Any]:
     relative = conv.__dict__["_relative"]
     if relative is None:
         return arguments

@@ -67,7 +67,7 @@ class Density(DensityHead):
 
     @property
     def num_outputs(self) -> int:
-        """Of each component a weight, a mean and the lower triangle of its width."""
+        """Numbers of all components: a weight, a mean and the lower triangle of the width of each."""
         return self.components * (1 + self.num_targets + self._entries(self.num_targets))
 
     def forward(self, features: Features, cloud: ParticleCloud) -> Tensor:

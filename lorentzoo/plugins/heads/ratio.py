@@ -16,7 +16,7 @@ from lorentzoo.plugins.heads.classify import Classify
 __all__ = ["LikelihoodRatio"]
 
 _EXPONENTIAL_UP_TO: Final = 5.0
-"""Of the network's output; no event of q pulls on it with more than exp of this."""
+"""Largest output of the network: no event of q pulls on it with more than exp of this."""
 
 
 class LikelihoodRatio(Classify):
@@ -63,7 +63,7 @@ class LikelihoodRatio(Classify):
         return output.clamp(max=_EXPONENTIAL_UP_TO) + torch.log1p(beyond)
 
     def loss(self, output: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Of ln w (B, 1) and labels (B,), 1 for p and 0 for q."""
+        """Loss of ln w (B, 1) and labels (B,), 1 for p and 0 for q."""
         log_ratio = output.squeeze(-1)
         of_p = target.to(output.dtype)
         weight = torch.ones_like(of_p) if weight is None else weight.to(of_p)

@@ -31,53 +31,53 @@ DUALS = SPACETIME.dual(torch.eye(16, dtype=torch.float64)[1:5].numpy())[:, 11:15
 
 def embed_scalar(scalars: Tensor) -> Tensor:
     """Scalars (..., 1) as multivectors (..., 16)."""
-    return F.pad(_checked(scalars, 1), (0, 15))
+    return F.pad(_require_width(scalars, 1), (0, 15))
 
 
 def extract_scalar(multivectors: Tensor) -> Tensor:
     """Scalar part of multivectors, (..., 16) to (..., 1)."""
-    return _checked(multivectors, 16)[..., :1]
+    return _require_width(multivectors, 16)[..., :1]
 
 
 def embed_vector(vectors: Tensor) -> Tensor:
     """Four-vectors (..., 4) as multivectors x_μ e_μ (..., 16)."""
-    return F.pad(_checked(vectors, 4), (1, 11))
+    return F.pad(_require_width(vectors, 4), (1, 11))
 
 
 def extract_vector(multivectors: Tensor) -> Tensor:
     """Vector part of multivectors, (..., 16) to (..., 4)."""
-    return _checked(multivectors, 16)[..., 1:5]
+    return _require_width(multivectors, 16)[..., 1:5]
 
 
 def embed_bivector(bivectors: Tensor) -> Tensor:
     """Bivectors (..., 6) over e01, e02, e03, e12, e13, e23 as multivectors (..., 16)."""
-    return F.pad(_checked(bivectors, 6), (5, 5))
+    return F.pad(_require_width(bivectors, 6), (5, 5))
 
 
 def extract_bivector(multivectors: Tensor) -> Tensor:
     """Bivector part of multivectors, (..., 16) to (..., 6)."""
-    return _checked(multivectors, 16)[..., 5:11]
+    return _require_width(multivectors, 16)[..., 5:11]
 
 
 def embed_axial_vector(vectors: Tensor) -> Tensor:
     """Axial vectors (..., 4) as multivectors e_0123 a_μ e_μ (..., 16): a turns like a vector, but not under parity."""
     duals = torch.as_tensor(DUALS).to(vectors)
-    return F.pad(_checked(vectors, 4) @ duals, (11, 1))
+    return F.pad(_require_width(vectors, 4) @ duals, (11, 1))
 
 
 def extract_axial_vector(multivectors: Tensor) -> Tensor:
     """Axial vector of multivectors, (..., 16) to (..., 4)."""
-    return _checked(multivectors, 16)[..., 11:15] @ torch.as_tensor(DUALS).to(multivectors).T
+    return _require_width(multivectors, 16)[..., 11:15] @ torch.as_tensor(DUALS).to(multivectors).T
 
 
 def embed_pseudoscalar(pseudoscalars: Tensor) -> Tensor:
     """Pseudoscalars (..., 1) as multivectors p e_0123 (..., 16)."""
-    return F.pad(_checked(pseudoscalars, 1), (15, 0))
+    return F.pad(_require_width(pseudoscalars, 1), (15, 0))
 
 
 def extract_pseudoscalar(multivectors: Tensor) -> Tensor:
     """Pseudoscalar part of multivectors, (..., 16) to (..., 1)."""
-    return _checked(multivectors, 16)[..., 15:]
+    return _require_width(multivectors, 16)[..., 15:]
 
 
 def embed_lorentz(matrix: Tensor) -> Tensor:
@@ -85,7 +85,7 @@ def embed_lorentz(matrix: Tensor) -> Tensor:
     return torch.as_tensor(SPACETIME.versor(matrix.detach().cpu().double().numpy())).to(matrix)
 
 
-def _checked(x: Tensor, width: int) -> Tensor:
+def _require_width(x: Tensor, width: int) -> Tensor:
     if x.shape[-1] != width:
         raise ValueError(f"the last dimension must be {width}, not {x.shape[-1]} (shape {tuple(x.shape)})")
     return x

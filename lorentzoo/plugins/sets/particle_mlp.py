@@ -80,7 +80,7 @@ class ParticleMLP(Backbone):
         return Features(scalars, vectors.unflatten(-1, (self.out_vectors, 4)))
 
     def _of_rows(self, out: Tensor, layout: Layout, rows: Tensor) -> Tensor:
-        """Of each row what its place in the event says, (B, num_particles, C) to (*lead, C); zero beyond."""
+        """What the place of each row in its event says, (B, num_particles, C) to (*lead, C); zero beyond."""
         real = layout.pad(torch.ones_like(rows[..., :1])).squeeze(-1)
         place = real.long().cumsum(1) - 1
         extended = F.pad(out, (0, 0, 0, 1))

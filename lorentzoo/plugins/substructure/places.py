@@ -17,7 +17,7 @@ __all__ = ["PlacedObservables"]
 _FLOOR: Final = 1e-4
 """In units of the embedding: logarithms of masses and momenta are taken of no less."""
 _LIGHT: Final = 1e-3
-"""Of the transverse momentum: masses below are not told apart."""
+"""Fraction of the transverse momentum below which masses are not told apart."""
 _MOST: Final = 20_000
 
 

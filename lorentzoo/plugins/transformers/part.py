@@ -80,7 +80,7 @@ class ParT(Backbone):
             )
         if num_interaction_blocks and width % pair_dims[-1]:
             raise ValueError(
-                f"interaction blocks have a head for each of the last pair_dims: width {width} is no multiple of "
+                f"interaction blocks have a head for each of the last pair_dims: width {width} is not a multiple of "
                 f"{pair_dims[-1]}"
             )
         self.width = width

@@ -68,7 +68,7 @@ def test_interaction_blocks_matter() -> None:
 
 
 def test_heads_are_pair_channels() -> None:
-    with pytest.raises(CompositionError, match="no multiple of 48"):
+    with pytest.raises(CompositionError, match="not a multiple of 48"):
         lz.create_model("mipart", backbone={"pair_dims": [64, 48]})
 
 

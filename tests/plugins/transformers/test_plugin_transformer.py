@@ -65,7 +65,7 @@ def test_representations_of_heads() -> None:
     assert made(head_reps="4x0n").backbone.width == 8
     assert not made(head_reps="4x0n").backbone.exchanges_vectors
     for reps in ("1x2n", "4x0p", "4y0n"):
-        with pytest.raises(ValueError, match=r"head_reps may hold|is no representation"):
+        with pytest.raises(ValueError, match=r"head_reps may hold|is not a representation"):
             lz.compose(backbone={"name": "transformer", "head_reps": reps})
 
 
