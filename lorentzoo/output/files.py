@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from lorentzoo.registry.checkpoints import write_atomically
+from lorentzoo.registry.files import write_atomically
 
-__all__ = ["canonical_json", "checksum", "digest_of", "write_bytes", "write_json", "write_text"]
+__all__ = [
+    "canonical_json",
+    "checksum",
+    "digest_of",
+    "name_folder",
+    "write_bytes",
+    "write_json",
+    "write_text",
+]
 
 
 def write_bytes(path: Path, payload: bytes) -> None:
@@ -34,6 +43,15 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, data: Any) -> None:
     """Write indented JSON, completely or not at all."""
     write_text(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def name_folder(text: str) -> str:
+    """A name as that of a folder: nothing in it leads elsewhere.
+
+    >>> name_folder("../../a study")
+    'a-study'
+    """
+    return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "unnamed"
 
 
 def canonical_json(data: Mapping[str, Any]) -> str:

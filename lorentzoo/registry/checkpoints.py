@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -22,19 +23,22 @@ from safetensors.torch import save as write_tensors
 from torch import Tensor
 
 from lorentzoo.core.errors import CheckpointError, SpecError
-from lorentzoo.core.generator import Generator
-from lorentzoo.core.model import Model
+from lorentzoo.core.trainable import Trainable
 from lorentzoo.registry.composition import build
-from lorentzoo.registry.specs import Spec
+from lorentzoo.registry.files import locked, remove_stale, write_atomically
+from lorentzoo.registry.specs import FORMAT, Spec
 
-__all__ = ["load", "load_state", "save", "write_atomically"]
+__all__ = ["load", "load_state", "save"]
 
 _SPEC: Final = "spec.json"
 _WEIGHTS: Final = "weights.safetensors"
 _NEW: Final = "weights.safetensors.new"
+_ATTEMPTS: Final = 5
+_PAUSE: Final = 0.02
+"""Seconds before files that do not belong together are read again, at first."""
 
 
-def save(model: Model | Generator, directory: str | Path) -> Path:
+def save(model: Trainable, directory: str | Path) -> Path:
     """Save a model or a generator as ``spec.json`` and ``weights.safetensors``.
 
     Parameters
@@ -66,12 +70,16 @@ def save(model: Model | Generator, directory: str | Path) -> Path:
         "bytes": len(payload),
         "dtype": str(model.dtype).removeprefix("torch."),
     }
+    data["checksum"] = _seal(data)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        _finish_interrupted(directory)
-        write_atomically(directory / _NEW, payload)
-        write_atomically(directory / _SPEC, (json.dumps(data, indent=2) + "\n").encode())
-        os.replace(directory / _NEW, directory / _WEIGHTS)
+        # Writers come one after another; readers need no lock, since they try again where files do not belong together.
+        with locked(directory):
+            remove_stale(directory, (_NEW, _SPEC))
+            _finish_interrupted(directory)
+            write_atomically(directory / _NEW, payload)
+            write_atomically(directory / _SPEC, (json.dumps(data, indent=2) + "\n").encode())
+            os.replace(directory / _NEW, directory / _WEIGHTS)
     except OSError as error:
         raise CheckpointError(
             f"could not save to {directory}: {error.strerror or error}. What was saved there before is untouched."
@@ -90,8 +98,12 @@ def load(directory: str | Path, *, device: torch.device | str = "cpu") -> Any:
         If the specification cannot be read or is of a newer version.
     """
     directory = Path(directory)
-    spec, weights = _read_spec(directory)
-    state = read_tensors(_read_weights(directory, weights))
+    if directory.is_file():
+        raise CheckpointError(
+            f"{directory} is a file; a saved model is a directory with {_SPEC} and {_WEIGHTS}"
+        )
+    spec, weights, payload = _read_pair(directory)
+    state = read_tensors(payload)
     model = build(spec)
     dtype = getattr(torch, str(weights.get("dtype", "float32")), torch.float32)
     if model.dtype != dtype:
@@ -140,27 +152,6 @@ def load_state(
     model.load_state_dict(state)
 
 
-def write_atomically(path: Path, payload: bytes) -> None:
-    """Write a file so that it is either the old or the new one, whatever happens.
-
-    Raises
-    ------
-    OSError
-        If the disk does not take it; the old file stays, and no temporary one is left.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-
-
 def _finish_interrupted(directory: Path) -> None:
     """Put weights in place that a save killed after its commit left under the new name, before that name is reused."""
     new, spec = directory / _NEW, directory / _SPEC
@@ -174,16 +165,40 @@ def _finish_interrupted(directory: Path) -> None:
         os.replace(new, directory / _WEIGHTS)
 
 
+def _read_pair(directory: Path) -> tuple[Spec, dict[str, Any], bytes]:
+    """Specification and weights that belong together, also while another process writes."""
+    for attempt in range(_ATTEMPTS - 1):
+        with contextlib.suppress(CheckpointError):
+            spec, weights = _read_spec(directory)
+            return spec, weights, _read_weights(directory, weights)
+        time.sleep(_PAUSE * (attempt + 1))
+    spec, weights = _read_spec(directory)
+    return spec, weights, _read_weights(directory, weights)
+
+
+def _seal(data: dict[str, Any]) -> str:
+    """Checksum of a specification with the checksum of its weights."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+
 def _read_spec(directory: Path) -> tuple[Spec, dict[str, Any]]:
     path = directory / _SPEC
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise CheckpointError(f"{directory} is no saved model: it has no {_SPEC}") from None
+        raise CheckpointError(f"{directory} is not a saved model: it has no {_SPEC}") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from None
     if not isinstance(data, dict):
-        raise SpecError(f"{path} holds no specification")
+        raise SpecError(f"{path} does not hold a specification")
+    # Files of earlier versions state no checksum of their own.
+    stated = data.pop("checksum", None)
+    newer = isinstance(data.get("format"), int) and data["format"] > FORMAT
+    if stated is not None and not newer and stated != _seal(data):
+        raise CheckpointError(
+            f"{path} is damaged: its checksum is not the one it states. Restore it from a copy."
+        )
     weights = data.pop("weights", {})
     return Spec.from_data(data), weights if isinstance(weights, dict) else {}
 
@@ -199,11 +214,11 @@ def _read_weights(directory: Path, stated: dict[str, Any]) -> bytes:
             try:
                 read_tensors(payload)
             except SafetensorError as error:
-                raise CheckpointError(f"{path} is no safetensors file: {error}") from None
+                raise CheckpointError(f"{path} is not a safetensors file: {error}") from None
             return payload
     path = directory / _WEIGHTS
     if not found:
-        raise CheckpointError(f"{directory} is no saved model: it has no {_WEIGHTS}")
+        raise CheckpointError(f"{directory} is not a saved model: it has no {_WEIGHTS}")
     if "sha256" not in stated:
         raise CheckpointError(f"{directory / _SPEC} does not state the checksum of its weights")
     if size < stated.get("bytes", 0):

@@ -145,6 +145,14 @@ def describe_data(dataset: EventData, study: Study) -> dict[str, Any]:
     }
 
 
+def _read_of(folder: Path, key: str) -> RunRecord:
+    """The run of a folder, which must be the one that the study means."""
+    record = read_run(folder)
+    if record.run.key != key:
+        raise StudyError(f"the folder {folder.name} holds run {record.run.key}, not {key}")
+    return record
+
+
 def _read_row(directory: Path, row: Mapping[str, Any]) -> RowResult:
     runs, problems = [], []
     for key in row["runs"]:
@@ -152,7 +160,7 @@ def _read_row(directory: Path, row: Mapping[str, Any]) -> RowResult:
         state = state_of(folder)
         try:
             if state == "finished":
-                runs.append(read_run(folder))
+                runs.append(_read_of(folder, key))
                 continue
         except (LorentzooError, ValueError, KeyError, TypeError) as error:
             state = f"damaged: {error}"

@@ -7,19 +7,20 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from lorentzoo.core.errors import RunError, StudyError
-from lorentzoo.output.files import write_json
+from lorentzoo.output.files import name_folder, write_json
 from lorentzoo.output.progress import ProgressLine
+from lorentzoo.registry.files import locked
 from lorentzoo.registry.specs import parse_part
 from lorentzoo.studies.grid import Study, load_study
 from lorentzoo.studies.plan import Plan, RunSpec, make_plan
 from lorentzoo.studies.report.write import write_report
 from lorentzoo.studies.results import STUDY_FILE, StudyResult, describe_data, read_study
-from lorentzoo.studies.runs import record_failure, state_of
+from lorentzoo.studies.runs import read_run_spec, record_failure, state_of
 from lorentzoo.studies.worker import Worker, attempt
 from lorentzoo.training.fitting import open_dataset
 
@@ -60,7 +61,7 @@ def run_study(
         Before anything trains: if the study makes no sense, or the directory belongs to another one.
     """
     study = load_study(source)
-    directory = Path("studies") / study.name if out is None else Path(out)
+    directory = Path("studies") / name_folder(study.name) if out is None else Path(out)
     with ProgressLine(f"study {study.name}", show=progress) as line, _only_here(directory):
         plan = make_plan(study)
         for row in plan.rows:
@@ -122,6 +123,8 @@ def _pending(
         if not resume and folder.exists():
             shutil.rmtree(folder)
         state = state_of(folder)
+        if state == "finished" and read_run_spec(folder).key != key:
+            state = f"damaged: it holds run {read_run_spec(folder).key}"
         if state.startswith("damaged"):
             line.line(f"{label}, seed {run.config.seed}: run {key} is {state}; it is set aside and repeated")
             aside = folder.with_name(f"{key}.damaged")
@@ -228,17 +231,12 @@ def _number_of_workers(asked: int | None, study: Study, pending: list[tuple[str,
 
 @contextmanager
 def _only_here(directory: Path) -> Iterator[None]:
-    """Two processes never run the same study; the lock goes with the process, however it ends."""
+    """Two processes never run the same study."""
     directory.mkdir(parents=True, exist_ok=True)
-    try:
-        import fcntl
-    except ImportError:  # not on this system
-        yield
-        return
-    with (directory / ".lock").open("w") as file:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            stack.enter_context(locked(directory, wait=False))
+        except BlockingIOError:
             raise StudyError(
                 f"another process is running the study in {directory}; wait for it or choose another directory"
             ) from None

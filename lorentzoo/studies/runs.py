@@ -27,7 +27,7 @@ import torch
 
 from lorentzoo.core.errors import RunError
 from lorentzoo.data.events import EventData
-from lorentzoo.output.files import checksum, write_json, write_text
+from lorentzoo.output.files import checksum, digest_of, write_json, write_text
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.task import Evaluation, load_task
 from lorentzoo.registry.checkpoints import save
@@ -37,11 +37,12 @@ from lorentzoo.studies.plan import RunSpec
 from lorentzoo.training.costs import Costs, measure_costs
 from lorentzoo.training.course import history_from_csv, history_to_csv
 from lorentzoo.training.fitting import open_dataset
+from lorentzoo.training.resume import forget_checkpoints
 from lorentzoo.training.transfer import initial_weights
 
 __all__ = ["RunRecord", "execute_run", "read_run", "read_run_spec", "record_failure", "state_of"]
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 _KEPT: Final = (
     "run.json",
     "config.json",
@@ -166,8 +167,9 @@ def execute_run(
     write_json(directory / "environment.json", environment(run.config.num_threads))
     write_text(directory / "history.csv", history_to_csv(result.course.history))
     checksums = {name: checksum(directory / name) for name in (*_KEPT, task.file)}
-    write_json(directory / _FINISHED, {"format": _FORMAT, "checksums": checksums})
-    (directory / "checkpoint.ckpt").unlink(missing_ok=True)
+    stated = {"format": _FORMAT, "key": run.key, "checksums": checksums}
+    write_json(directory / _FINISHED, {**stated, "seal": digest_of(stated)})
+    forget_checkpoints(directory)
     return read_run(directory)
 
 
@@ -243,14 +245,28 @@ def environment(num_threads: int) -> dict[str, Any]:
 
 
 def _check(directory: Path) -> None:
+    """Refuse a directory in which anything is not as it was written, or which is of another run than its files."""
     stated = _read_json(directory / _FINISHED)
-    if stated.get("format", 0) > _FORMAT:
-        raise RunError(f"its format {stated['format']} is newer than {_FORMAT}; upgrade lorentzoo")
-    for name, expected in stated.get("checksums", {}).items():
+    version = stated.get("format")
+    if not isinstance(version, int) or version < 1:
+        raise RunError(f"{_FINISHED} does not state its format")
+    if version > _FORMAT:
+        raise RunError(f"its format {version} is newer than {_FORMAT}; upgrade lorentzoo")
+    sealed = {name: value for name, value in stated.items() if name != "seal"}
+    # Files of the first format had no seal.
+    if version > 1 and stated.get("seal") != digest_of(sealed):
+        raise RunError(f"{_FINISHED} does not have the contents it was written with")
+    checksums = stated.get("checksums")
+    if not isinstance(checksums, dict) or not set(_KEPT) < set(checksums):
+        raise RunError(f"{_FINISHED} does not list all files of a run")
+    for name, expected in checksums.items():
         if not (directory / name).is_file():
             raise RunError(f"{name} is missing")
         if checksum(directory / name) != expected:
             raise RunError(f"{name} does not have the contents it was written with")
+    key = read_run_spec(directory).key
+    if version > 1 and stated.get("key") != key:
+        raise RunError(f"{_FINISHED} is of another run than run.json")
 
 
 def _read_json(path: Path) -> dict[str, Any]:

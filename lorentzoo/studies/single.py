@@ -19,6 +19,7 @@ from lorentzoo.studies.plan import RunSpec, test_settings
 from lorentzoo.studies.runs import RunRecord, execute_run, read_run, read_run_spec, state_of
 from lorentzoo.training.config import TrainConfig
 from lorentzoo.training.fitting import fit_spec, open_dataset, spec_for
+from lorentzoo.training.resume import forget_checkpoints
 from lorentzoo.training.transfer import saved_spec, weights_hash
 
 __all__ = ["evaluate", "evaluate_run", "evaluate_runs", "train_model"]
@@ -96,7 +97,7 @@ def train_model(
     if resume and state == "finished":
         return read_run(directory)
     if not resume:
-        (directory / "checkpoint.ckpt").unlink(missing_ok=True)
+        forget_checkpoints(directory)
     with ProgressLine(model.spec.model or model.spec.backbone.name, show=progress) as line:
         return execute_run(run, directory, line, source=source)
 

@@ -8,7 +8,6 @@ checkpoint gives the very numbers of one that ran through.
 from __future__ import annotations
 
 import copy
-import io
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,19 +23,16 @@ from lorentzoo.core.cloud import Batch
 from lorentzoo.core.errors import TrainingError
 from lorentzoo.core.trainable import Trainable
 from lorentzoo.data.batching import LengthBatchSampler
-from lorentzoo.output.files import write_bytes
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.task import Task
 from lorentzoo.training.averaging import WeightAverage
 from lorentzoo.training.config import TrainConfig
 from lorentzoo.training.course import Course
 from lorentzoo.training.optimisers import make_optimiser, part_of
+from lorentzoo.training.resume import write_checkpoint
 from lorentzoo.training.schedules import learning_rate_factor
 
-__all__ = ["CHECKPOINT", "TrainingLoop", "seed_everything"]
-
-CHECKPOINT = "checkpoint.ckpt"
-"""File of the last finished epoch, inside the directory of a training."""
+__all__ = ["TrainingLoop", "seed_everything"]
 
 
 def seed_everything(seed: int, epoch: int = -1) -> None:
@@ -214,7 +210,7 @@ class TrainingLoop(pl.LightningModule):
             self.trainer.should_stop = True
         self._line.step(course.progress(self.config, self._steps_per_epoch), self._status())
         if self._directory is not None and self.trainer.is_last_batch:
-            self._save(self._directory / CHECKPOINT)
+            write_checkpoint(self._directory, self._list_state())
 
     def _row(self) -> dict[str, float]:
         group = self._optimiser.param_groups[0]
@@ -239,21 +235,16 @@ class TrainingLoop(pl.LightningModule):
 
     # ---- checkpoints ----------------------------------------------------------------------
 
-    def _save(self, path: Path) -> None:
-        """Plain data and tensors only, so that reading it can run no code; completely or not at all."""
-        stream = io.BytesIO()
-        torch.save(
-            {
-                "fingerprint": self._fingerprint,
-                "course": self.course.to_data(),
-                "model": self.model.state_dict(),
-                "optimiser": self._optimiser.state_dict(),
-                "average": None if self.average is None else self.average.state(),
-                "best_weights": self.best_weights,
-            },
-            stream,
-        )
-        write_bytes(path, stream.getvalue())
+    def _list_state(self) -> dict[str, Any]:
+        """Plain data and tensors only, so that reading them can run no code."""
+        return {
+            "fingerprint": self._fingerprint,
+            "course": self.course.to_data(),
+            "model": self.model.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "average": None if self.average is None else self.average.state(),
+            "best_weights": self.best_weights,
+        }
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
         """Continue from what a checkpoint holds."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -24,7 +26,8 @@ from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.task import Task, load_task
 from lorentzoo.training.config import TrainConfig
 from lorentzoo.training.course import Course
-from lorentzoo.training.loop import CHECKPOINT, TrainingLoop, seed_everything
+from lorentzoo.training.loop import TrainingLoop, seed_everything
+from lorentzoo.training.resume import read_checkpoint
 
 __all__ = ["TrainResult", "seed_everything", "threads", "train"]
 
@@ -114,15 +117,15 @@ def train(
     path = None if directory is None else Path(directory)
     loader = make_loader(train_set, recipe.batch_size, shuffle=True, seed=recipe.seed)
     line = progress if isinstance(progress, ProgressLine) else ProgressLine("train", show=progress)
-    fingerprint = _fingerprint(model, recipe, train_set)
+    fingerprint = _identify(model, recipe, train_set, validation_set)
     # A line that was given is already shown.
     with threads(recipe.num_threads), nullcontext() if line is progress else line:
         loop = TrainingLoop(model, task, recipe, loader, fingerprint, path, line)
-        checkpoint = _checkpoint(path, fingerprint, line) if path is not None and resume else None
+        checkpoint = read_checkpoint(path, fingerprint, line) if path is not None and resume else None
         if checkpoint is None:
             seed_everything(recipe.seed)
             started = time.process_time()
-            model.fit_statistics(make_loader(_for_statistics(train_set), recipe.batch_size))
+            model.fit_statistics(make_loader(_choose_for_statistics(train_set), recipe.batch_size))
             if initial is not None:
                 model.load_state_dict(initial, strict=False)
             if not model.num_parameters:
@@ -161,42 +164,32 @@ def _fit(loop: TrainingLoop, validation: Any) -> None:
             # Constants that a model caches in validation must be usable in training again.
             inference_mode=False,
         )
-        trainer.fit(loop, val_dataloaders=validation)
+        handler = signal.getsignal(signal.SIGINT)
+        try:
+            trainer.fit(loop, val_dataloaders=validation)
+        except SystemExit:
+            # Lightning makes an exit of its own of Ctrl-C, and leaves the signal ignored.
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGINT, handler)
+            raise KeyboardInterrupt from None
     if trainer.interrupted:
         raise KeyboardInterrupt
     loop.cpu()
 
 
-def _for_statistics(train_set: EventData) -> EventData:
+def _choose_for_statistics(train_set: EventData) -> EventData:
     """Events whose statistics stand for all: those in files are too many to be held at once."""
-    streamed = train_set.block is not None and len(train_set) > _STATISTICS_EVENTS
-    return train_set.subset(torch.arange(_STATISTICS_EVENTS)) if streamed else train_set
+    return train_set if train_set.block is None else train_set.sample(_STATISTICS_EVENTS)
 
 
-def _fingerprint(model: Trainable, config: TrainConfig, train_set: EventData) -> str:
+def _identify(
+    model: Trainable, config: TrainConfig, train_set: EventData, validation_set: EventData | None
+) -> str:
+    """Hash of all that decides how the training goes, but for the initial weights."""
     shapes = {name: list(value.shape) for name, value in model.state_dict().items()}
     spec = model.spec.to_data() if model.spec is not None else {}
-    events = [len(train_set), int(train_set.event_id.sum()), int(train_set.lengths.sum())]
+    events = [None if events is None else events.fingerprint() for events in (train_set, validation_set)]
     return digest_of({"shapes": shapes, "spec": spec, "config": config.to_data(), "events": events})
-
-
-def _checkpoint(directory: Path, fingerprint: str, line: ProgressLine) -> dict[str, Any] | None:
-    """The directory's checkpoint; None where there is none that can be used."""
-    path = directory / CHECKPOINT
-    if not path.is_file():
-        return None
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        stored = checkpoint["fingerprint"]
-    except Exception as error:  # zipfile, pickle and torch raise many kinds on damaged bytes
-        line.line(f"the checkpoint is damaged ({type(error).__name__}), training starts again")
-        return None
-    if stored != fingerprint:
-        raise TrainingError(
-            f"{directory} holds a checkpoint of another training (another model, recipe or data); "
-            "choose another directory, or pass resume=False"
-        )
-    return checkpoint
 
 
 @contextmanager

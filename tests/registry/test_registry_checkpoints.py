@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save
@@ -79,10 +80,13 @@ def weights(run: Path) -> Path:
     return run / "weights.safetensors"
 
 
-def rewrite(run: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    data = json.loads((run / "spec.json").read_text())
+def rewrite(directory: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Change a specification and seal it anew, as somebody who knows what they do."""
+    data = json.loads((directory / "spec.json").read_text())
+    data.pop("checksum")
     change(data)
-    (run / "spec.json").write_text(json.dumps(data))
+    data["checksum"] = checkpoints._seal(data)
+    (directory / "spec.json").write_text(json.dumps(data))
 
 
 @pytest.mark.parametrize("size", [0, 1, 7, 100, -1])
@@ -104,12 +108,12 @@ def test_one_flipped_bit(saved: Path, where: int) -> None:
 
 def test_missing_files(saved: Path, tmp_path: Path) -> None:
     weights(saved).unlink()
-    with pytest.raises(CheckpointError, match=r"is no saved model: it has no weights.safetensors"):
+    with pytest.raises(CheckpointError, match=r"is not a saved model: it has no weights.safetensors"):
         lz.load(saved)
     (saved / "spec.json").unlink()
-    with pytest.raises(CheckpointError, match=r"is no saved model: it has no spec.json"):
+    with pytest.raises(CheckpointError, match=r"is not a saved model: it has no spec.json"):
         lz.load(saved)
-    with pytest.raises(CheckpointError, match="is no saved model"):
+    with pytest.raises(CheckpointError, match="is not a saved model"):
         lz.load(tmp_path / "nowhere")
 
 
@@ -174,7 +178,7 @@ def test_a_file_that_is_no_safetensors_file(saved: Path) -> None:
     weights(saved).write_bytes(payload)
     digest = hashlib.sha256(payload).hexdigest()
     rewrite(saved, lambda data: data["weights"].update(sha256=digest, bytes=len(payload)))
-    with pytest.raises(CheckpointError, match="is no safetensors file"):
+    with pytest.raises(CheckpointError, match="is not a safetensors file"):
         lz.load(saved)
 
 
@@ -299,3 +303,52 @@ def test_killed_in_the_middle_of_saving(tmp_path: Path) -> None:
     )
     assert ran.returncode == 0, ran.stderr
     assert set(json.loads(ran.stdout)) == {0, 1}
+
+
+WRITER = """
+import sys, torch, lorentzoo as lz
+torch.manual_seed(int(sys.argv[2]))
+model = lz.compose(backbone="deep-sets:hidden=[8]")
+for _ in range(int(sys.argv[3])):
+    lz.save(model, sys.argv[1])
+"""
+
+
+def test_two_writers_and_a_reader_get_along(tmp_path: Path) -> None:
+    """Every save succeeds, every load gives one of the two models whole, and nothing is left behind."""
+    directory = tmp_path / "model"
+    torch.manual_seed(0)
+    lz.save(made(width=8), directory)
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(directory), str(seed), "40"]) for seed in (1, 2)
+    ]
+    loads = 0
+    while any(writer.poll() is None for writer in writers):
+        lz.load(directory)
+        loads += 1
+    assert [writer.wait() for writer in writers] == [0, 0]
+    assert loads > 0
+    assert sorted(path.name for path in directory.iterdir()) == ["spec.json", "weights.safetensors"]
+
+
+def test_what_killed_writers_left_is_removed(saved: Path) -> None:
+    stale = saved / ".spec.json.123456.tmp"
+    stale.write_text("half")
+    lz.save(lz.load(saved), saved)
+    assert not stale.exists()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_no_flipped_bit_is_silent(saved: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    path = saved / ("spec.json" if seed % 2 else "weights.safetensors")
+    content = bytearray(path.read_bytes())
+    content[rng.integers(len(content))] ^= 1 << int(rng.integers(8))
+    path.write_bytes(content)
+    with pytest.raises((CheckpointError, SpecError)):
+        lz.load(saved)
+
+
+def test_a_file_is_not_a_saved_model(saved: Path) -> None:
+    with pytest.raises(CheckpointError, match="is a file; a saved model is a directory"):
+        lz.load(saved / "weights.safetensors")

@@ -20,8 +20,8 @@ from lorentzoo.registry.specs import Spec
 from lorentzoo.studies import evaluate
 from lorentzoo.training.averaging import WeightAverage
 from lorentzoo.training.config import TrainConfig
-from lorentzoo.training.loop import CHECKPOINT
 from lorentzoo.training.optimisers import Ranger, make_optimiser, parameter_groups
+from lorentzoo.training.resume import CHECKPOINT, PREVIOUS
 from lorentzoo.training.schedules import learning_rate_factor
 from lorentzoo.training.train import TrainResult, train
 
@@ -151,11 +151,20 @@ def test_damaged_checkpoint_starts_again(small_spec, jets, recipe, tmp_path, cap
     first = run(small_spec, jets, recipe, tmp_path)
     path = tmp_path / CHECKPOINT
     path.write_bytes(path.read_bytes()[:500])
+    # The epoch before is still there: training goes on from it, to the same end.
     again = run(small_spec, jets, recipe, tmp_path, progress=True)
-    assert again.resumed_at == 0
+    assert again.resumed_at == 1
     assert torch.equal(weights(first), weights(again))
+    for name in (CHECKPOINT, PREVIOUS):
+        spoiled = bytearray((tmp_path / name).read_bytes())
+        spoiled[len(spoiled) // 2] ^= 1
+        (tmp_path / name).write_bytes(spoiled)
+    once_more = run(small_spec, jets, recipe, tmp_path, progress=True)
+    assert once_more.resumed_at == 0
+    assert torch.equal(weights(first), weights(once_more))
     shown = capsys.readouterr().err
     assert "damaged" in shown
+    assert "training starts again" in shown
     assert "val_auc" in shown
 
 

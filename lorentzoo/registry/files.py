@@ -1,0 +1,71 @@
+"""How does a file appear on disk completely or not at all, also where several processes write?"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["locked", "remove_stale", "write_atomically"]
+
+
+def write_atomically(path: Path, payload: bytes) -> None:
+    """Write a file so that it is either the old or the new one, whatever happens.
+
+    Raises
+    ------
+    OSError
+        Naming the file, if the disk does not take it; the old file stays, and no temporary one is left.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(payload)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        _discard(temporary)
+        # A bare "no space left on device" does not say where.
+        raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from error
+    except BaseException:
+        _discard(temporary)
+        raise
+
+
+@contextlib.contextmanager
+def locked(directory: Path, *, wait: bool = True) -> Iterator[None]:
+    """Keep other processes that ask for it out of a directory; the lock goes with the process, however it ends.
+
+    The directory itself is locked: no file is left, and nothing that a link points to is touched.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process has it, and `wait` is not set.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not on this system
+        yield
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def remove_stale(directory: Path, names: tuple[str, ...]) -> None:
+    """Remove temporary files that killed writers of these names have left; the directory must be locked."""
+    for name in names:
+        for path in directory.glob(f".{name}.*.tmp"):
+            _discard(path)
+
+
+def _discard(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
