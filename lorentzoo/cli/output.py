@@ -9,6 +9,8 @@ from typing import Any
 
 import typer
 
+from lorentzoo.core.text import plain
+
 __all__ = ["as_json", "error_console", "print_json", "print_table"]
 
 
@@ -26,16 +28,18 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table for a terminal; tab-separated columns where the output is no terminal."""
     if not sys.stdout.isatty():
         for row in rows:
-            typer.echo("\t".join(row))
+            typer.echo("\t".join(plain(cell) for cell in row))
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in header:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        # Texts of plugins are text, whatever signs they hold.
+        table.add_row(*(Text(plain(cell)) for cell in row))
     Console().print(table)
 
 

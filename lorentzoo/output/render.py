@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from lorentzoo.core.text import plain
+
 __all__ = ["to_latex", "to_markdown", "to_text"]
 
 Rows = Sequence[Sequence[str]]
@@ -21,6 +23,7 @@ def to_text(
     title: str, columns: Sequence[str], rows: Rows, messages: Messages, notes: Sequence[str], width: int
 ) -> str:
     """Plain text with aligned columns."""
+    title, columns, rows, messages, notes = _make_plain(title, columns, rows, messages, notes)
     table = RichTable(title=Text(title, style="bold"), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
         table.add_column(Text(column), justify="left" if index == 0 else "right", overflow="fold")
@@ -40,6 +43,7 @@ def to_markdown(
     title: str, columns: Sequence[str], rows: Rows, messages: Messages, notes: Sequence[str]
 ) -> str:
     """A GitHub table; rows without numbers give their message in the second column."""
+    title, columns, rows, messages, notes = _make_plain(title, columns, rows, messages, notes)
     lines = [f"### {title}", "", _markdown_row(columns)]
     lines.append("|" + "|".join([":--", *("--:" for _ in columns[1:])]) + "|")
     lines += [_markdown_row(row) for row in rows]
@@ -50,6 +54,7 @@ def to_markdown(
 
 def to_latex(title: str, columns: Sequence[str], rows: Rows, messages: Messages, notes: Sequence[str]) -> str:
     """A table environment with booktabs rules."""
+    title, columns, rows, messages, notes = _make_plain(title, columns, rows, messages, notes)
     rest = len(columns) - 1
     lines = [
         r"\begin{table}",
@@ -68,8 +73,24 @@ def to_latex(title: str, columns: Sequence[str], rows: Rows, messages: Messages,
     return "\n".join(lines) + "\n"
 
 
+def _make_plain(
+    title: str, columns: Sequence[str], rows: Rows, messages: Messages, notes: Sequence[str]
+) -> tuple[str, list[str], list[list[str]], list[tuple[str, str]], list[str]]:
+    """The same texts without control characters, which a terminal would obey."""
+    return (
+        plain(title),
+        [plain(column) for column in columns],
+        [[plain(cell) for cell in row] for row in rows],
+        [(plain(label), plain(message)) for label, message in messages],
+        [plain(note) for note in notes],
+    )
+
+
+_MARKDOWN: Final = str.maketrans({"|": "\\|", "<": "&lt;", ">": "&gt;", "&": "&amp;"})
+
+
 def _markdown_row(texts: Sequence[str]) -> str:
-    return "| " + " | ".join(text.replace("|", "\\|").replace("\n", " ") for text in texts) + " |"
+    return "| " + " | ".join(text.translate(_MARKDOWN) for text in texts) + " |"
 
 
 def _latex_row(texts: Sequence[str]) -> str:

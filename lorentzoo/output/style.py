@@ -12,6 +12,7 @@ import matplotlib as mpl
 import mplhep
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from lorentzoo.output.style_names import COLOURS, LINES, MARKERS
 
@@ -86,5 +87,12 @@ def to_svg(ax: Axes) -> str:
     figure = ax.get_figure(root=True)
     assert figure is not None
     with style():
-        figure.savefig(stream, format="svg", metadata={"Date": None}, bbox_inches="tight")
+        try:
+            figure.savefig(stream, format="svg", metadata={"Date": None}, bbox_inches="tight")
+        except ValueError:
+            # A label that is not mathtext must not cost a report after hours of training.
+            for text in figure.findobj(Text):
+                text.set_parse_math(False)
+            stream = io.BytesIO()
+            figure.savefig(stream, format="svg", metadata={"Date": None}, bbox_inches="tight")
     return stream.getvalue().decode()

@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar
 import pluggy
 
 from lorentzoo.core.errors import AmbiguousNameError, UnknownNameError
+from lorentzoo.core.text import plain
 from lorentzoo.registry import hookspecs
 from lorentzoo.registry.components import KINDS, Component, Kind
 
@@ -105,8 +106,15 @@ class Catalogue:
         kinds = KINDS if kind is None else (kind,)
         return [c for k in kinds for name in sorted(self._components[k]) for c in self._components[k][name]]
 
-    def find(self, kind: str, name: str) -> Component:
+    def find(self, kind: str, name: str, prefer: str = "") -> Component:
         """The component of this name or ``plugin/name``.
+
+        Parameters
+        ----------
+        kind, name
+            What it is, and how it is called.
+        prefer
+            The plugin that is meant where several offer the name: what a specification or a preset recorded.
 
         Raises
         ------
@@ -125,6 +133,8 @@ class Catalogue:
         if not offers:
             raise UnknownNameError(self._unknown(kind, name))
         if len(offers) > 1:
+            offers = [component for component in offers if component.plugin == prefer] or offers
+        if len(offers) > 1:
             full = " and ".join(repr(component.full_name) for component in offers)
             raise AmbiguousNameError(f"several plugins offer the {kind} {name!r}; write {full}")
         return offers[0]
@@ -134,7 +144,10 @@ class Catalogue:
         key = (component.kind, component.name)
         if component.plugin == _SESSION and key in self._session:
             return self._session[key]
-        return component.load()
+        return component.load(self._distribution_of(component.plugin))
+
+    def _distribution_of(self, plugin: str) -> str:
+        return next((record.distribution for record in self.plugins if record.name == plugin), "")
 
     def register(self, component: Component, target: Any) -> None:
         """Add a component for this process; registering the same name again replaces it."""
@@ -220,7 +233,9 @@ def _allowed(points: Iterable[EntryPoint]) -> list[EntryPoint]:
 
 
 def _is_ours(point: EntryPoint) -> bool:
-    return point.dist is not None and point.dist.name == "lorentzoo"
+    # A distribution is not trusted for its name: ours are modules of this package.
+    module = point.value.partition(":")[0]
+    return module.startswith("lorentzoo.") and point.dist is not None and point.dist.name == "lorentzoo"
 
 
 def _load(manager: pluggy.PluginManager, point: EntryPoint, taken: set[str]) -> PluginRecord:
@@ -243,8 +258,10 @@ def _load(manager: pluggy.PluginManager, point: EntryPoint, taken: set[str]) -> 
         twice = sorted({" ".join(pair) for pair in names if names.count(pair) > 1})
         if twice:
             raise ValueError(f"it offers {' and '.join(twice)} more than once")
-    except (Exception, SystemExit) as error:
-        return replace(record, error=f"{type(error).__name__}: {error}")
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a plugin may raise anything
+        return replace(record, error=plain(f"{type(error).__name__}: {error}"))
     milliseconds = 1e3 * (time.perf_counter() - start)
     torch_came = not had_torch and "torch" in sys.modules
     return replace(record, components=components, milliseconds=milliseconds, imports_torch=torch_came)
@@ -252,7 +269,7 @@ def _load(manager: pluggy.PluginManager, point: EntryPoint, taken: set[str]) -> 
 
 def _checked(item: Any, plugin: str) -> Component:
     if not isinstance(item, Component):
-        raise TypeError(f"plugin {plugin!r} declares {item!r}, which is no Component")
+        raise TypeError(f"plugin {plugin!r} declares {item!r}, which is not a Component")
     return item
 
 

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any, Final, Literal, get_args
 
 from lorentzoo.core.errors import MissingExtraError, PluginError
+from lorentzoo.core.text import plain
 
 __all__ = ["KINDS", "Component", "Kind"]
 
@@ -39,7 +40,8 @@ class Component:
     spec
         For models: the composition, slot by slot.
     extra
-        The optional dependencies that the target needs.
+        The optional dependencies that the target needs: the name of an extra of the plugin's own package, or
+        ``"lorentzoo[name]"``.
     recipe
         For models: the published training options, which `lorentzoo train` starts from.
     published_flops
@@ -65,6 +67,9 @@ class Component:
     published_flops: str = ""
 
     def __post_init__(self) -> None:
+        for name in ("summary", "reference"):
+            # A stranger's text is text: it gives no orders to terminals.
+            object.__setattr__(self, name, plain(getattr(self, name)))
         if self.kind not in KINDS:
             raise ValueError(f"component {self.name!r}: kind {self.kind!r} is not one of {list(KINDS)}")
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -84,8 +89,20 @@ class Component:
         """``plugin/name``, which is never ambiguous."""
         return f"{self.plugin}/{self.name}"
 
-    def load(self) -> Any:
+    def _requirement(self, distribution: str) -> str:
+        """What to install: an extra of lorentzoo, or of the package that brings the plugin, and never a stranger's."""
+        if self.extra.startswith("lorentzoo[") or not distribution:
+            return self.extra
+        name = self.extra.partition("[")[2].rstrip("]") or self.extra
+        return f"{distribution}[{name}]"
+
+    def load(self, distribution: str = "") -> Any:
         """Import the target.
+
+        Parameters
+        ----------
+        distribution
+            The package that brings the plugin.
 
         Raises
         ------
@@ -101,7 +118,7 @@ class Component:
             if self.extra:
                 raise MissingExtraError(
                     f"{self.kind} {self.name!r} needs {error.name!r}, which is not installed; "
-                    f'run: pip install "{self.extra}"'
+                    f'run: pip install "{self._requirement(distribution)}"'
                 ) from error
             raise PluginError(
                 f"{self.kind} {self.full_name!r}: cannot import {module_name!r}: {error}"

@@ -126,7 +126,7 @@ def test_a_damaged_specification(saved: Path, text: str) -> None:
 
 def test_a_specification_of_something_else(saved: Path) -> None:
     (saved / "spec.json").write_text("[1, 2]")
-    with pytest.raises(SpecError, match="holds no specification"):
+    with pytest.raises(SpecError, match="does not hold a specification"):
         lz.load(saved)
     (saved / "spec.json").write_text("{}")
     with pytest.raises(SpecError, match="names no backbone"):
