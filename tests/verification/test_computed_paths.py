@@ -48,3 +48,15 @@ def test_a_shallow_network_may_be_more_symmetric(backbone: str) -> None:
     result = lz.verify(model, CLOUD, rapidities=())
     assert result.passed, str(result)
     assert model.exact == backbone.endswith("2")
+
+
+def test_rotations_in_another_order_of_axes_are_rotations() -> None:
+    model = lz.compose(
+        spurions="beam-lightlike",
+        frames="lloca-so2:axes=published",
+        embedding="kinematics-rotation",
+        backbone="mlp:num_particles=8,hidden=[8]",
+    )
+    result = lz.verify(model, CLOUD, rapidities=())
+    assert result.passed, str(result)
+    assert result.predicted.name == "SO(3)"
