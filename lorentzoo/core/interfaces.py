@@ -110,9 +110,12 @@ class FramesNet(Part):
     ----------
     learned
         Whether frames depend on the event. Fixed frames (identity, augmentation) are covariant under nothing.
+    is_global
+        Whether all particles of an event share a frame; messages then need no translation.
     """
 
     learned: ClassVar[bool] = True
+    is_global: bool = False
 
     @abstractmethod
     def forward(self, cloud: ParticleCloud) -> Frames:

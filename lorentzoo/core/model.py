@@ -359,7 +359,8 @@ class Model(Trainable):
             paths["vectors"] = covariant
         elif reads and backbone.reads_vectors == "pairs":
             paths["vectors"] = through_frames(backbone.vector_symmetry)
-        if not backbone.equivariant and frames.learned and backbone.exchanges_vectors:
+        translates = frames.learned and not frames.is_global
+        if not backbone.equivariant and translates and backbone.exchanges_vectors:
             paths["messages"] = covariant
         if self.head.out_vectors and not backbone.equivariant:
             paths["output vectors"] = covariant

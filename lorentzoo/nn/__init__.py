@@ -79,10 +79,10 @@ _HOMES = {
     "moves_vectors": "lorentzoo.nn.frame_attention",
     "normalise_pairs": "lorentzoo.nn.pair_norm",
     "pair_hidden": "lorentzoo.nn.pair_network",
-    "pair_masses": "lorentzoo.nn.pair_masses",
+    "pair_masses": "lorentzoo.nn.pair_momenta",
     "pair_moments": "lorentzoo.nn.pair_norm",
-    "pair_products": "lorentzoo.nn.pair_masses",
-    "pair_statistics": "lorentzoo.nn.pair_masses",
+    "pair_products": "lorentzoo.nn.pair_momenta",
+    "pair_statistics": "lorentzoo.nn.pair_momenta",
     "phi": "lorentzoo.core.minkowski",
     "pseudorapidity": "lorentzoo.core.minkowski",
     "pt": "lorentzoo.core.minkowski",
@@ -157,9 +157,9 @@ if TYPE_CHECKING:
     from lorentzoo.nn.frame_attention import attend_between_frames as attend_between_frames
     from lorentzoo.nn.frame_attention import moves_vectors as moves_vectors
     from lorentzoo.nn.norms import MaskedBatchNorm as MaskedBatchNorm
-    from lorentzoo.nn.pair_masses import pair_masses as pair_masses
-    from lorentzoo.nn.pair_masses import pair_products as pair_products
-    from lorentzoo.nn.pair_masses import pair_statistics as pair_statistics
+    from lorentzoo.nn.pair_momenta import pair_masses as pair_masses
+    from lorentzoo.nn.pair_momenta import pair_products as pair_products
+    from lorentzoo.nn.pair_momenta import pair_statistics as pair_statistics
     from lorentzoo.nn.pair_network import pair_hidden as pair_hidden
     from lorentzoo.nn.pair_norm import EdgeSums as EdgeSums
     from lorentzoo.nn.pair_norm import PairTerms as PairTerms

@@ -28,7 +28,10 @@ def measure_disagreement(model: Model) -> str:
     cloud = random_cloud([7, 9, 5, 8, 6, 7, 9, 8], in_scalars=model.in_scalars, in_context=model.in_context)
     result = lz.verify(model, cloud, rapidities=())
     lost = sorted(result.predicted.discrete - result.measured.discrete)
-    if result.sensitivity == 0 or (result.passed and not lost):
+    # Between rounding and what counts as broken lies a symmetry that is broken, but hardly.
+    weak = (result.singular_values > 1e-10) & (result.singular_values < 1e-6)
+    undecided = result.accidental and bool(weak.any())
+    if result.sensitivity == 0 or ((result.passed or undecided) and not lost):
         return ""
     return f"{result.verdict}, lost {lost}: {model.spec.to_json()}"
 

@@ -48,3 +48,28 @@ def test_a_shallow_network_may_be_more_symmetric(backbone: str) -> None:
     result = lz.verify(model, CLOUD, rapidities=())
     assert result.passed, str(result)
     assert model.exact == backbone.endswith("2")
+
+
+def test_rotations_in_another_order_of_axes_are_rotations() -> None:
+    model = lz.compose(
+        spurions="beam-lightlike",
+        frames="lloca-so2:axes=published",
+        embedding="kinematics-rotation",
+        backbone="mlp:num_particles=8,hidden=[8]",
+    )
+    result = lz.verify(model, CLOUD, rapidities=())
+    assert result.passed, str(result)
+    assert result.predicted.name == "SO(3)"
+
+
+@pytest.mark.parametrize(("is_global", "wanted"), [(True, "ISO(2)"), (False, "SO(2)_beam")])
+def test_messages_within_one_frame_cost_no_symmetry(is_global: bool, wanted: str) -> None:
+    model = lz.compose(
+        spurions="beam-lightlike:both=false",
+        frames=f"lloca-so3:is_global={str(is_global).lower()}",
+        embedding="invariants",
+        backbone="transformer:num_blocks=1,num_heads=2,head_reps=2x0n+1x1n",
+    )
+    result = lz.verify(model, CLOUD, rapidities=())
+    assert result.passed, str(result)
+    assert result.predicted.name == wanted

@@ -300,6 +300,11 @@ class BeamRotations(_AboutBeam):
     num_vectors = 1
     residual = Symmetry.spanned_by("Jz")
 
+    @property
+    def matrices_in(self) -> Symmetry:
+        # The published order of axes is one more rotation.
+        return self.residual if self.axes == "beam-last" else Symmetry.spanned_by("Jx", "Jy", "Jz")
+
     def _matrices(self, vectors: Tensor, p: Tensor, support: Tensor) -> Tensor:
         return self._about_beam(vectors[..., 0, :], support, beam_first=True)
 
