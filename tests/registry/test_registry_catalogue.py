@@ -89,7 +89,7 @@ BROKEN = {
     "missing": ("import surely_not_installed", "No module named 'surely_not_installed'"),
     "silent": ("", "no `@hookimpl def lorentzoo_components()`"),
     "nothing": ("@hookimpl\ndef lorentzoo_components():\n    return None\n", "returns None"),
-    "text": (offers("'my-net'"), "declares 'my-net', which is no Component"),
+    "text": (offers("'my-net'"), "declares 'my-net', which is not a Component"),
     "kind": (offers('Component("backbones", "x", "a:b")'), "kind 'backbones' is not one of"),
     "name": (offers('Component("backbone", "My_Net", "a:b")'), "'My_Net' is not lower-case kebab"),
     "target": (offers('Component("backbone", "x", "a.b.c")'), "'a.b.c' is not 'package.module:attribute'"),
