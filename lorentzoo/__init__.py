@@ -55,6 +55,7 @@ _HOMES = {
     "load": "lorentzoo.registry.checkpoints",
     "load_dataset": "lorentzoo.registry.composition",
     "register": "lorentzoo.registry.catalogue",
+    "replace_head": "lorentzoo.registry.replacement",
     "save": "lorentzoo.registry.checkpoints",
     "verify": "lorentzoo.verification.verify",
 }
@@ -103,6 +104,7 @@ if TYPE_CHECKING:
     from lorentzoo.registry.hookspecs import hookimpl as hookimpl
     from lorentzoo.registry.imports import import_weights as import_weights
     from lorentzoo.registry.listing import list_models as list_models
+    from lorentzoo.registry.replacement import replace_head as replace_head
     from lorentzoo.verification.verify import verify as verify
 
 __getattr__, __dir__ = resolve_on_use(__name__, _HOMES)

@@ -10,6 +10,7 @@ __all__ = [
     "AmbiguousNameError",
     "CheckpointError",
     "CompositionError",
+    "FittedError",
     "LorentzooError",
     "MissingExtraError",
     "NoClosedFormError",
@@ -78,6 +79,10 @@ class NoDensityError(LorentzooError, NotImplementedError):
 
 class NotFittedError(LorentzooError, RuntimeError):
     """Statistics that were used before `model.fit_statistics`."""
+
+
+class FittedError(LorentzooError, RuntimeError):
+    """Statistics that would be fitted once more, which changes what a trained model predicts."""
 
 
 class SymmetryError(LorentzooError, AssertionError):

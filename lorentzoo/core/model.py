@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lorentzoo.core.anchor import Anchor, anchor_for, anchor_matrices
 from lorentzoo.core.cloud import Batch, ParticleCloud
-from lorentzoo.core.errors import CompositionError
+from lorentzoo.core.errors import CompositionError, FittedError
 from lorentzoo.core.features import Features
 from lorentzoo.core.frames import Frames
 from lorentzoo.core.input_names import InputNames
@@ -22,7 +22,8 @@ from lorentzoo.core.layout import Extended, Layout
 from lorentzoo.core.minkowski import inverse
 from lorentzoo.core.spurions import Spurions
 from lorentzoo.core.symmetry import Symmetry
-from lorentzoo.core.trainable import Trainable
+from lorentzoo.core.tokens import add_global_token, drop_tokens, leave_anchor, silence_tokens
+from lorentzoo.core.trainable import Trainable, check_batches, is_fitted
 
 __all__ = ["Model"]
 
@@ -82,7 +83,6 @@ class Model(Trainable):
         self.in_scalars = in_scalars
         self.in_context = in_context
         self.spec = spec
-        self.input_names = InputNames()
         if anchor not in ("auto", "none"):
             raise CompositionError(f"anchor is 'auto' or 'none', not {anchor!r}")
         self.anchor: Anchor = anchor_for(self.symmetry) if anchor == "auto" else "none"
@@ -115,7 +115,7 @@ class Model(Trainable):
             condition = condition if matrices is None else condition.transform(matrices)
         features = self.features(anchored, condition)
         if matrices is not None and features.in_vectors:
-            features = _leave_anchor(features, matrices, cloud.layout, pooled=self._pooled)
+            features = leave_anchor(features, matrices, cloud.layout, pooled=self._pooled)
         return self.head(features, cloud)  # type: ignore[no-any-return]
 
     @property
@@ -147,14 +147,14 @@ class Model(Trainable):
         seen = self.spurions(cloud)
         frames = self.frames_net(seen)
         embedded = self.embedding(seen, frames)
-        embedded = _silence_tokens(embedded, seen)
+        embedded = silence_tokens(embedded, seen)
         dtype = self.dtype
         # Vectors stay in float64 until they are in the frames in which the network sees them.
         features = self._with_own_scalars(embedded, seen)
         layout, context = seen.layout, cloud.context.to(dtype)
         if seen.tokens and self.spurion_mode != "tokens":
             extended = cloud.layout.append(seen.tokens)
-            features, frames = _without_tokens(features, frames, extended)
+            features, frames = drop_tokens(features, frames, extended)
             layout = cloud.layout
             if self.spurion_mode == "channels":
                 features = self._with_channels(features, layout)
@@ -170,7 +170,7 @@ class Model(Trainable):
         tokens: Extended | None = None
         if self.head.pooling == "global-token" and not self.backbone.pools:
             tokens = layout.append(1)
-            features = _with_global_token(features, tokens)
+            features = add_global_token(features, tokens)
             # The token lives in the frame of the event; where every particle has its own, it has none.
             layout = tokens.layout
             frames = Frames(layout, frames.matrices) if frames.is_global else Frames.identity(layout)
@@ -258,29 +258,48 @@ class Model(Trainable):
         """That of the head."""
         return self.head.task
 
-    def fit_statistics(self, batches: Iterable[Batch]) -> None:
+    def fit_statistics(self, batches: Iterable[Batch], *, refit: bool = False) -> None:
         """Let every part take the statistics it needs from data, once, before the first step.
 
         Parameters
         ----------
         batches
             Training batches, e.g. a data loader. They are read once for each part that wants them.
+        refit
+            Whether parts that have statistics take new ones, which changes what a trained model predicts. Otherwise only
+            parts without any take theirs, e.g. a new head.
+
+        Raises
+        ------
+        FittedError
+            If all parts have theirs, and `refit` is not set.
+        TypeError
+            If these are not batches.
         """
-        batches = [replace(batch, cloud=batch.cloud.to_units("GeV")) for batch in batches]
+        if self.is_fitted and not refit:
+            raise FittedError(
+                "the statistics of this model are fitted, and new ones would change what it predicts; pass refit=True if "
+                "that is wanted"
+            )
+        batches = [replace(batch, cloud=batch.cloud.to_units("GeV")) for batch in check_batches(batches)]
         self.input_names = InputNames.read(batches)
-        self.head.fit_statistics(batches)
-        self.embedding.fit_statistics(batches)
+        wanting = [part for part in (self.head, self.embedding) if refit or not is_fitted(part)]
+        for part in wanting:
+            part.fit_statistics(batches)
         anchored = []
         for batch in batches:
             matrices = anchor_matrices(batch.cloud, self.anchor)
             cloud = batch.cloud if matrices is None else batch.cloud.transform(matrices)
             anchored.append(replace(batch, cloud=cloud))
-        # Frames-nets see the cloud as the model shows it to them: anchored and with its spurions.
-        self.frames_net.fit_statistics(
-            [replace(batch, cloud=self.spurions(batch.cloud)) for batch in anchored]
-        )
-        self.backbone.fit_inputs(self._shown(batch.cloud) for batch in anchored)
-        self.head.fit_features((self._given(batch.cloud), batch) for batch in anchored)
+        if refit or not is_fitted(self.frames_net):
+            # Frames-nets see the cloud as the model shows it to them: anchored and with its spurions.
+            self.frames_net.fit_statistics(
+                [replace(batch, cloud=self.spurions(batch.cloud)) for batch in anchored]
+            )
+        if refit or not is_fitted(self.backbone):
+            self.backbone.fit_inputs(self._shown(batch.cloud) for batch in anchored)
+        if self.head in wanting:
+            self.head.fit_features((self._given(batch.cloud), batch) for batch in anchored)
 
     @torch.no_grad()
     def _shown(self, cloud: ParticleCloud) -> tuple[Features, Frames, Layout]:
@@ -396,48 +415,6 @@ class Model(Trainable):
 
 def _scalar_names(cloud: ParticleCloud, count: int) -> tuple[str, ...]:
     return cloud.scalar_names or tuple(f"scalar_{s}" for s in range(count))
-
-
-def _silence_tokens(features: Features, cloud: ParticleCloud) -> Features:
-    """Reference vectors have no kinematics: on the beam axis, an azimuth would say where x points."""
-    particle = cloud.is_particle
-    if particle is None:
-        return features
-    scalars = features.scalars
-    return replace(features, scalars=torch.where(particle.unsqueeze(-1), scalars, torch.zeros_like(scalars)))
-
-
-def _without_tokens(features: Features, frames: Frames, extended: Extended) -> tuple[Features, Frames]:
-    kept = replace(
-        features, scalars=extended.split(features.scalars)[1], vectors=extended.split(features.vectors)[1]
-    )
-    if frames.matrices is None:
-        return kept, Frames.identity(extended.base)
-    if frames.is_global:
-        return kept, Frames.of_events(extended.base, frames.matrices)
-    return kept, Frames.of_particles(extended.base, extended.split(frames.matrices)[1])
-
-
-def _with_global_token(features: Features, tokens: Extended) -> Features:
-    """A zero row in front of every event, marked by one more scalar channel that is one there."""
-    scalars = features.scalars
-    scalars = torch.cat([scalars, scalars.new_zeros(*scalars.shape[:-1], 1)], dim=-1)
-    b = tokens.base.num_events
-    front = scalars.new_zeros(b, 1, scalars.shape[-1])
-    front[..., -1] = 1.0
-    zero = features.vectors.new_zeros(b, 1, features.in_vectors, 4)
-    return Features(
-        tokens.join(front, scalars),
-        tokens.join(zero, features.vectors),
-        (*features.scalar_names, "global_token"),
-        features.vector_names,
-    )
-
-
-def _leave_anchor(features: Features, matrices: Tensor, layout: Layout, *, pooled: bool) -> Features:
-    back = inverse(matrices)
-    back = back if pooled else layout.spread(back)
-    return replace(features, vectors=features.vectors.double() @ back.transpose(-1, -2))
 
 
 def _clouds(data: Any, batch_size: int) -> Iterable[ParticleCloud]:

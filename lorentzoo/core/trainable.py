@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -11,9 +11,33 @@ import torch
 from torch import Tensor, nn
 
 from lorentzoo.core.cloud import Batch, ParticleCloud
+from lorentzoo.core.input_names import InputNames
 from lorentzoo.core.symmetry import Symmetry, intersection
 
-__all__ = ["Trainable"]
+__all__ = ["Trainable", "check_batches", "is_fitted"]
+
+
+def is_fitted(module: nn.Module) -> bool:
+    """Whether a part has statistics, and all of them are fitted."""
+    flags = [flag for name, flag in module.named_buffers() if name.rpartition(".")[2] == "fitted"]
+    return bool(flags) and all(flag.device.type != "meta" and bool(flag) for flag in flags)
+
+
+def check_batches(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """The same batches, each looked at.
+
+    Raises
+    ------
+    TypeError
+        Naming what is not a `Batch`.
+    """
+    for batch in batches:
+        if not isinstance(batch, Batch):
+            raise TypeError(
+                "statistics are taken from batches (cloud, target, weight, event_id), not from a "
+                f"{type(batch).__name__}; see lorentzoo.Batch"
+            )
+        yield batch
 
 
 class Trainable(nn.Module, ABC):
@@ -25,16 +49,24 @@ class Trainable(nn.Module, ABC):
         The plain data from which `lorentzoo.compose` made it.
     task
         Name of the task for which it is trained.
+    input_names
+        Names of the scalars and of the context on which it was fitted.
     """
 
     spec: Any = None
     task: str
+    input_names: InputNames = InputNames()
 
     # ---- what training asks -------------------------------------------------------------------
 
     @abstractmethod
     def fit_statistics(self, batches: Iterable[Batch]) -> None:
         """Take statistics from training batches, once, before the first step."""
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether it has statistics, and all of them are fitted."""
+        return is_fitted(self)
 
     @abstractmethod
     def batch_loss(self, batch: Batch, rng: torch.Generator | None = None) -> Tensor:

@@ -28,4 +28,4 @@ def find_class(kind: Kind, part: str | Mapping[str, Any] | PartSpec) -> Any:
     UnknownNameError, AmbiguousNameError
         If the name means nothing, or more than one thing.
     """
-    return catalogue().target(catalogue().find(kind, parse_part(part, kind).name))
+    return catalogue().target(catalogue().find(kind, parse_part(part, kind).name, catalogue().own_plugins))

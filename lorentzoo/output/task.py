@@ -291,7 +291,7 @@ def load_task(name: str) -> Task:
     CompositionError
         If what stands behind it is not a `Task`.
     """
-    component = catalogue().find("task", name)
+    component = catalogue().find("task", name, catalogue().own_plugins)
     target = catalogue().target(component)
     if not (isinstance(target, type) and issubclass(target, Task)):
         raise CompositionError(f"task {name!r} is not a subclass of lorentzoo.Task but {target!r}")
@@ -309,7 +309,8 @@ def task_name(spec: Spec) -> str:
         If that states none.
     """
     kind, part = ("head", spec.head) if spec.generator is None else ("generator", spec.generator)
-    target = catalogue().target(catalogue().find(kind, part.name))
+    recorded = spec.plugins.get(f"{kind}/{part.name}", "").partition(" (")[0]
+    target = catalogue().target(catalogue().find(kind, part.name, (recorded,)))
     name = getattr(target, "task", None)
     if not isinstance(name, str):
         raise CompositionError(

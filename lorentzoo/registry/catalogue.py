@@ -11,7 +11,7 @@ import fnmatch
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, TypeVar
@@ -54,6 +54,8 @@ class PluginRecord:
         What its import cost.
     imports_torch
         Whether importing it imported torch, which a plugin module should not.
+    is_ours
+        Whether it comes with the package.
     """
 
     name: str
@@ -63,6 +65,7 @@ class PluginRecord:
     error: str = ""
     milliseconds: float = 0.0
     imports_torch: bool = False
+    is_ours: bool = False
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -106,7 +109,7 @@ class Catalogue:
         kinds = KINDS if kind is None else (kind,)
         return [c for k in kinds for name in sorted(self._components[k]) for c in self._components[k][name]]
 
-    def find(self, kind: str, name: str, prefer: str = "") -> Component:
+    def find(self, kind: str, name: str, prefer: Collection[str] = ()) -> Component:
         """The component of this name or ``plugin/name``.
 
         Parameters
@@ -114,7 +117,8 @@ class Catalogue:
         kind, name
             What it is, and how it is called.
         prefer
-            The plugin that is meant where several offer the name: what a specification or a preset recorded.
+            The plugins of which one is meant where several offer the name: what a specification recorded, or those that
+            come with the package.
 
         Raises
         ------
@@ -133,7 +137,7 @@ class Catalogue:
         if not offers:
             raise UnknownNameError(self._unknown(kind, name))
         if len(offers) > 1:
-            offers = [component for component in offers if component.plugin == prefer] or offers
+            offers = [component for component in offers if component.plugin in prefer] or offers
         if len(offers) > 1:
             full = " and ".join(repr(component.full_name) for component in offers)
             raise AmbiguousNameError(f"several plugins offer the {kind} {name!r}; write {full}")
@@ -145,6 +149,11 @@ class Catalogue:
         if component.plugin == _SESSION and key in self._session:
             return self._session[key]
         return component.load(self._distribution_of(component.plugin))
+
+    @property
+    def own_plugins(self) -> frozenset[str]:
+        """Names of the plugins that come with the package."""
+        return frozenset(record.name for record in self.plugins if record.is_ours)
 
     def _distribution_of(self, plugin: str) -> str:
         return next((record.distribution for record in self.plugins if record.name == plugin), "")
@@ -242,7 +251,7 @@ def _load(manager: pluggy.PluginManager, point: EntryPoint, taken: set[str]) -> 
     distribution = point.dist.name if point.dist is not None else ""
     version = point.dist.version if point.dist is not None else ""
     name = point.name if point.name not in taken else f"{distribution}.{point.name}"
-    record = PluginRecord(name, distribution, version)
+    record = PluginRecord(name, distribution, version, is_ours=_is_ours(point))
     had_torch, start = "torch" in sys.modules, time.perf_counter()
     try:
         plugin = point.load()

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import torch
 from safetensors import SafetensorError
@@ -23,6 +24,7 @@ from safetensors.torch import save as write_tensors
 from torch import Tensor
 
 from lorentzoo.core.errors import CheckpointError, SpecError
+from lorentzoo.core.input_names import InputNames
 from lorentzoo.core.trainable import Trainable
 from lorentzoo.registry.composition import build
 from lorentzoo.registry.files import locked, remove_stale, write_atomically
@@ -61,6 +63,7 @@ def save(model: Trainable, directory: str | Path) -> Path:
         raise CheckpointError(
             "this model has no specification; make it by lorentzoo.compose or create_model to save it"
         )
+    _require_loadable(model)
     directory = Path(directory)
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
     payload = write_tensors(state)
@@ -70,6 +73,9 @@ def save(model: Trainable, directory: str | Path) -> Path:
         "bytes": len(payload),
         "dtype": str(model.dtype).removeprefix("torch."),
     }
+    names = model.input_names
+    if names.scalars or names.context:
+        data["inputs"] = {"scalars": list(names.scalars), "context": list(names.context)}
     data["checksum"] = _seal(data)
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -102,13 +108,16 @@ def load(directory: str | Path, *, device: torch.device | str = "cpu") -> Any:
         raise CheckpointError(
             f"{directory} is a file; a saved model is a directory with {_SPEC} and {_WEIGHTS}"
         )
-    spec, weights, payload = _read_pair(directory)
+    spec, stated, payload = _read_pair(directory)
+    weights = stated["weights"]
     state = read_tensors(payload)
     model = build(spec)
     dtype = getattr(torch, str(weights.get("dtype", "float32")), torch.float32)
     if model.dtype != dtype:
         model.to(dtype)
     load_state(model, state, source=str(directory), own_types=True)
+    inputs = stated["inputs"]
+    model.input_names = InputNames(tuple(inputs.get("scalars", ())), tuple(inputs.get("context", ())))
     return model.to(device).eval()
 
 
@@ -165,15 +174,52 @@ def _finish_interrupted(directory: Path) -> None:
         os.replace(new, directory / _WEIGHTS)
 
 
+_known_loadable: WeakKeyDictionary[Trainable, Any] = WeakKeyDictionary()
+"""What models looked like when they were last found to be what their specifications make."""
+
+
+def _require_loadable(model: Trainable) -> None:
+    """Refuse a model whose specification makes another one, e.g. since a part was put in by hand."""
+    look = _describe(model)
+    if _known_loadable.get(model) == (model.spec, look):
+        return
+    with torch.random.fork_rng(devices=[]):
+        wanted = _describe(_build_without_memory(model.spec))
+    if look != wanted:
+        parts = {
+            name for name, kind in (*look.items(), *wanted.items()) if look.get(name) != wanted.get(name)
+        }
+        named = ", ".join(sorted({name.partition(".")[0] for name in parts}))
+        raise CheckpointError(
+            f"what is to be saved is not what its specification makes ({named} differs), so it could not be loaded; put "
+            "another head in by lorentzoo.replace_head, other parts by lorentzoo.compose"
+        )
+    _known_loadable[model] = (model.spec, look)
+
+
+def _describe(model: Trainable) -> dict[str, Any]:
+    """Classes of the parts, and shapes of all tensors that are saved."""
+    kinds: dict[str, Any] = {name: type(part) for name, part in model.named_children()}
+    return kinds | {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
+def _build_without_memory(spec: Spec) -> Trainable:
+    try:
+        with torch.device("meta"):
+            return build(spec)
+    except (NotImplementedError, RuntimeError, ValueError):  # some parts look at values when they are made
+        return build(spec)
+
+
 def _read_pair(directory: Path) -> tuple[Spec, dict[str, Any], bytes]:
     """Specification and weights that belong together, also while another process writes."""
     for attempt in range(_ATTEMPTS - 1):
         with contextlib.suppress(CheckpointError):
-            spec, weights = _read_spec(directory)
-            return spec, weights, _read_weights(directory, weights)
+            spec, stated = _read_spec(directory)
+            return spec, stated, _read_weights(directory, stated["weights"])
         time.sleep(_PAUSE * (attempt + 1))
-    spec, weights = _read_spec(directory)
-    return spec, weights, _read_weights(directory, weights)
+    spec, stated = _read_spec(directory)
+    return spec, stated, _read_weights(directory, stated["weights"])
 
 
 def _seal(data: dict[str, Any]) -> str:
@@ -199,8 +245,10 @@ def _read_spec(directory: Path) -> tuple[Spec, dict[str, Any]]:
         raise CheckpointError(
             f"{path} is damaged: its checksum is not the one it states. Restore it from a copy."
         )
-    weights = data.pop("weights", {})
-    return Spec.from_data(data), weights if isinstance(weights, dict) else {}
+    beside = {name: data.pop(name, {}) for name in ("weights", "inputs")}
+    return Spec.from_data(data), {
+        name: value if isinstance(value, dict) else {} for name, value in beside.items()
+    }
 
 
 def _read_weights(directory: Path, stated: dict[str, Any]) -> bytes:

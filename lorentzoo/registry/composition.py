@@ -15,6 +15,7 @@ from lorentzoo.core.spurions import Spurions
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.compatibility import refuse_nonsense
 from lorentzoo.registry.components import Component, Kind
+from lorentzoo.registry.meaning import find_part, record_own_parts
 from lorentzoo.registry.parameters import FILLED, check_parameters, parameters_of
 from lorentzoo.registry.specs import (
     NO_BACKBONE,
@@ -156,8 +157,9 @@ def create_model(name: str, **overrides: Any) -> Any:
 def model_spec(name: str, **overrides: Any) -> Spec:
     """The specification that `create_model` builds."""
     inline = parse_inline(name) if isinstance(name, str) else PartSpec(name)
-    component = catalogue().find("model", inline.name)
+    component = catalogue().find("model", inline.name, catalogue().own_plugins)
     spec = replace(Spec.from_data(component.spec), model=component.name)
+    spec = replace(spec, plugins=record_own_parts(spec, component.plugin))
     for key, value in {**inline.parameters, **overrides}.items():
         if key in SLOTS or (key == "generator" and spec.generator is not None):
             spec = _override_slot(spec, key, value)
@@ -177,7 +179,7 @@ def build_generator(spec: Spec) -> Generator:
     """Make the generator that a specification describes, and its network with the head that it wants."""
     if spec.generator is None:
         raise CompositionError("the specification names no generator")
-    component = catalogue().find("generator", spec.generator.name)
+    component = find_part(spec, "generator", spec.generator.name)
     label = f"generator {spec.generator.name!r}"
     filled = {"in_scalars": spec.in_scalars, "in_context": spec.in_context}
     made = _construct(component, spec.generator, Generator, filled)
@@ -216,7 +218,7 @@ def build_model(spec: Spec) -> Model:
     plugins: dict[str, str] = {}
 
     def part(slot: str, item: PartSpec, base: type[P], **filled: Any) -> P:
-        component = catalogue().find(slot, item.name)
+        component = find_part(spec, slot, item.name)
         plugins[f"{slot}/{item.name}"] = _origin(component)
         return _construct(component, item, base, filled)
 
@@ -240,10 +242,10 @@ def build_model(spec: Spec) -> Model:
             f"backbone {spec.backbone.name!r} would have no input: the embedding is empty and in_scalars is 0"
         )
 
-    backbone_component = catalogue().find("backbone", spec.backbone.name)
+    backbone_component = find_part(spec, "backbone", spec.backbone.name)
     backbone_class = catalogue().target(backbone_component)
     if not (isinstance(backbone_class, type) and issubclass(backbone_class, Backbone)):
-        raise CompositionError(f"backbone {spec.backbone.name!r} is no subclass of lorentzoo.Backbone")
+        raise CompositionError(f"backbone {spec.backbone.name!r} is not a subclass of lorentzoo.Backbone")
     mode = spec.spurion_mode or backbone_class.spurion_mode
     own = 0 if embedding.places_scalars else spec.in_scalars
     widths: dict[str, Any] = {
@@ -267,9 +269,9 @@ def build_model(spec: Spec) -> Model:
         )
     else:
         # A backbone that pools itself has no use for a token, whatever its head would like.
-        token = _wanted_pooling(spec.head) == "global-token" and not backbone_class.pools
+        token = _read_pooling(spec) == "global-token" and not backbone_class.pools
         widths |= {"in_scalars": widths["in_scalars"] + token}
-        vectors = getattr(catalogue().target(catalogue().find("head", spec.head.name)), "out_vectors", 0)
+        vectors = getattr(catalogue().target(find_part(spec, "head", spec.head.name)), "out_vectors", 0)
         backbone = part("backbone", spec.backbone, Backbone, out_scalars=0, out_vectors=vectors, **widths)
         head = part("head", spec.head, Head, in_scalars=backbone.width)
     try_backbone(
@@ -318,7 +320,7 @@ def make_part(kind: Kind, part: PartLike, base: type[P], **filled: Any) -> P:
         Widths, given to the constructor as far as it asks for them.
     """
     item = parse_part(part, kind)
-    return _construct(catalogue().find(kind, item.name), item, base, filled)
+    return _construct(catalogue().find(kind, item.name, catalogue().own_plugins), item, base, filled)
 
 
 def load_dataset(name: str, **parameters: Any) -> Any:
@@ -355,8 +357,8 @@ def _construct(component: Component, item: PartSpec, base: type[P], filled: Mapp
     return made
 
 
-def _wanted_pooling(head: PartSpec) -> Any:
-    component = catalogue().find("head", head.name)
+def _read_pooling(spec: Spec) -> Any:
+    head, component = spec.head, find_part(spec, "head", spec.head.name)
     given = {**component.defaults, **head.parameters}
     if "pooling" in given:
         return given["pooling"]
@@ -391,7 +393,7 @@ def _override_parameter(spec: Spec, key: str, value: Any, model: str) -> Spec:
             continue  # the generator brings it
         current = getattr(spec, slot)
         for index, item in enumerate(current) if isinstance(current, tuple) else ((None, current),):
-            names = set(parameters_of(catalogue().target(catalogue().find(slot, item.name)))) - FILLED
+            names = set(parameters_of(catalogue().target(find_part(spec, slot, item.name)))) - FILLED
             everything |= names
             if key in names:
                 owners.append((slot, index, item))

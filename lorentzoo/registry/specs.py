@@ -152,8 +152,9 @@ class Spec:
         values = dict(data)
         stated = values.pop("format", FORMAT)
         made_by = values.pop("lorentzoo", None)
-        # The spec.json of a saved model states the checksum of its weights beside the composition.
-        values.pop("weights", None)
+        # The spec.json of a saved model states more than the composition.
+        for name in ("weights", "inputs", "checksum"):
+            values.pop(name, None)
         if not isinstance(stated, int) or stated > FORMAT:
             raise SpecError(
                 f"this specification has format {stated!r} (made by lorentzoo {made_by or 'unknown'}), "

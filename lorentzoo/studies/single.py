@@ -240,7 +240,9 @@ def _read_recipe(config: TrainConfig | Mapping[str, Any] | None, spec: Spec) -> 
     """The given options over the published recipe of the model, where it came by a name that has one."""
     if isinstance(config, TrainConfig):
         return config
-    recipe = {} if spec.model is None else catalogue().find("model", spec.model).recipe
+    recipe = (
+        {} if spec.model is None else catalogue().find("model", spec.model, catalogue().own_plugins).recipe
+    )
     return TrainConfig.of({**recipe, **(config or {})})
 
 

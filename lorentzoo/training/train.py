@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from lorentzoo.core.errors import TrainingError
+from lorentzoo.core.input_names import InputNames
 from lorentzoo.core.trainable import Trainable
 from lorentzoo.data.batching import make_loader
 from lorentzoo.data.events import EventData
@@ -125,7 +126,12 @@ def train(
         if checkpoint is None:
             seed_everything(recipe.seed)
             started = time.process_time()
-            model.fit_statistics(make_loader(_choose_for_statistics(train_set), recipe.batch_size))
+            # A model that comes with statistics keeps them; what learns by them alone learns anew.
+            if not model.is_fitted or not model.num_parameters:
+                again = {"refit": True} if model.is_fitted else {}
+                model.fit_statistics(
+                    make_loader(_choose_for_statistics(train_set), recipe.batch_size), **again
+                )
             if initial is not None:
                 model.load_state_dict(initial, strict=False)
             if not model.num_parameters:
@@ -135,6 +141,7 @@ def train(
             task.check(model, train_set)
         else:
             loop.restore(checkpoint)
+        model.input_names = InputNames(train_set.scalar_names, train_set.context_names)
         resumed_at = loop.course.epochs
         # Killed between the last epoch and the end, nothing is left to train.
         if model.num_parameters and not loop.is_over:

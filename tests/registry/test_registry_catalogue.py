@@ -57,6 +57,38 @@ def test_an_unknown_kind_says_the_kinds() -> None:
         lz.list_components("backbones")  # type: ignore[arg-type]
 
 
+def test_equal_names_of_others_break_no_preset_and_no_saved_model(plugin, with_plugins, tmp_path) -> None:
+    """A third party may call its parts as ours are called: what means ours goes on meaning ours."""
+    presets = ("transformer", "lloca-particlenet", "lgatr-slim", "rqs-flow-eventgen", "pelican-mini")
+    before = {name: lz.create_model(name).spec for name in presets}
+    directory = lz.save(lz.create_model("deep-sets"), tmp_path / "model")
+    heads = [offer.format(name="classify") for offer in (DEEP.replace('"backbone"', '"head"'),)]
+    taken = ("transformer", "particlenet", "lgatr-slim", "pelican", "deep-sets", "mlp")
+    with_plugins(plugin("other", offers(*(DEEP.format(name=name) for name in taken), *heads)))
+    with pytest.raises(AmbiguousNameError):
+        lz.compose(backbone="deep-sets")
+    for name, spec in before.items():
+        assert lz.create_model(name).spec == spec
+    assert lz.load(directory).spec["backbone"]["name"] == "deep-sets"
+
+
+def test_what_a_plugin_says_is_plain_text(plugin, with_plugins, capsys) -> None:
+    from lorentzoo.cli.output import print_table
+
+    line = DEEP.format(name="loud").replace('"A deep set"', repr("[/nope] \x1b[31mred"))
+    current = with_plugins(plugin("loud", offers(line)))
+    component = current.find("backbone", "loud")
+    assert "\x1b" not in component.summary
+    print_table(("name", "summary"), [(component.name, component.summary)])
+    assert "[/nope]" in capsys.readouterr().out
+
+
+def test_a_plugin_may_raise_anything(plugin, with_plugins) -> None:
+    current = with_plugins(plugin("wild", "class Odd(BaseException): pass\nraise Odd('no \\x1b[31m luck')\n"))
+    record = next(record for record in current.plugins if record.name == "wild")
+    assert record.error == "Odd: no  [31m luck"
+
+
 def test_a_name_that_is_no_text() -> None:
     with pytest.raises(UnknownNameError, match="a model is named by text, not by 3"):
         lz.create_model(3)  # type: ignore[arg-type]
@@ -136,7 +168,7 @@ def test_targets_fail_when_used_and_by_name(plugin, with_plugins) -> None:
     with pytest.raises(MissingExtraError, match=r'run: pip install "my-net\[fast\]"'):
         lz.compose(backbone="needs-extra")
     with pytest.raises(
-        CompositionError, match=r"backbone 'no-backbone' is no subclass of lorentzoo.Backbone"
+        CompositionError, match=r"backbone 'no-backbone' is not a subclass of lorentzoo.Backbone"
     ):
         lz.compose(backbone="no-backbone")
     with pytest.raises(CompositionError, match=r"head 'no-head' is a .*, not a lorentzoo.Head"):

@@ -275,7 +275,8 @@ for seed in (0, 1):
     torch.manual_seed(seed)
     models.append(lz.compose(backbone="deep-sets:hidden=[500,500]").eval())
 run = sys.argv[1]
-lz.save(models[0], run)
+for model in reversed(models):
+    lz.save(model, run)
 random.seed(0)
 found = []
 for _ in range(15):
@@ -352,3 +353,63 @@ def test_no_flipped_bit_is_silent(saved: Path, seed: int) -> None:
 def test_a_file_is_not_a_saved_model(saved: Path) -> None:
     with pytest.raises(CheckpointError, match="is a file; a saved model is a directory"):
         lz.load(saved / "weights.safetensors")
+
+
+def test_a_head_put_in_by_hand_is_refused_and_replaced_by_a_verb(tmp_path: Path) -> None:
+    model = made()
+    batch = random_cloud([5, 3])
+    other = lz.replace_head(model, "classify:num_classes=5")
+    assert other(batch).shape == (2, 5)
+    mine, theirs = model.backbone.state_dict(), other.backbone.state_dict()
+    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+    assert torch.equal(lz.load(lz.save(other.eval(), tmp_path / "other"))(batch), other(batch))
+    model.head = other.head
+    with pytest.raises(CheckpointError, match=r"head differs.*lorentzoo\.replace_head"):
+        lz.save(model, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    with pytest.raises(lz.core.errors.CompositionError, match="other parts change"):
+        lz.replace_head(
+            lz.compose(backbone="lgatr-slim:num_blocks=1", embedding="momenta"), "classify:num_classes=3"
+        )
+
+
+def test_names_of_inputs_are_saved_with_the_model(tmp_path: Path) -> None:
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    p = rng.normal(size=(12, 3))
+    vectors = np.concatenate([np.linalg.norm(p, axis=1, keepdims=True), p], 1)
+    data = lz.JetDataset(
+        vectors, np.arange(0, 13, 3), [0, 1, 0, 1], scalars=rng.normal(size=(12, 2)), scalar_names=("a", "b")
+    )
+    model = lz.compose(backbone="deep-sets:hidden=[4]", in_scalars=2).eval()
+    model.fit_statistics([data.batch(range(4))])
+    again = lz.load(lz.save(model, tmp_path / "model"))
+    turned = lz.JetDataset(
+        vectors, np.arange(0, 13, 3), [0, 1, 0, 1], scalars=data.scalars[:, [1, 0]], scalar_names=("b", "a")
+    )
+    assert torch.equal(again(turned.batch(range(4)).cloud), model(data.batch(range(4)).cloud))
+
+
+def test_fitted_statistics_are_not_fitted_again_in_silence() -> None:
+    from lorentzoo.core.errors import FittedError
+
+    batches = [
+        lz.Batch(
+            random_cloud([5, 3], seed=seed),
+            torch.tensor([0.5, 2.0]) * (1 + seed),
+            torch.ones(2),
+            torch.arange(2),
+        )
+        for seed in range(2)
+    ]
+    model = lz.compose(backbone="deep-sets:hidden=[4]", head="regress").eval()
+    model.fit_statistics(batches[:1])
+    before = model.predict(batches[0].cloud)
+    with pytest.raises(FittedError, match="refit=True"):
+        model.fit_statistics(batches)
+    assert (model.predict(batches[0].cloud) == before).all()
+    model.fit_statistics(batches, refit=True)
+    assert (model.predict(batches[0].cloud) != before).any()
+    with pytest.raises(TypeError, match="not from a ParticleCloud"):
+        lz.compose(backbone="deep-sets", head="regress").fit_statistics([batches[0].cloud])  # type: ignore[list-item]
