@@ -12,7 +12,7 @@ from torch.distributions import Distribution
 
 from lorentzoo.core.cloud import Batch
 from lorentzoo.core.interfaces import Head
-from lorentzoo.core.means import mean_and_deviation, target_columns, weighted_mean
+from lorentzoo.core.means import mean_and_deviation, mean_loss, target_columns
 
 __all__ = ["DensityHead"]
 
@@ -68,7 +68,7 @@ class DensityHead(Head):
     def loss(self, output: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Mean of -ln p of the targets, in their own units."""
         log_prob = self.distribution(output).log_prob(self._columns(target))
-        return weighted_mean(-log_prob, weight).to(output.dtype)
+        return mean_loss(-log_prob, weight).to(output.dtype)
 
     def predict(self, output: Tensor) -> Tensor:
         """Means of the distributions, shape (B, D)."""

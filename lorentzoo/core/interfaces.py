@@ -381,3 +381,7 @@ class Head(Part):
     def predict(self, output: Tensor) -> Tensor:
         """What a user wants to see of the raw output: probabilities, targets in their own units."""
         return output
+
+    def log_predict(self, output: Tensor) -> Tensor:
+        """Logarithms of probabilities, for heads that predict such; exact also where they are rounded to 0 or 1."""
+        return self.predict(output).log()

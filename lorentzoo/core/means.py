@@ -7,15 +7,19 @@ from torch import Tensor
 
 from lorentzoo.core.errors import TrainingError
 
-__all__ = ["mean_and_deviation", "target_columns", "weighted_mean"]
+__all__ = ["mean_and_deviation", "target_columns", "mean_loss"]
 
 
-def weighted_mean(values: Tensor, weight: Tensor | None) -> Tensor:
-    """Mean over events, weighted where weights are given; zero where all weights are. Shape (B,) -> ()."""
+def mean_loss(values: Tensor, weight: Tensor | None) -> Tensor:
+    """Σ w x / Σ |w| over events, their mean without weights; zero where all weights are. Shape (B,) -> ().
+
+    With weights of one sign this is the weighted mean. With both, as in calculations at next-to-leading order, it keeps
+    the size of a mean in batches whose weights nearly cancel, and its gradients are in proportion to Σ w x.
+    """
     if weight is None:
         return values.mean()
     weight = weight.to(values)
-    total = weight.sum()
+    total = weight.abs().sum()
     # Not by a tiny number: scaled losses would have infinite gradients, and times weights of zero no number at all.
     return (values * weight).sum() / torch.where(total == 0, torch.ones_like(total), total)
 
@@ -28,14 +32,14 @@ def mean_and_deviation(values: Tensor, weight: Tensor | None = None) -> tuple[Te
     values
         Shape (B, D).
     weight
-        Of events, (B,); all alike if left out.
+        Of events, (B,); all alike if left out. Their absolute values count, since a spread is positive.
 
     Returns
     -------
     mean, deviation
         The deviation is 1 where all values that have weight are the same.
     """
-    share = torch.ones_like(values[:, 0]) if weight is None else weight.to(values)
+    share = torch.ones_like(values[:, 0]) if weight is None else weight.to(values).abs()
     share = (share / share.sum()).unsqueeze(-1)
     mean = (share * values).sum(0)
     deviation = (share * (values - mean).square()).sum(0).sqrt()

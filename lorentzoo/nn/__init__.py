@@ -93,7 +93,7 @@ _HOMES = {
     "take_columns": "lorentzoo.nn.patches",
     "target_columns": "lorentzoo.core.means",
     "voxel_names": "lorentzoo.nn.patches",
-    "weighted_mean": "lorentzoo.core.means",
+    "mean_loss": "lorentzoo.core.means",
 }
 
 __all__ = sorted(_HOMES)
@@ -124,8 +124,8 @@ if TYPE_CHECKING:
     from lorentzoo.core.layout import Triangle as Triangle
     from lorentzoo.core.layout import allowed_pairs as allowed_pairs
     from lorentzoo.core.means import mean_and_deviation as mean_and_deviation
+    from lorentzoo.core.means import mean_loss as mean_loss
     from lorentzoo.core.means import target_columns as target_columns
-    from lorentzoo.core.means import weighted_mean as weighted_mean
     from lorentzoo.core.minkowski import boost_to_rest as boost_to_rest
     from lorentzoo.core.minkowski import cap_gamma as cap_gamma
     from lorentzoo.core.minkowski import delta_phi as delta_phi

@@ -156,7 +156,7 @@ class Task(ABC):
 
     def observe(self, model: Trainable, batch: Batch, rng: torch.Generator) -> Any:
         """What is to be remembered of a validation batch; by default its loss and its weight."""
-        return float(self.loss(model, batch, rng)), float(batch.weight.sum())
+        return float(self.loss(model, batch, rng)), float(batch.weight.abs().sum())
 
     def summarise(self, model: Trainable, seen: Sequence[Any]) -> dict[str, float]:
         """``val_loss``, and what else the observed batches showed, as ``val_NAME``."""

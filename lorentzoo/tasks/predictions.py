@@ -204,4 +204,9 @@ def average_predictions(members: Sequence[P]) -> P:
             np.array_equal(other.event_id, first.event_id) and np.array_equal(other.target, first.target)
         ):
             raise RunError("the members predict different events; evaluate them on the same split")
-    return replace(first, values=np.mean([member.values for member in members], axis=0))
+    values = np.mean([member.values for member in members], axis=0)
+    # Logarithms belong to the probabilities of one network.
+    further: dict[str, Any] = (
+        {"log_values": None} if len(members) > 1 and hasattr(first, "log_values") else {}
+    )
+    return replace(first, values=values, **further)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lorentzoo.core.cloud import Batch
+from lorentzoo.core.interfaces import Head
 from lorentzoo.core.trainable import Trainable
 from lorentzoo.output.task import Task
 
@@ -25,9 +26,9 @@ class PredictiveTask(Task):
 
     @abstractmethod
     def measure_validation(
-        self, values: NDArray[np.float64], target: NDArray[Any], weight: NDArray[np.float64]
+        self, head: Head, outputs: Tensor, target: NDArray[Any], weight: NDArray[np.float64]
     ) -> dict[str, Any]:
-        """Metrics of predictions (B, ...) beside targets (B, ...) and weights (B,)."""
+        """Metrics of raw outputs (B, ...), float64, beside targets (B, ...) and weights (B,)."""
 
     def loss(self, model: Trainable, batch: Batch, rng: torch.Generator | None = None) -> Tensor:
         """That of the head."""
@@ -46,7 +47,6 @@ class PredictiveTask(Task):
         weight = torch.cat([batch.weight for _, batch in seen]).to(device)
         row = {"val_loss": float(model.head.loss(outputs, target, weight))}
         if np.isfinite(row["val_loss"]):
-            values = model.head.predict(outputs).cpu().numpy()
-            metrics = self.measure_validation(values, target.cpu().numpy(), weight.cpu().numpy())
+            metrics = self.measure_validation(model.head, outputs, target.cpu().numpy(), weight.cpu().numpy())
             row |= {f"val_{name}": value for name, value in metrics.items() if isinstance(value, float)}
         return row

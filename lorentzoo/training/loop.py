@@ -149,7 +149,7 @@ class TrainingLoop(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted loss of a batch."""
         loss = self.task.loss(self.model, batch)
-        weight = batch.weight.sum().cpu()
+        weight = batch.weight.abs().sum().cpu()
         self._loss_sum += loss.detach().double().cpu() * weight
         self._weight_sum += weight
         return loss

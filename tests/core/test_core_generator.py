@@ -8,7 +8,7 @@ import torch
 import lorentzoo as lz
 from lorentzoo.core.errors import CompositionError, NotFittedError, ParameterError
 from lorentzoo.core.generator import Template
-from lorentzoo.core.means import weighted_mean
+from lorentzoo.core.means import mean_loss
 from lorentzoo.verification.events import random_cloud
 
 
@@ -100,7 +100,7 @@ class TestComposition:
                 return 2
 
             def loss(self, cloud, weight=None, *, generator=None):  # type: ignore[no-untyped-def]
-                return -weighted_mean(self.log_prob(cloud), weight)
+                return -mean_loss(self.log_prob(cloud), weight)
 
             def sample(self, n, condition=None, *, generator=None):  # type: ignore[no-untyped-def]
                 return self.template.cloud(n, condition, self.device)

@@ -5,21 +5,23 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lorentzoo.core.means import mean_and_deviation, weighted_mean
+from lorentzoo.core.means import mean_and_deviation, mean_loss
 
 
-def test_means() -> None:
+def test_mean_losses() -> None:
     values = torch.tensor([1.0, 2.0, 6.0])
-    assert float(weighted_mean(values, None)) == pytest.approx(3.0)
-    assert float(weighted_mean(values, torch.tensor([1, 0, 3], dtype=torch.float64))) == pytest.approx(19 / 4)
-    assert float(weighted_mean(values, torch.tensor([3.0, -1.0, 0.0]))) == pytest.approx(0.5)
+    assert float(mean_loss(values, None)) == pytest.approx(3.0)
+    assert float(mean_loss(values, torch.tensor([1, 0, 3], dtype=torch.float64))) == pytest.approx(19 / 4)
+    # Of signed weights the absolute values divide: a batch whose weights cancel does not turn its gradients around.
+    assert float(mean_loss(values, torch.tensor([3.0, -1.0, 0.0]))) == pytest.approx((3 - 2) / 4)
+    assert float(mean_loss(values, torch.tensor([1.0, -2.0, 0.0]))) == pytest.approx((1 - 4) / 3)
 
 
 @pytest.mark.parametrize("scale", [1.0, 2.0**16])
 def test_no_weight_at_all(scale: float) -> None:
     """The losses of mixed precision are scaled by 65536: so are their gradients on the way."""
     values = torch.tensor([1.0, 2.0], requires_grad=True)
-    mean = weighted_mean(values, torch.zeros(2))
+    mean = mean_loss(values, torch.zeros(2))
     (gradient,) = torch.autograd.grad(scale * mean, values)
     assert float(mean.detach()) == 0
     assert torch.equal(gradient, torch.zeros(2))

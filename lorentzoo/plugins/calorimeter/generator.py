@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lorentzoo import Batch, Generator, Model, Packed, ParticleCloud, Symmetry, load_dataset
 from lorentzoo.densities import Solver, SolverError, integrate
-from lorentzoo.nn import INCIDENT, PLACE, NoDensityError, Template, TimeFeatures, fill_patches, weighted_mean
+from lorentzoo.nn import INCIDENT, PLACE, NoDensityError, Template, TimeFeatures, fill_patches, mean_loss
 from lorentzoo.plugins.calorimeter.cells import share
 from lorentzoo.plugins.calorimeter.layers import LayerNetwork
 from lorentzoo.plugins.calorimeter.places import PlaceFeatures
@@ -220,7 +220,7 @@ class CalorimeterFlow(Generator):
     ) -> Tensor:
         """Mean squared error of the velocities of layer energies and of cells."""
         layers, cells = self.losses(cloud, generator=generator)
-        return weighted_mean(layers + self.cell_weight * cells, weight)
+        return mean_loss(layers + self.cell_weight * cells, weight)
 
     def losses(
         self, cloud: ParticleCloud, *, generator: torch.Generator | None = None

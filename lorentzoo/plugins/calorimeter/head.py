@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from lorentzoo import Features, Head, ParticleCloud
-from lorentzoo.nn import weighted_mean
+from lorentzoo.nn import mean_loss
 
 __all__ = ["ParticleScalars"]
 
@@ -38,4 +38,4 @@ class ParticleScalars(Head):
 
     def loss(self, output: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Mean squared difference."""
-        return weighted_mean((output - target.to(output)).square().flatten(1).mean(-1), weight)
+        return mean_loss((output - target.to(output)).square().flatten(1).mean(-1), weight)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lorentzoo import Layout, Packed
 from lorentzoo.densities import FIXED, Solver, SolverError, integrate
-from lorentzoo.nn import weighted_mean
+from lorentzoo.nn import mean_loss
 from lorentzoo.plugins.flow_matching.distributions import Base
 from lorentzoo.plugins.flow_matching.divergence import Divergence, tangent_noise, with_divergence
 from lorentzoo.plugins.flow_matching.manifolds import Manifold
@@ -195,7 +195,7 @@ class ManifoldDensity(nn.Module):
         start = self.base.sample(len(x), generator).to(x)
         layout = Packed.from_lengths([1] * len(x), device=x.device)
         losses = matching_loss(self.velocity, start, x, self.manifold, layout, self.path, generator)
-        return weighted_mean(losses, weight)
+        return mean_loss(losses, weight)
 
     def sample(self, count: int, generator: torch.Generator | None = None, batch_size: int = 4096) -> Tensor:
         """Points (count, A)."""

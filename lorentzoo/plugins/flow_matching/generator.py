@@ -25,7 +25,7 @@ from lorentzoo.densities import (
     Standardisation,
     make_coordinates,
 )
-from lorentzoo.nn import Template, TimeFeatures, weighted_mean
+from lorentzoo.nn import Template, TimeFeatures, mean_loss
 from lorentzoo.plugins.flow_matching.base import CoordinateBase, EventBase, PhaseSpaceBase
 from lorentzoo.plugins.flow_matching.chart import Chart, CoordinateChart, ShellChart
 from lorentzoo.plugins.flow_matching.density import Velocities, matching_loss, transport
@@ -241,7 +241,7 @@ class FlowMatching(Generator):
             return self.velocity(cloud, times, points)
 
         losses = matching_loss(velocity, start, end, self.chart.manifold, layout, self.path, generator)
-        return weighted_mean(losses, weight)
+        return mean_loss(losses, weight)
 
     # ---- sampling and densities ------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lorentzoo import Features, Head, ParticleCloud, Reps
-from lorentzoo.nn import weighted_mean
+from lorentzoo.nn import mean_loss
 
 __all__ = ["Velocity"]
 
@@ -43,4 +43,4 @@ class Velocity(Head):
 
     def loss(self, output: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Mean squared difference from velocities of the same shape; generators take it in coordinates instead."""
-        return weighted_mean((output - target.to(output)).square().flatten(1).mean(-1), weight)
+        return mean_loss((output - target.to(output)).square().flatten(1).mean(-1), weight)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lorentzoo import Batch, Generator, ParticleCloud, Symmetry
 from lorentzoo.densities import CoordinateName, Cuts, Standardisation, make_coordinates
-from lorentzoo.nn import Template, mean_and_deviation, weighted_mean
+from lorentzoo.nn import Template, mean_and_deviation, mean_loss
 from lorentzoo.plugins.flows.conditioners import Backend
 from lorentzoo.plugins.flows.flow import SplineFlow, Tails, Transform
 from lorentzoo.plugins.flows.momenta import MomentumLayers
@@ -167,7 +167,7 @@ class RationalQuadraticFlow(Generator):
         self, cloud: ParticleCloud, weight: Tensor | None = None, *, generator: torch.Generator | None = None
     ) -> Tensor:
         """Mean of -log_prob; no random numbers are needed."""
-        return weighted_mean(-self._log_prob(cloud), weight)
+        return mean_loss(-self._log_prob(cloud), weight)
 
     # ---- sampling and densities ------------------------------------------------------------
 

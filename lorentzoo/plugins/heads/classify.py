@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lorentzoo import Features, Head, ParticleCloud
-from lorentzoo.nn import Activation, Pooling, Readout, weighted_mean
+from lorentzoo.nn import Activation, Pooling, Readout, mean_loss
 
 __all__ = ["Classify"]
 
@@ -60,7 +60,7 @@ class Classify(Head):
             )
         else:
             loss = F.cross_entropy(output, target.long(), reduction="none")
-        return weighted_mean(loss, weight)
+        return mean_loss(loss, weight)
 
     def predict(self, output: Tensor) -> Tensor:
         """Class probabilities, shape (B, max(num_classes, 2))."""
@@ -68,3 +68,9 @@ class Classify(Head):
             signal = torch.sigmoid(output)
             return torch.cat([1 - signal, signal], dim=-1)
         return torch.softmax(output, dim=-1)
+
+    def log_predict(self, output: Tensor) -> Tensor:
+        """Logarithms of the class probabilities, shape (B, max(num_classes, 2))."""
+        if self.num_classes == 1:
+            return torch.cat([F.logsigmoid(-output), F.logsigmoid(output)], dim=-1)
+        return torch.log_softmax(output, dim=-1)

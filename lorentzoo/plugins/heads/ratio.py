@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lorentzoo import Features, ParticleCloud
-from lorentzoo.nn import Activation, Pooling, weighted_mean
+from lorentzoo.nn import Activation, Pooling, mean_loss
 from lorentzoo.plugins.heads.classify import Classify
 
 __all__ = ["LikelihoodRatio"]
@@ -71,7 +71,7 @@ class LikelihoodRatio(Classify):
             first, second = -log_ratio, torch.expm1(log_ratio)
         else:
             first, second = F.softplus(-log_ratio), F.softplus(log_ratio)
-        return weighted_mean(first, weight * of_p) + weighted_mean(second, weight * (1 - of_p))
+        return mean_loss(first, weight * of_p) + mean_loss(second, weight * (1 - of_p))
 
     def ratio(self, output: Tensor) -> Tensor:
         """The likelihood ratio w of each event, (B,), float64."""

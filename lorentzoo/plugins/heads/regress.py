@@ -15,8 +15,8 @@ from lorentzoo.nn import (
     Readout,
     TrainingError,
     mean_and_deviation,
+    mean_loss,
     target_columns,
-    weighted_mean,
 )
 
 __all__ = ["Regress"]
@@ -90,7 +90,7 @@ class Regress(Head):
         if self.standardise:
             self.require_fitted()
             wanted = (wanted - self.mean) / self.std
-        return weighted_mean((output - wanted.to(output.dtype)).square().mean(-1), weight)
+        return mean_loss((output - wanted.to(output.dtype)).square().mean(-1), weight)
 
     def predict(self, output: Tensor) -> Tensor:
         """Targets in their own units, shape (B, num_targets)."""

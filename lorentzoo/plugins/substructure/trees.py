@@ -156,3 +156,7 @@ class BoostedTrees(Head):
     def predict(self, output: Tensor) -> Tensor:
         """Class probabilities, shape (B, max(num_classes, 2))."""
         return self.classes.predict(output)
+
+    def log_predict(self, output: Tensor) -> Tensor:
+        """Logarithms of the class probabilities."""
+        return self.classes.log_predict(output)

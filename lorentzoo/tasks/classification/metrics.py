@@ -12,12 +12,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import (
-    accuracy_score,
-    log_loss,
-    roc_auc_score,
-    roc_curve,
-)
 
 from lorentzoo.tasks.weights import effective_number
 
@@ -74,14 +68,30 @@ class Rejection:
 
 
 def auc(score: Array, is_signal: NDArray[np.bool_], weight: Array) -> float:
-    """Area under the ROC curve: the weighted chance that a signal event scores above a background event."""
-    return float(roc_auc_score(is_signal, score, sample_weight=weight))
+    """Area under the ROC curve, with weights of either sign.
+
+    Σ w_s w_b ([s > b] + ½ [s = b]) / (Σ w_s Σ w_b) over all pairs of a signal event s and a background event b; NaN where
+    either sample has no weight in all.
+    """
+    _, place = np.unique(score, return_inverse=True)
+    signal = np.bincount(place, weight * is_signal)
+    background = np.bincount(place, weight * ~is_signal)
+    total = signal.sum() * background.sum()
+    below = np.cumsum(background) - background
+    return float((signal * (below + background / 2)).sum() / total) if total != 0 else float("nan")
 
 
 def roc_points(score: Array, is_signal: NDArray[np.bool_], weight: Array) -> tuple[Array, Array]:
-    """Background and signal efficiencies (ε_B, ε_S) at every threshold, rising."""
-    background, signal, _ = roc_curve(is_signal, score, sample_weight=weight, drop_intermediate=False)
-    return background, signal
+    """Background and signal efficiencies (ε_B, ε_S) at every threshold, from none that pass to all.
+
+    Efficiencies are sums of weights above a threshold over all; with negative weights they need not rise.
+    """
+    _, place = np.unique(-score, return_inverse=True)
+    points = []
+    for chosen in (~is_signal, is_signal):
+        passing = np.cumsum(np.bincount(place, weight * chosen))
+        points.append(np.concatenate([[0.0], passing / passing[-1]]))
+    return points[0], points[1]
 
 
 def rejection_curve(score: Array, is_signal: NDArray[np.bool_], weight: Array) -> Array:
@@ -89,14 +99,15 @@ def rejection_curve(score: Array, is_signal: NDArray[np.bool_], weight: Array) -
     if is_signal.all() or not is_signal.any():
         return np.full(len(EFFICIENCY_GRID), np.nan)
     background, efficiency = roc_points(score, is_signal, weight)
-    background = np.interp(EFFICIENCY_GRID, efficiency, background)
+    # The highest threshold that keeps so much: with negative weights the efficiency may fall again.
+    background = np.interp(EFFICIENCY_GRID, np.maximum.accumulate(efficiency), background)
     return -np.log(np.where(background >= _FEWEST / (~is_signal).sum(), background, np.nan))
 
 
 def signal_threshold(score: Array, weight: Array, signal_efficiency: float) -> float:
     """The highest threshold that keeps the fraction ε_S of the signal's weight; scores and weights of the signal."""
     order = np.argsort(-score, kind="stable")
-    kept = np.cumsum(weight[order]) / weight.sum()
+    kept = np.maximum.accumulate(np.cumsum(weight[order]) / weight.sum())
     # Rounding of the sum must not ask for one event more.
     index = min(int(np.searchsorted(kept, signal_efficiency - 1e-12)), len(order) - 1)
     return float(score[order[index]])
@@ -122,7 +133,7 @@ def background_rejection(
     threshold = signal_threshold(score[is_signal], weight[is_signal], signal_efficiency)
     background = weight[~is_signal]
     passes = score[~is_signal] >= threshold
-    number = effective_number(background)
+    number = max(effective_number(background), 1.0)
     efficiency = float(background[passes].sum() / background.sum())
     if efficiency <= 0:
         limit = 1.0 / (1.0 - (1.0 - _CONFIDENCE) ** (1.0 / number))
@@ -132,9 +143,15 @@ def background_rejection(
 
 
 def classification_metrics(
-    probabilities: Array, target: NDArray[np.int64], weight: Array, class_names: Sequence[str] = ()
+    probabilities: Array,
+    target: NDArray[np.int64],
+    weight: Array,
+    class_names: Sequence[str] = (),
+    log_probabilities: Array | None = None,
 ) -> dict[str, Any]:
     """Weighted accuracy, log-loss, AUC and rejections as plain data.
+
+    With weights w of either sign ⟨x⟩ = Σ w x / Σ w, and an event of weight zero is not there.
 
     Parameters
     ----------
@@ -146,35 +163,53 @@ def classification_metrics(
         Event weights, shape (B,).
     class_names
         For the one-versus-rest numbers of more than two classes.
+    log_probabilities
+        Shape (B, classes); they tell events apart whose probabilities are rounded to 0 or 1. By default the logarithms of
+        the probabilities.
 
     Returns
     -------
-    ``accuracy`` (and its binomial error), ``log_loss``, ``auc``, ``rejection_0.3``, ``rejection_0.5``. With
-    more than two classes ``auc`` is the mean over classes, a rejection is one over the mean background
-    efficiency, and ``classes`` holds the numbers of each class against the rest. AUC and rejections are
-    left out where a class has no event.
+    ``accuracy`` = ⟨[most probable class is true]⟩ (and its binomial error), ``log_loss`` = -⟨ln p_true⟩, ``auc``,
+    ``rejection_0.3``, ``rejection_0.5``. With more than two classes ``auc`` is the mean over classes, a rejection is one
+    over the mean background efficiency, and ``classes`` holds the numbers of each class against the rest. AUC and
+    rejections are left out where a class has no event, or no weight in all.
     """
+    there = weight != 0
+    probabilities, target, weight = probabilities[there], target[there], weight[there]
+    if log_probabilities is None:
+        normalised = np.clip(probabilities, 1e-300, None)
+        logs = np.log(normalised / normalised.sum(1, keepdims=True))
+    else:
+        logs = log_probabilities[there]
     classes = probabilities.shape[1]
-    labels = np.arange(classes)
-    accuracy = float(accuracy_score(target, probabilities.argmax(1), sample_weight=weight))
-    normalised = np.clip(probabilities, 1e-300, None)
-    normalised = normalised / normalised.sum(1, keepdims=True)
+    total = weight.sum()
+    if not len(weight) or total == 0:
+        return {}
+    accuracy = float((weight * (logs.argmax(1) == target)).sum() / total)
+    number = effective_number(weight)
     result: dict[str, Any] = {
         "accuracy": accuracy,
-        "accuracy_error": float(np.sqrt(max(accuracy * (1 - accuracy), 0.0) / effective_number(weight))),
-        "log_loss": float(log_loss(target, normalised, sample_weight=weight, labels=labels)),
+        "accuracy_error": float(np.sqrt(max(accuracy * (1 - accuracy), 0.0) / number)),
+        "log_loss": float((weight * -logs[np.arange(len(target)), target]).sum() / total),
     }
-    if len(np.unique(target)) < classes:
+    if (np.bincount(target, weight, minlength=classes) <= 0).any():
         return result
     if classes == 2:
-        return result | _against_rest(probabilities[:, 1], target == 1, weight)
+        return result | _against_rest(logs[:, 1] - logs[:, 0], target == 1, weight)
+    labels = range(classes)
     names = list(class_names) or [str(label) for label in labels]
-    each = {names[label]: _against_rest(probabilities[:, label], target == label, weight) for label in labels}
+    each = {names[label]: _against_rest(_log_odds(logs, label), target == label, weight) for label in labels}
     result["auc"] = float(np.mean([one["auc"] for one in each.values()]))
     for efficiency in SIGNAL_EFFICIENCIES:
         key = f"rejection_{efficiency}"
         result[key] = _mean_rejection([one[key] for one in each.values()])
     return result | {"classes": each}
+
+
+def _log_odds(logs: Array, label: int) -> Array:
+    """ln p - ln(1 - p) of one class, (B,), also where p is rounded to one."""
+    others = np.delete(logs, label, axis=1)
+    return np.asarray(logs[:, label] - np.logaddexp.reduce(others, axis=1))
 
 
 def _against_rest(score: Array, is_signal: NDArray[np.bool_], weight: Array) -> dict[str, Any]:

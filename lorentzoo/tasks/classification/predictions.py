@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lorentzoo.tasks.classification.metrics import classification_metrics
 from lorentzoo.tasks.predictions import Predictions, read_predictions
@@ -26,11 +27,15 @@ class ClassPredictions(Predictions):
         Class indices (B,).
     class_names
         Names of the classes, where the data have them.
+    log_values
+        Logarithms of the probabilities (B, classes), exact where these are rounded; None in files of earlier versions.
     """
 
     class_names: tuple[str, ...] = field(default=())
+    log_values: NDArray[np.float64] | None = None
 
     kind: ClassVar[str] = "classification"
+    _optional: ClassVar[tuple[str, ...]] = ("pt", "mass", "log_values")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -48,7 +53,7 @@ class ClassPredictions(Predictions):
     def metrics(self) -> dict[str, Any]:
         """Weighted accuracy, log-loss, AUC and rejections; see `lorentzoo.tasks.classification.metrics`."""
         return classification_metrics(
-            self.values, self.target.astype(np.int64), self.weight, self.class_names
+            self.values, self.target.astype(np.int64), self.weight, self.class_names, self.log_values
         )
 
     @classmethod
@@ -60,5 +65,5 @@ class ClassPredictions(Predictions):
         RunError
             If the file is missing, truncated or corrupt.
         """
-        names, arrays = read_predictions(path)
+        names, arrays = read_predictions(path, cls._optional)
         return cls(**arrays, class_names=tuple(names))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lorentzoo.core.errors import TrainingError
+from lorentzoo.core.interfaces import Head
 from lorentzoo.core.trainable import Trainable
 from lorentzoo.output.figure import ReportFigure
 from lorentzoo.output.metric import Metric
@@ -20,7 +21,7 @@ from lorentzoo.output.rows import Row
 from lorentzoo.output.table import Table
 from lorentzoo.output.task import Evaluation, Settings, TrainFunction
 from lorentzoo.registry.specs import PartSpec
-from lorentzoo.tasks.classification.metrics import SIGNAL_EFFICIENCIES
+from lorentzoo.tasks.classification.metrics import SIGNAL_EFFICIENCIES, classification_metrics
 from lorentzoo.tasks.classification.predictions import ClassPredictions
 from lorentzoo.tasks.classification.tables import (
     class_table,
@@ -109,16 +110,17 @@ class Classification(PredictiveTask):
         return torch.arange(count) % max(getattr(model.head, "num_classes", 2), 2)
 
     def measure_validation(
-        self, values: NDArray[np.float64], target: NDArray[Any], weight: NDArray[np.float64]
+        self, head: Head, outputs: Tensor, target: NDArray[Any], weight: NDArray[np.float64]
     ) -> dict[str, Any]:
-        """Those of `ClassPredictions`."""
-        return ClassPredictions(values, target, weight, np.zeros(0, np.int64)).metrics()
+        """Those of `classification_metrics`."""
+        values, logs = (read(outputs).cpu().numpy() for read in (head.predict, head.log_predict))
+        return classification_metrics(values, target.astype(np.int64), weight, log_probabilities=logs)
 
     # ---- test --------------------------------------------------------------------------------
 
     def evaluate(
         self,
-        model: Trainable,
+        model: Any,
         test: EventData,
         settings: Settings,
         *,
@@ -126,9 +128,14 @@ class Classification(PredictiveTask):
         progress: ProgressLine,
     ) -> ClassPredictions:
         """Probabilities of all events."""
-        arrays = predict_events(model, test).arrays
-        _check_classes(arrays["values"], test)
-        return ClassPredictions(**arrays, class_names=test.class_names)
+        head = model.head
+
+        def read_logs(output: Tensor, target: Tensor) -> dict[str, Tensor]:
+            return {"log_values": head.log_predict(output)}
+
+        found = predict_events(model, test, columns=read_logs)
+        _check_classes(found.arrays["values"], test)
+        return ClassPredictions(**found.arrays, class_names=test.class_names, **found.columns)
 
     def load(self, path: Path) -> ClassPredictions:
         """Read what `ClassPredictions.save` wrote."""

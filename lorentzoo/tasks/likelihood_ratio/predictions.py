@@ -16,7 +16,7 @@ from lorentzoo.tasks.predictions import read_predictions
 __all__ = ["RatioPredictions"]
 
 Array = NDArray[np.float64]
-_OPTIONAL: Final = ("pt", "mass", "log_ratio")
+_OPTIONAL: Final = ("pt", "mass", "log_values", "log_ratio")
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lorentzoo.core.errors import TrainingError
+from lorentzoo.core.interfaces import Head
 from lorentzoo.core.trainable import Trainable
 from lorentzoo.output.figure import ReportFigure
 from lorentzoo.output.metric import Metric
@@ -90,11 +91,11 @@ class LikelihoodRatio(PredictiveTask):
         return torch.arange(count) % 2
 
     def measure_validation(
-        self, values: NDArray[np.float64], target: NDArray[Any], weight: NDArray[np.float64]
+        self, head: Head, outputs: Tensor, target: NDArray[Any], weight: NDArray[np.float64]
     ) -> dict[str, Any]:
         """Metrics without those of closure."""
-        found = RatioPredictions(values, target, weight, np.zeros(0, np.int64))
-        return dict(ratio_metrics(found.log_ratios, target.astype(np.int64), weight))
+        q, p = head.log_predict(outputs).cpu().numpy().T
+        return dict(ratio_metrics(p - q, target.astype(np.int64), weight))
 
     def evaluate(
         self,

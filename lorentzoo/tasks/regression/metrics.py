@@ -68,10 +68,12 @@ def target_metrics(
     mse = weighted_mean(np.square(error), weight)
     found = {
         "mse": mse,
-        "rmse": float(np.sqrt(mse)) if mse >= 0 else float("nan"),
         "mae": weighted_mean(np.abs(error), weight),
         "bias": weighted_mean(error, weight),
     }
+    if mse >= 0:
+        # Negative weights may leave no square of which there is a root.
+        found["rmse"] = float(np.sqrt(mse))
     variance = weighted_mean(np.square(target - weighted_mean(target, weight)), weight)
     # A spread that is rounding is none.
     if variance > (1e-12 * float(np.abs(target).max(initial=0.0))) ** 2:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lorentzoo.core.density_head import DensityHead
 from lorentzoo.core.errors import TrainingError
+from lorentzoo.core.interfaces import Head
 from lorentzoo.core.trainable import Trainable
 from lorentzoo.output.figure import ReportFigure
 from lorentzoo.output.metric import Metric
@@ -113,9 +114,10 @@ class Regression(PredictiveTask):
         return torch.full((count, getattr(model.head, "num_targets", 1)), 1.5, dtype=torch.float64)
 
     def measure_validation(
-        self, values: NDArray[np.float64], target: NDArray[Any], weight: NDArray[np.float64]
+        self, head: Head, outputs: Tensor, target: NDArray[Any], weight: NDArray[np.float64]
     ) -> dict[str, Any]:
         """Those of `regression_metrics`."""
+        values = head.predict(outputs).cpu().numpy()
         return regression_metrics(values, target.reshape(len(target), -1), weight)
 
     # ---- test --------------------------------------------------------------------------------

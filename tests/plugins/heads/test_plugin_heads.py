@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 import lorentzoo as lz
-from lorentzoo.core.means import weighted_mean
+from lorentzoo.core.means import mean_loss
 from lorentzoo.plugins.heads.classify import Classify
 from lorentzoo.plugins.heads.regress import Regress
 from lorentzoo.testing import random_cloud
@@ -84,8 +84,8 @@ def test_without_statistics_nothing_needs_to_be_fitted() -> None:
 
 
 def test_weights_that_are_all_zero_give_no_nan() -> None:
-    assert float(weighted_mean(torch.ones(3), torch.zeros(3))) == 0
-    assert float(weighted_mean(torch.tensor([1.0, 2.0]), None)) == 1.5
+    assert float(mean_loss(torch.ones(3), torch.zeros(3))) == 0
+    assert float(mean_loss(torch.tensor([1.0, 2.0]), None)) == 1.5
 
 
 def test_hidden_layers() -> None:
