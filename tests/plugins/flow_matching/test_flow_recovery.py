@@ -84,7 +84,7 @@ def train(
     data = sample(50_000, rng)
     for _ in range(steps):
         chosen = torch.randint(0, len(data), (batch,), generator=rng)
-        loss = density.loss(data[chosen], generator=rng)
+        loss = density.loss(data[chosen], rng=rng)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
