@@ -28,9 +28,9 @@ from lorentzoo.densities import (
 from lorentzoo.nn import Template, TimeFeatures, weighted_mean
 from lorentzoo.plugins.flow_matching.base import CoordinateBase, EventBase, PhaseSpaceBase
 from lorentzoo.plugins.flow_matching.chart import Chart, CoordinateChart, ShellChart
-from lorentzoo.plugins.flow_matching.density import Velocities, matching_loss, transport
 from lorentzoo.plugins.flow_matching.divergence import Divergence
 from lorentzoo.plugins.flow_matching.paths import Path, Schedule
+from lorentzoo.plugins.flow_matching.transport import Velocities, matching_loss, transport
 
 __all__ = ["FlowMatching"]
 

@@ -1,6 +1,6 @@
 """How do flow matching, sampling and densities go together, whatever the points are?
 
-`matching_loss` and `transport` serve events of particles; `ManifoldDensity` puts them around a network for densities on
+`matching_loss` and `transport` serve events of particles; `ManifoldFlow` puts them around a network for densities on
 a manifold alone.
 """
 
@@ -19,7 +19,7 @@ from lorentzoo.plugins.flow_matching.divergence import Divergence, tangent_noise
 from lorentzoo.plugins.flow_matching.manifolds import Manifold
 from lorentzoo.plugins.flow_matching.paths import Path
 
-__all__ = ["ManifoldDensity", "Velocities", "matching_loss", "transport"]
+__all__ = ["ManifoldFlow", "Velocities", "matching_loss", "transport"]
 
 Velocities = Callable[[Tensor, Tensor], Tensor]
 """Velocities (P, A) at times (B,) and points (P, A)."""
@@ -150,7 +150,7 @@ def transport(
     return points, integral
 
 
-class ManifoldDensity(nn.Module):
+class ManifoldFlow(nn.Module):
     """A density on a manifold by flow matching: of directions, angles, momenta on a mass shell, without events around.
 
     Parameters
