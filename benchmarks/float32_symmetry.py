@@ -28,11 +28,11 @@ GAMMAS = (10.0, 100.0, 1000.0)
 
 def events(kind: str, count: int, particles: int = 20, seed: int = 0) -> lz.ParticleCloud:
     """Jets of mass around 100 GeV at transverse momentum 600 GeV, in the laboratory."""
-    g = torch.Generator().manual_seed(seed)
-    p3 = torch.randn(count, particles, 3, generator=g, dtype=torch.float64)
+    rng = torch.Generator().manual_seed(seed)
+    p3 = torch.randn(count, particles, 3, generator=rng, dtype=torch.float64)
     if kind == "nearly collinear":
-        axis = torch.randn(count, 1, 3, generator=g, dtype=torch.float64)
-        p3 = axis * torch.rand(count, particles, 1, generator=g, dtype=torch.float64) + 1e-3 * p3
+        axis = torch.randn(count, 1, 3, generator=rng, dtype=torch.float64)
+        p3 = axis * torch.rand(count, particles, 1, generator=rng, dtype=torch.float64) + 1e-3 * p3
     if kind == "soft":
         p3[:, particles // 2 :] *= 1e-4
     p3 = 5.0 * p3
@@ -65,8 +65,8 @@ def recorded_neighbours() -> Iterator[list[Tensor]]:
 
 def changes(model: lz.Model, cloud: lz.ParticleCloud, gamma: float) -> tuple[Tensor, Tensor]:
     """Relative change of the output of each event under one boost of all events, and in which a neighbour changed."""
-    g = torch.Generator().manual_seed(int(gamma))
-    direction = torch.randn(3, generator=g, dtype=torch.float64)
+    rng = torch.Generator().manual_seed(int(gamma))
+    direction = torch.randn(3, generator=rng, dtype=torch.float64)
     with torch.no_grad():
         with recorded_neighbours() as found:
             before = model(cloud).double()

@@ -40,6 +40,10 @@ with warnings.catch_warnings():
     from lloca.utils.utils import get_edge_index_from_ptr
 
 SCALARS = 7
+OPTIONS = {
+    "transformer": {"preserve_variance": False},
+    "part": {"preserve_variance": False, "use_pre_activation_pair": False},
+}
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ def make_case(kind: str, events: int, precision: torch.dtype) -> Case:
     framesnet = published_frames(precision)
     framesnet.equivectors.init_standardization(jets.momenta, ptr=jets.ptr)
     lz.import_weights(ours, framesnet.state_dict(), "lloca-2.0", part="frames")
-    lz.import_weights(ours, net.state_dict(), "lloca-2.0")
+    lz.import_weights(ours, net.state_dict(), "lloca-2.0", options=OPTIONS.get(kind, {}))
     ours.eval(), net.eval(), framesnet.eval()
 
     def run_ours() -> Tensor:

@@ -59,7 +59,7 @@ def train(
             factor = learning_rate_factor("warmup-cosine", spent / seconds)
             group["lr"] = learning_rate * factor
         batch = data.batch(torch.randint(len(data), (batch_size,), generator=rng))
-        loss = model.loss(batch.cloud, batch.weight, generator=rng)
+        loss = model.loss(batch.cloud, batch.weight, rng=rng)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -80,7 +80,7 @@ def judged(
     true = test.batch(torch.arange(len(test))).cloud
     started = time.process_time()
     with counting_evaluations() as count:
-        made = model.sample(len(test), true, generator=torch.Generator().manual_seed(seed))
+        made = model.sample(len(test), true, rng=torch.Generator().manual_seed(seed))
     spent = time.process_time() - started
     energy = true.context[:, 0].exp().numpy()
     columns = [shower_observables(voxels_of(cloud, detector), energy, detector) for cloud in (made, true)]

@@ -29,6 +29,7 @@ _HOMES = {
     "Generator": "lorentzoo.core.generator",
     "Head": "lorentzoo.core.interfaces",
     "JetDataset": "lorentzoo.data.dataset",
+    "LEARNED_FRAMES": "lorentzoo.registry.presets",
     "Layout": "lorentzoo.core.layout",
     "Metric": "lorentzoo.output.metric",
     "Model": "lorentzoo.core.model",
@@ -54,6 +55,7 @@ _HOMES = {
     "list_plugins": "lorentzoo.registry.catalogue",
     "load": "lorentzoo.registry.checkpoints",
     "load_dataset": "lorentzoo.registry.composition",
+    "make_taggers": "lorentzoo.registry.presets",
     "register": "lorentzoo.registry.catalogue",
     "replace_head": "lorentzoo.registry.replacement",
     "save": "lorentzoo.registry.checkpoints",
@@ -104,6 +106,8 @@ if TYPE_CHECKING:
     from lorentzoo.registry.hookspecs import hookimpl as hookimpl
     from lorentzoo.registry.imports import import_weights as import_weights
     from lorentzoo.registry.listing import list_models as list_models
+    from lorentzoo.registry.presets import LEARNED_FRAMES as LEARNED_FRAMES
+    from lorentzoo.registry.presets import make_taggers as make_taggers
     from lorentzoo.registry.replacement import replace_head as replace_head
     from lorentzoo.verification.verify import verify as verify
 

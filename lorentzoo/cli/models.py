@@ -153,10 +153,13 @@ def import_command(
     out: Path = typer.Option(..., "--out", "-o", help="Where to save the model."),
     frames: Path | None = typer.Option(None, help="State dict of the network that predicts frames."),
     prefix: str = typer.Option("", help="Beginning of the keys to read, which is taken off."),
+    option: list[str] = typer.Option(
+        [], help="key=value: how the published network was made, where its state dict does not say it."
+    ),
 ) -> None:
     """Read the weights of a published network into a model of the zoo and save it.
 
-    Example: lorentzoo import part part_kin.pt --package weaver-0.5 --prefix mod. --out runs/part
+    Example: lorentzoo import part part_kin.pt --package weaver-0.5 --option use_pre_activation_pair=false --out runs/part
     """
     from lorentzoo.registry.checkpoints import save
     from lorentzoo.registry.imports import import_weights
@@ -164,7 +167,8 @@ def import_command(
     made = _model(model)
     if frames is not None:
         import_weights(made, frames, package, part="frames")
-    save(import_weights(made, weights, package, prefix=prefix), out)
+    options = _read_pairs("--option", option) or None
+    save(import_weights(made, weights, package, prefix=prefix, options=options), out)
     typer.echo(str(out))
 
 

@@ -9,16 +9,18 @@ residual group, so that no spurion is moved by it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final, Literal
 
 import torch
 from torch import Tensor
 
 from lorentzoo.core.cloud import ParticleCloud
-from lorentzoo.core.minkowski import boost_to_rest, cap_gamma, generators
+from lorentzoo.core.frames import Frames
+from lorentzoo.core.minkowski import boost_to_rest, cap_gamma, generators, inverse
 from lorentzoo.core.symmetry import Symmetry
 
-__all__ = ["Anchor", "anchor_for", "anchor_matrices"]
+__all__ = ["Anchor", "anchor_for", "anchor_frames", "anchor_matrices"]
 
 Anchor = Literal["rest", "beam-rest", "transverse-rest", "light-cone", "none"]
 
@@ -65,6 +67,36 @@ def anchor_matrices(cloud: ParticleCloud, anchor: Anchor) -> Tensor | None:
     at_rest = torch.stack([one, zero, zero, zero], dim=-1)
     total = torch.where((e > 0).unsqueeze(-1), total, at_rest)
     return boost_to_rest(cap_gamma(total, MAX_GAMMA))
+
+
+def anchor_frames(
+    frames: Frames, cloud: ParticleCloud, anchor: Anchor, *, with_totals: bool = False
+) -> Frames:
+    """The frames relative to one of the event, in which they are moderate.
+
+    Messages see only L_i L_j⁻¹, from which any matrix of the whole event cancels. Between particles of a boosted event
+    the products of large numbers would cost γ² digits in float32; there they do not.
+
+    Parameters
+    ----------
+    frames
+        Relative to the coordinates of the cloud.
+    cloud
+        The events.
+    anchor
+        The frame of the event.
+    with_totals
+        Whether the frames are to bring the events' total momenta.
+    """
+    matrices = anchor_matrices(cloud, anchor)
+    if matrices is not None:
+        frames = frames.compose(Frames.of_events(frames.layout, inverse(matrices)))
+    if not with_totals:
+        return frames
+    totals = cloud.total()
+    return replace(
+        frames, totals=totals if matrices is None else (matrices @ totals.unsqueeze(-1)).squeeze(-1)
+    )
 
 
 def _null_rotation(e: Tensor, x: Tensor, y: Tensor, z: Tensor) -> Tensor:

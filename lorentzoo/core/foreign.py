@@ -4,13 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lorentzoo.core.errors import CheckpointError
 
-__all__ = ["StateDictError", "WeightReader", "require_package"]
+__all__ = ["PublishedOption", "StateDictError", "WeightReader", "complete_options", "require_package"]
+
+
+@dataclass(frozen=True)
+class PublishedOption:
+    """An argument of a published network's constructor that its state dict does not show.
+
+    Parameters
+    ----------
+    default
+        Of the published constructor.
+    allowed
+        The values that can be computed here; empty for any.
+    """
+
+    default: object
+    allowed: tuple[object, ...] = ()
 
 
 class StateDictError(CheckpointError):
@@ -113,6 +131,13 @@ class WeightReader:
             found = [first + stride * place for place in range(count)]
         return [f"{prefix}{place}" for place in found]
 
+    def list_last_layers(self, prefix: str) -> list[str]:
+        """Prefixes of the linear maps of a sequence of (linear, activation, dropout) with one linear map at its end."""
+        start = f"{self._prefix}{prefix}."
+        places = {int(key[len(start) :].split(".")[0]) for key in self.state if key.startswith(start)}
+        inner = {place for place in places if f"{start}{place}.weight" not in self.state}
+        return [f"{prefix}.{place}.0" if place in inner else f"{prefix}.{place}" for place in sorted(places)]
+
     @torch.no_grad()
     def finish(self) -> None:
         """Write all targets.
@@ -138,3 +163,45 @@ def require_package(package: str, *known: str) -> None:
     """
     if package not in known:
         raise CheckpointError(f"weights of {package!r} cannot be read here; known: {', '.join(known)}")
+
+
+def complete_options(
+    declared: Mapping[str, PublishedOption], given: Mapping[str, Any] | None, package: str
+) -> dict[str, Any]:
+    """A value for every option of a published network: those given, and its own defaults for the others.
+
+    Parameters
+    ----------
+    declared
+        The options, see `Backbone.published_options`.
+    given
+        Arguments of the published constructor; None where nothing is known of them.
+    package
+        For the messages.
+
+    Raises
+    ------
+    CheckpointError
+        If nothing is given where there are options, or an option is unknown, or a value cannot be computed here.
+    """
+    if given is None and declared:
+        listing = ", ".join(f"{name}={option.default!r}" for name, option in declared.items())
+        raise CheckpointError(
+            f"a state dict of {package!r} does not say with which options its network was made. Give them as "
+            f"options={{...}}; options={{}} stands for the package's defaults: {listing}"
+        )
+    values = {name: option.default for name, option in declared.items()}
+    for name, value in (given or {}).items():
+        if name not in declared:
+            raise CheckpointError(
+                f"{name!r} is not an option that is asked for {package!r}; asked for are "
+                f"{', '.join(declared) or 'none'}. Hyperparameters belong to the model into which weights are read"
+            )
+        allowed = declared[name].allowed
+        if allowed and not any(value == one and type(value) is type(one) for one in allowed):
+            raise CheckpointError(
+                f"networks of {package!r} with {name}={value!r} cannot be read; possible: "
+                f"{', '.join(map(repr, allowed))}"
+            )
+        values[name] = value
+    return values

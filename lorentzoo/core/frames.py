@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lorentzoo.core.layout import Layout
 from lorentzoo.core.minkowski import inverse as lorentz_inverse
+from lorentzoo.core.minkowski import mass_squared
 from lorentzoo.core.reps import Reps
 
 __all__ = ["Frames"]
@@ -32,6 +33,8 @@ class Frames:
         Shape (*lead, 4, 4) for local frames, (B, 4, 4) for global ones (one an event), None for the identity.
     is_global
         Whether every particle of an event has the same frame.
+    totals
+        Total four-momenta (B, 4) of the events in the frame in which messages travel; None where no one asks for them.
 
     See Also
     --------
@@ -41,6 +44,7 @@ class Frames:
     layout: Layout
     matrices: Tensor | None = None
     is_global: bool = True
+    totals: Tensor | None = None
 
     @classmethod
     def identity(cls, layout: Layout) -> Frames:
@@ -140,9 +144,32 @@ class Frames:
         flat = matrices.reshape(-1, 4, 4)
         return flat[i] @ lorentz_inverse(flat[j])
 
-    def boost_factors(self, *, dtype: torch.dtype | None = None) -> Tensor:
-        """γ of each frame against the frame in which messages travel, L^0_0, shape (*lead,); without gradients."""
-        return self.per_particle(dtype=dtype)[..., 0, 0].detach()
+    def boost_factors(self, *, dtype: torch.dtype | None = None, mass_floor: float = 0.0) -> Tensor:
+        """γ of each frame, shape (*lead,); without gradients.
+
+        Parameters
+        ----------
+        dtype
+            Of the result.
+        mass_floor
+            0 measures against the frame in which messages travel, L^0_0. A positive ε in GeV measures against the
+            event's total P, (L P)^0 / √(ε² + P²), which needs `totals`.
+
+        Raises
+        ------
+        ValueError
+            If the totals are not known.
+        """
+        if mass_floor == 0:
+            return self.per_particle(dtype=dtype)[..., 0, 0].detach()
+        if self.totals is None:
+            raise ValueError(
+                "mass_floor measures boosts against totals of events, which these frames do not have"
+            )
+        totals = self.totals.to(torch.promote_types(self.totals.dtype, torch.float32))
+        scaled = totals / (mass_floor**2 + mass_squared(totals).clamp(min=0)).sqrt().unsqueeze(-1)
+        energies = (self.per_particle(dtype=scaled.dtype)[..., 0, :] * self.layout.spread(scaled)).sum(-1)
+        return energies.to(dtype or energies.dtype).detach()
 
     def detach(self) -> Frames:
         """The same frames without gradients."""
@@ -157,4 +184,4 @@ class Frames:
     def _map(self, fn: Callable[[Tensor], Tensor]) -> Frames:
         if self.matrices is None:
             return self
-        return Frames(self.layout, fn(self.matrices), self.is_global)
+        return Frames(self.layout, fn(self.matrices), self.is_global, self.totals)

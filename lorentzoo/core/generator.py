@@ -96,7 +96,7 @@ class Generator(Part, Trainable):
 
     @abstractmethod
     def loss(
-        self, cloud: ParticleCloud, weight: Tensor | None = None, *, generator: torch.Generator | None = None
+        self, cloud: ParticleCloud, weight: Tensor | None = None, *, rng: torch.Generator | None = None
     ) -> Tensor:
         """Mean of the training loss over events.
 
@@ -106,13 +106,13 @@ class Generator(Part, Trainable):
             Events to learn.
         weight
             Event weights (B,).
-        generator
+        rng
             Source of the random numbers that the loss needs.
         """
 
     @abstractmethod
     def sample(
-        self, n: int, condition: ParticleCloud | None = None, *, generator: torch.Generator | None = None
+        self, n: int, condition: ParticleCloud | None = None, *, rng: torch.Generator | None = None
     ) -> ParticleCloud:
         """Draw events.
 
@@ -124,7 +124,7 @@ class Generator(Part, Trainable):
             Events (n of them, or one for all) whose multiplicities, scalars (but for `drawn_scalars`) and context the
             drawn ones are to have; their energies are not read. By default those that all training events had in
             common.
-        generator
+        rng
             Source of random numbers.
 
         Returns
@@ -147,15 +147,15 @@ class Generator(Part, Trainable):
         """
 
     def sample_with_log_prob(
-        self, n: int, condition: ParticleCloud | None = None, *, generator: torch.Generator | None = None
+        self, n: int, condition: ParticleCloud | None = None, *, rng: torch.Generator | None = None
     ) -> tuple[ParticleCloud, Tensor]:
         """Events and the logarithms of their densities (n,); parameters as in `sample`."""
-        cloud = self.sample(n, condition, generator=generator)
+        cloud = self.sample(n, condition, rng=rng)
         return cloud, self.log_prob(cloud)
 
     def batch_loss(self, batch: Batch, rng: torch.Generator | None = None) -> Tensor:
         """The loss of the events of a batch."""
-        return self.loss(batch.cloud, batch.weight, generator=rng)
+        return self.loss(batch.cloud, batch.weight, rng=rng)
 
     def run_forward(self, cloud: ParticleCloud) -> Tensor:
         """The loss of the events: what one pass of training computes."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from lorentzoo.core.anchor import Anchor, anchor_for
 from lorentzoo.core.cloud import Batch, ParticleCloud
 from lorentzoo.core.errors import CheckpointError, NotFittedError
 from lorentzoo.core.features import Features
-from lorentzoo.core.foreign import WeightReader
+from lorentzoo.core.foreign import PublishedOption, WeightReader
 from lorentzoo.core.frames import Frames
 from lorentzoo.core.layout import Layout
 from lorentzoo.core.reps import Reps
@@ -125,6 +125,12 @@ class FramesNet(Part):
         """Read the weights of a published frames-net; see `lorentzoo.import_weights`."""
         raise CheckpointError(f"{type(self).__name__} cannot read the weights of {package!r}")
 
+    def run_published(self, network: nn.Module, cloud: ParticleCloud) -> Tensor:
+        """The frames (*lead, 4, 4) that a published frames-net gives the particles of a padded cloud."""
+        raise CheckpointError(
+            f"{type(self).__name__} cannot run the published {type(network).__name__} for `check`"
+        )
+
     def group(self, spurions: Symmetry) -> Symmetry:
         """The transformations Λ under which L goes to L Λ⁻¹.
 
@@ -228,6 +234,8 @@ class Backbone(Part):
         Whether particles see each other; otherwise a global token would learn nothing of them.
     takes_condition
         Whether its `forward` takes a second cloud, as ``condition`` (features) and ``condition_layout``.
+    reads_totals
+        Whether it needs the total momenta of events with local frames, see `Frames.boost_factors`.
     requires_scalars
         Names of scalar channels without which it makes no sense.
     num_particles
@@ -243,6 +251,7 @@ class Backbone(Part):
     spurion_modes: ClassVar[tuple[SpurionMode, ...]] = ("drop", "tokens", "channels")
     mixes_particles: ClassVar[bool] = True
     takes_condition: bool = False
+    reads_totals: bool = False
     requires_scalars: tuple[str, ...] = ()
     num_particles: int = 0
     width: int
@@ -287,14 +296,51 @@ class Backbone(Part):
         """
         raise CheckpointError(f"{type(self).__name__} cannot read the weights of {package!r}")
 
-    def adopt(self, package: str) -> Mapping[str, object]:
+    def published_options(self, package: str) -> Mapping[str, PublishedOption]:
+        """Arguments of the published constructor that change its numbers, and of which its state dict says nothing.
+
+        Those that have a parameter of the same default here are left out: they are hyperparameters like any other.
+        """
+        return {}
+
+    def adopt(self, package: str, options: Mapping[str, Any]) -> Mapping[str, object]:
         """Set what a published package computes differently from the same numbers.
+
+        Parameters
+        ----------
+        package
+            Package and version.
+        options
+            A value for each of the `published_options`.
 
         Returns
         -------
         The constructor's parameters that say so, for the specification.
         """
         return {}
+
+    def run_published(
+        self, network: nn.Module, package: str, features: Features, frames: Frames, context: Tensor
+    ) -> Tensor:
+        """What a published network gives from the inputs of this backbone.
+
+        Parameters
+        ----------
+        network
+            Of the published package.
+        package
+            Package and version.
+        features, frames, context
+            As in `forward`, in a padded layout without padding; local frames with totals.
+
+        Returns
+        -------
+        The output of its last layer, (B, N, K) or, where it pools, (B, K); of a backbone that projects scalars and then
+        the components of vectors.
+        """
+        raise CheckpointError(
+            f"{type(self).__name__} cannot run the published {type(network).__name__} for `check`"
+        )
 
     @abstractmethod
     def forward(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
@@ -373,7 +419,8 @@ class Head(Part):
         layers = [module for module in self.modules() if isinstance(module, nn.Linear)]
         if len(layers) != len(prefixes):
             raise CheckpointError(
-                f"the head has {len(layers)} linear layers, the published network {len(prefixes)}"
+                f"the head has {len(layers)} linear layers, the published network {len(prefixes)} "
+                f"({', '.join(prefixes)}); give the head {max(len(prefixes) - 1, 0)} hidden widths"
             )
         for layer, prefix in zip(layers, prefixes, strict=True):
             reader.copy_module(layer, prefix)

@@ -247,10 +247,10 @@ def exp(coefficients: Tensor) -> Tensor:
 
 
 def random_rotation(
-    *shape: int, generator: torch.Generator | None = None, dtype: torch.dtype = torch.float64
+    *shape: int, rng: torch.Generator | None = None, dtype: torch.dtype = torch.float64
 ) -> Tensor:
     """Rotations uniform in SO(3), as Lorentz matrices of shape (*shape, 4, 4)."""
-    q = torch.randn(*shape, 4, generator=generator, dtype=dtype)
+    q = torch.randn(*shape, 4, generator=rng, dtype=dtype)
     w, x, y, z = (q / q.norm(dim=-1, keepdim=True)).unbind(-1)
     zero, one = torch.zeros_like(w), torch.ones_like(w)
     rows = [
@@ -265,7 +265,7 @@ def random_rotation(
 def random_lorentz(
     *shape: int,
     max_rapidity: float = 1.0,
-    generator: torch.Generator | None = None,
+    rng: torch.Generator | None = None,
     dtype: torch.dtype = torch.float64,
 ) -> Tensor:
     """Proper orthochronous matrices rotation · z-boost · rotation, shape (*shape, 4, 4).
@@ -273,11 +273,11 @@ def random_lorentz(
     Rotations are uniform and the rapidity is uniform in [0, max_rapidity]; the Lorentz group
     itself has no uniform distribution.
     """
-    r = max_rapidity * torch.rand(shape, generator=generator, dtype=dtype)
+    r = max_rapidity * torch.rand(shape, generator=rng, dtype=dtype)
     zero = torch.zeros_like(r)
     velocity = torch.stack([torch.cosh(r), zero, zero, torch.sinh(r)], dim=-1)
-    left = random_rotation(*shape, generator=generator, dtype=dtype)
-    right = random_rotation(*shape, generator=generator, dtype=dtype)
+    left = random_rotation(*shape, rng=rng, dtype=dtype)
+    right = random_rotation(*shape, rng=rng, dtype=dtype)
     return left @ _boost_from_unit_velocity(velocity) @ right
 
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lorentzoo.core.anchor import Anchor, anchor_for, anchor_matrices
+from lorentzoo.core.anchor import Anchor, anchor_for, anchor_frames, anchor_matrices
 from lorentzoo.core.cloud import Batch, ParticleCloud
 from lorentzoo.core.errors import CompositionError, FittedError
 from lorentzoo.core.features import Features
@@ -19,7 +19,6 @@ from lorentzoo.core.frames import Frames
 from lorentzoo.core.input_names import InputNames
 from lorentzoo.core.interfaces import Backbone, Embedding, FramesNet, Head, SpurionMode
 from lorentzoo.core.layout import Extended, Layout
-from lorentzoo.core.minkowski import inverse
 from lorentzoo.core.spurions import Spurions
 from lorentzoo.core.symmetry import Symmetry
 from lorentzoo.core.tokens import add_global_token, drop_tokens, leave_anchor, silence_tokens
@@ -180,18 +179,16 @@ class Model(Trainable):
         return _Inputs(features, frames, layout, context, tokens, seen.tokens)
 
     def _for_messages(self, frames: Frames, cloud: ParticleCloud) -> Frames:
-        """The frames relative to one of the event, in which they are moderate.
-
-        Messages see only L_i L_j⁻¹, from which any matrix of the whole event cancels. Between particles of a
-        boosted event the products of large numbers would cost γ² digits in float32; there they do not.
-        """
+        """The frames relative to one of the event, in which they are moderate."""
+        if frames.is_global or self.backbone.equivariant:
+            return frames
         anchor = self.frames_net.message_anchor
-        if frames.is_global or self.anchor == anchor or self.backbone.equivariant:
-            return frames
-        rest = anchor_matrices(cloud, anchor)
-        if rest is None:
-            return frames
-        return frames.compose(Frames.of_events(frames.layout, inverse(rest)))
+        return anchor_frames(
+            frames,
+            cloud,
+            "none" if self.anchor == anchor else anchor,
+            with_totals=self.backbone.reads_totals,
+        )
 
     def _second(self, condition: ParticleCloud) -> dict[str, Any]:
         """The second cloud's features, in the global frame, and its layout, for the backbone."""
@@ -297,12 +294,13 @@ class Model(Trainable):
                 [replace(batch, cloud=self.spurions(batch.cloud)) for batch in anchored]
             )
         if refit or not is_fitted(self.backbone):
-            self.backbone.fit_inputs(self._shown(batch.cloud) for batch in anchored)
+            self.backbone.fit_inputs(self.show(batch.cloud) for batch in anchored)
         if self.head in wanting:
             self.head.fit_features((self._given(batch.cloud), batch) for batch in anchored)
 
     @torch.no_grad()
-    def _shown(self, cloud: ParticleCloud) -> tuple[Features, Frames, Layout]:
+    def show(self, cloud: ParticleCloud) -> tuple[Features, Frames, Layout]:
+        """What the backbone is shown of an (anchored) cloud: features, frames for messages, and layout."""
         seen = self._inputs(cloud)
         return seen.features, self._for_messages(seen.frames, cloud), seen.layout
 

@@ -41,6 +41,7 @@ _HOMES = {
     "PairValues": "lorentzoo.core.layout",
     "Part": "lorentzoo.core.interfaces",
     "Pooling": "lorentzoo.core.interfaces",
+    "PublishedOption": "lorentzoo.core.foreign",
     "Readout": "lorentzoo.nn.readout",
     "SPACETIME": "lorentzoo.nn.clifford",
     "ShapeError": "lorentzoo.core.errors",
@@ -76,6 +77,7 @@ _HOMES = {
     "mass": "lorentzoo.core.minkowski",
     "mass_squared": "lorentzoo.core.minkowski",
     "mean_and_deviation": "lorentzoo.core.means",
+    "make_published_frames": "lorentzoo.nn.published_frames",
     "moves_vectors": "lorentzoo.nn.frame_attention",
     "normalise_pairs": "lorentzoo.nn.pair_norm",
     "pair_hidden": "lorentzoo.nn.pair_network",
@@ -111,6 +113,7 @@ if TYPE_CHECKING:
     from lorentzoo.core.errors import NotFittedError as NotFittedError
     from lorentzoo.core.errors import ShapeError as ShapeError
     from lorentzoo.core.errors import TrainingError as TrainingError
+    from lorentzoo.core.foreign import PublishedOption as PublishedOption
     from lorentzoo.core.foreign import StateDictError as StateDictError
     from lorentzoo.core.foreign import WeightReader as WeightReader
     from lorentzoo.core.foreign import require_package as require_package
@@ -174,6 +177,7 @@ if TYPE_CHECKING:
     from lorentzoo.nn.patches import fill_patches as fill_patches
     from lorentzoo.nn.patches import take_columns as take_columns
     from lorentzoo.nn.patches import voxel_names as voxel_names
+    from lorentzoo.nn.published_frames import make_published_frames as make_published_frames
     from lorentzoo.nn.readout import Activation as Activation
     from lorentzoo.nn.readout import Readout as Readout
     from lorentzoo.nn.standardise import Standardised as Standardised

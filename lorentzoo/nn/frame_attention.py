@@ -29,6 +29,7 @@ def attend_between_frames(
     *,
     bias: PairValues | None = None,
     preserve_variance: bool = False,
+    mass_floor: float = 0.0,
     one_by_one: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Attention of heads of scalars and vectors, v_i' = L_i Σ_j softmax_j(⟨L_i⁻¹ q_i, L_j⁻¹ k_j⟩ / √D) L_j⁻¹ v_j.
@@ -48,6 +49,9 @@ def attend_between_frames(
     preserve_variance
         Divide vectors by γ of their frame before and after attention, so that strongly boosted frames do not blow up
         the features (lloca 2.0).
+    mass_floor
+        0 takes γ against the frame in which messages travel, a positive value in GeV against the event's total, see
+        `Frames.boost_factors`.
     one_by_one
         Move queries, keys and values by a product of matrices each, instead of one for all: equal up to rounding.
 
@@ -63,7 +67,7 @@ def attend_between_frames(
         rows = torch.cat([back.take_vectors(part.flatten(-4, -2)) for part in parts], dim=-2)
         rows = rows.unflatten(-2, (3, -1))
         if preserve_variance:
-            factors = frames.boost_factors(dtype=rows.dtype)[..., None, None]
+            factors = frames.boost_factors(dtype=rows.dtype, mass_floor=mass_floor)[..., None, None]
             rows = rows / factors.unsqueeze(-1)
         # Lowering the index of the queries makes the inner product of the heads Minkowski's.
         signs = rows.new_ones(3, 1, 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import Any, Literal
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from lorentzoo.core.errors import CheckpointError
-from lorentzoo.core.foreign import WeightReader
+from lorentzoo.core.foreign import WeightReader, complete_options
 from lorentzoo.core.model import Model
+from lorentzoo.registry.published import check_published
 from lorentzoo.registry.specs import Spec
 
 __all__ = ["import_weights"]
@@ -26,6 +28,8 @@ def import_weights(
     *,
     part: Literal["network", "frames"] = "network",
     prefix: str = "",
+    options: Mapping[str, Any] | None = None,
+    check: nn.Module | None = None,
 ) -> Model:
     """Read the state dict of a published network into a model.
 
@@ -41,6 +45,11 @@ def import_weights(
         ``"network"``: backbone and last layers; ``"frames"``: the network that predicts frames.
     prefix
         Only keys that begin with it are read, and it is taken off.
+    options
+        Arguments of the published constructor that change its numbers and leave no trace in a state dict, e.g.
+        ``{"preserve_variance": True}``; what is left out has the package's default. Asked for where there are any.
+    check
+        The published network with these weights. Both are run in float64 on drawn events.
 
     Returns
     -------
@@ -51,12 +60,18 @@ def import_weights(
     StateDictError
         If keys are missing, extra or misshapen, each named; the model is then unchanged.
     CheckpointError
-        If the file cannot be read, or this part cannot read that package.
+        If the file cannot be read, or this part cannot read that package, or the options were not given or cannot be
+        computed here, or the two networks differ by more than 1e-6; the model is then unchanged.
     """
+    if check is not None:
+        trial = copy.deepcopy(model)
+        import_weights(trial, source, package, part=part, prefix=prefix, options=options)
+        check_published(trial, check, package, part)
     state = _read(source) if isinstance(source, str | Path) else source
     state = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
     if not state:
         raise CheckpointError(f"the source holds no key that begins with {prefix!r}")
+    declared = {} if part == "frames" else model.backbone.published_options(package)
     if part == "frames":
         reader = WeightReader(state, model.frames_net.published_ignored)
         model.frames_net.read_published(reader, package)
@@ -65,11 +80,12 @@ def import_weights(
         prefixes = model.backbone.read_published(reader, package)
         if prefixes:
             model.head.read_published(reader, prefixes)
+    chosen = complete_options(declared, options, package)
     reader.finish()
     if part == "frames":
         model.frames_net.mark_fitted()
         return model
-    adopted = model.backbone.adopt(package)
+    adopted = model.backbone.adopt(package, chosen)
     if adopted and isinstance(model.spec, Spec):
         model.spec = replace(model.spec, backbone=model.spec.backbone.merged(adopted))
     return model

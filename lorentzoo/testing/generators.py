@@ -46,7 +46,7 @@ class GeneratorSubject:
     def events(self) -> ParticleCloud:
         """Eight events of the generator itself."""
         condition = training_events(self.generator, 8).cloud
-        return self.generator.sample(8, condition, generator=torch.Generator().manual_seed(0))
+        return self.generator.sample(8, condition, rng=torch.Generator().manual_seed(0))
 
     @cached_property
     def density(self) -> Tensor:
@@ -72,7 +72,7 @@ class GeneratorSubject:
         if self.has_density:
             return self.log_prob(cloud, generator)
         made = generator or self.generator
-        drawn = made.sample(cloud.num_events, cloud, generator=torch.Generator().manual_seed(0))
+        drawn = made.sample(cloud.num_events, cloud, rng=torch.Generator().manual_seed(0))
         return torch.cat([drawn.momenta, drawn.scalars.double()], dim=-1)
 
 
@@ -89,9 +89,9 @@ def _declarations(s: GeneratorSubject) -> None:
 def _loss(s: GeneratorSubject) -> None:
     made = copy.deepcopy(s.generator).train()
     batch = training_events(made, 16)
-    loss = made.loss(batch.cloud, batch.weight, generator=torch.Generator().manual_seed(0))
+    loss = made.loss(batch.cloud, batch.weight, rng=torch.Generator().manual_seed(0))
     require(loss.ndim == 0 and bool(torch.isfinite(loss)), "the loss is no finite number")
-    again = made.loss(batch.cloud, batch.weight, generator=torch.Generator().manual_seed(0))
+    again = made.loss(batch.cloud, batch.weight, rng=torch.Generator().manual_seed(0))
     require(
         float((again - loss).detach().abs()) == 0, "the loss is not given by its generator of random numbers"
     )
@@ -118,9 +118,9 @@ def _samples(s: GeneratorSubject) -> None:
     )
     require(torch.equal(cloud.context, condition.context), "the context is not the condition's")
     cloud.validate()
-    again = s.generator.sample(8, condition, generator=torch.Generator().manual_seed(0))
+    again = s.generator.sample(8, condition, rng=torch.Generator().manual_seed(0))
     require(torch.equal(again.momenta, cloud.momenta), "samples are not given by their generator")
-    other = s.generator.sample(8, condition, generator=torch.Generator().manual_seed(1))
+    other = s.generator.sample(8, condition, rng=torch.Generator().manual_seed(1))
     require(not torch.equal(other.momenta, cloud.momenta), "another seed gives the same samples")
 
 
@@ -138,9 +138,7 @@ def _densities(s: GeneratorSubject) -> None:
     require(s.density.shape == (8,), f"densities of 8 events have shape {tuple(s.density.shape)}")
     require(bool(torch.isfinite(s.density).any()), "no sample has a finite density")
     condition = training_events(s.generator, 8).cloud
-    cloud, density = s.generator.sample_with_log_prob(
-        8, condition, generator=torch.Generator().manual_seed(0)
-    )
+    cloud, density = s.generator.sample_with_log_prob(8, condition, rng=torch.Generator().manual_seed(0))
     change = _relative(cloud.momenta, s.events.momenta)
     require(change <= _TOLERANCE, f"samples with and without densities differ by {change:.1e}")
     difference = float((density - s.density)[torch.isfinite(s.density)].abs().median())

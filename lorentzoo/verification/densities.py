@@ -154,7 +154,7 @@ def _samples(generator: Generator, count: int, seed: int, shrink: bool) -> Parti
     condition = training_events(generator, count).cloud
     for remaining in reversed(range(_SHRINKS if shrink else 1)):
         with contextlib.suppress(*([LorentzooError] if remaining else [])):
-            cloud = generator.sample(count, condition, generator=torch.Generator().manual_seed(seed))
+            cloud = generator.sample(count, condition, rng=torch.Generator().manual_seed(seed))
             # A flow that loses one event there and back loses many around it.
             if not remaining or _finite_densities(generator, cloud) == count:
                 return cloud

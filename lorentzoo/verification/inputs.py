@@ -22,12 +22,12 @@ def redraw_weights(model: nn.Module, seed: int = 0) -> None:
 
     Fitted statistics and running means are buffers and stay.
     """
-    generator = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters(), key=lambda item: item[0]):
             if parameter.numel() == 0:
                 continue
-            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64).to(parameter)
+            noise = torch.randn(parameter.shape, generator=rng, dtype=torch.float64).to(parameter)
             if parameter.ndim >= 2:
                 parameter.copy_(noise / math.sqrt(max(parameter[0].numel(), 1)))
             elif name.rpartition(".")[2] == "weight":

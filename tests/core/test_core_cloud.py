@@ -137,7 +137,7 @@ def test_units() -> None:
 @given(st.integers(0, 1000))
 def test_transformations_of_each_event(seed: int) -> None:
     cloud = random_cloud([2, 0, 3], in_vectors=1, seed=seed)
-    matrices = random_lorentz(3, generator=torch.Generator().manual_seed(seed))
+    matrices = random_lorentz(3, rng=torch.Generator().manual_seed(seed))
     for variant in (cloud, cloud.to_padded()):
         moved = variant.transform(matrices).to_packed()
         wanted = torch.cat([cloud.momenta[:2] @ matrices[0].T, cloud.momenta[2:] @ matrices[2].T])

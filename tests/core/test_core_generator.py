@@ -99,10 +99,10 @@ class TestComposition:
             def further_context(self) -> int:
                 return 2
 
-            def loss(self, cloud, weight=None, *, generator=None):  # type: ignore[no-untyped-def]
+            def loss(self, cloud, weight=None, *, rng=None):  # type: ignore[no-untyped-def]
                 return -mean_loss(self.log_prob(cloud), weight)
 
-            def sample(self, n, condition=None, *, generator=None):  # type: ignore[no-untyped-def]
+            def sample(self, n, condition=None, *, rng=None):  # type: ignore[no-untyped-def]
                 return self.template.cloud(n, condition, self.device)
 
             def log_prob(self, cloud):  # type: ignore[no-untyped-def]

@@ -89,8 +89,8 @@ def test_generators_close_into_the_lorentz_algebra() -> None:
 
 @pytest.mark.parametrize("gamma", [1.0 + 1e-12, 1.5, 1e2, 1e4, 1e6])
 def test_boost_to_rest_up_to_a_million(gamma: float) -> None:
-    generator = torch.Generator().manual_seed(3)
-    n = torch.randn(50, 3, generator=generator, dtype=torch.float64)
+    rng = torch.Generator().manual_seed(3)
+    n = torch.randn(50, 3, generator=rng, dtype=torch.float64)
     n = n / n.norm(dim=-1, keepdim=True)
     u = torch.cat([torch.full((50, 1), gamma, dtype=torch.float64), math.sqrt(gamma**2 - 1) * n], dim=-1)
     p = 0.938 * u
@@ -107,10 +107,10 @@ def test_boost_to_rest_up_to_a_million(gamma: float) -> None:
 
 @given(seeds)
 def test_random_elements_are_proper_orthochronous(seed: int) -> None:
-    generator = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     for matrices in (
-        mk.random_lorentz(3, 2, max_rapidity=4.0, generator=generator),
-        mk.random_rotation(3, 2, generator=generator),
+        mk.random_lorentz(3, 2, max_rapidity=4.0, rng=rng),
+        mk.random_rotation(3, 2, rng=rng),
     ):
         assert matrices.shape == (3, 2, 4, 4)
         assert lorentz_error(matrices) < 1e-14
@@ -123,8 +123,8 @@ def test_random_elements_are_proper_orthochronous(seed: int) -> None:
 
 
 def test_random_rotations_are_uniform() -> None:
-    generator = torch.Generator().manual_seed(0)
-    rotations = mk.random_rotation(20_000, generator=generator)[:, 1:, 1:]
+    rng = torch.Generator().manual_seed(0)
+    rotations = mk.random_rotation(20_000, rng=rng)[:, 1:, 1:]
     assert rotations.mean(0).abs().max() < 0.02
     # The trace 1 + 2 cos θ has mean 0 under the Haar measure, and mean square 1.
     trace = rotations.diagonal(dim1=-2, dim2=-1).sum(-1)

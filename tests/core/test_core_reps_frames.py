@@ -23,7 +23,7 @@ PARITY = torch.diag(torch.tensor([1.0, -1, -1, -1], dtype=torch.float64))
 
 
 def matrices(*shape: int, seed: int = 0, improper: bool = False) -> torch.Tensor:
-    found = random_lorentz(*shape, generator=torch.Generator().manual_seed(seed))
+    found = random_lorentz(*shape, rng=torch.Generator().manual_seed(seed))
     return found @ PARITY if improper else found
 
 

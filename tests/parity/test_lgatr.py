@@ -184,6 +184,7 @@ SLIM_CASES: dict[str, dict[str, Any]] = {
     "vectors only": {"scalars_out": 0},
     "heads that do not divide": {"heads": 3},
     "conditional": {"condition": True},
+    "one activation": {"vector_activation": None},
 }
 
 
@@ -195,7 +196,9 @@ def test_lgatr_slim_2(case: str) -> None:
     gains, layers, heads = (settings.get(*pair) for pair in (("gains", True), ("layers", 2), ("heads", 4)))
     outputs = Widths(settings.get("vectors_out", 2), settings.get("scalars_out", 3))
     conditional = settings.get("condition", False)
+    vector_activation = settings.get("vector_activation", "sigmoid")
     config = {
+        "nonlinearity_v": vector_activation,
         "num_blocks": 2,
         "in_v_channels": 3,
         "out_v_channels": outputs.channels,
@@ -219,7 +222,7 @@ def test_lgatr_slim_2(case: str) -> None:
     condition_widths = Widths(4, 2) if conditional else None
     ours = SlimTransformer(2, Widths(3, 3), Widths(8, 8), outputs, options, condition=condition_widths)
     ours = ours.double().eval()
-    import_slim_state(ours, published.state_dict(), "lgatr-2.0")
+    import_slim_state(ours, published.state_dict(), "lgatr-2.0", vector_activation)
     vectors, scalars = momenta(3, 5, 3), torch.randn(3, 5, 3, dtype=torch.float64)
     theirs, mine = (vectors.clone().requires_grad_() for _ in range(2))
     second, arguments = None, (theirs, scalars)

@@ -97,7 +97,7 @@ def test_transformer(heads, reps, blocks):
     published = Transformer(7, reps, 1, blocks, heads, preserve_variance=False).double().eval()
     shake(published)
     made = model("lloca-transformer", num_blocks=blocks, num_heads=heads, head_reps=reps)
-    lz.import_weights(made, published.state_dict(), "lloca-2.0")
+    lz.import_weights(made, published.state_dict(), "lloca-2.0", options={"preserve_variance": False})
     cloud, frames, features, matrices = setting()
     features.scalars.requires_grad_()
     theirs = published(features.scalars, PublishedFrames(matrices)).mean(1)
@@ -109,7 +109,7 @@ def test_transformer(heads, reps, blocks):
 def test_transformer_in_identity_frames():
     published = Transformer(7, "8x0n+2x1n", 1, 2, 8, preserve_variance=False).double().eval()
     made = model("transformer", num_blocks=2)
-    lz.import_weights(made, published.state_dict(), "lloca-2.0")
+    lz.import_weights(made, published.state_dict(), "lloca-2.0", options={"preserve_variance": False})
     cloud, _, features, _ = setting()
     theirs = published(
         features.scalars, PublishedFrames(is_identity=True, shape=(B, N), device="cpu", dtype=torch.float64)
@@ -138,7 +138,7 @@ def test_graphnet(edges):
     shake(published)
     name = "lloca-graphnet-edges" if edges else "lloca-graphnet"
     made = model(name, num_blocks=2)
-    lz.import_weights(made, published.state_dict(), "lloca-2.0")
+    lz.import_weights(made, published.state_dict(), "lloca-2.0", options={})
     cloud, frames, features, matrices = setting(vectors=edges)
     index = graph()
     attributes = None
@@ -178,7 +178,7 @@ def test_particlenet():
     )
     shake(published)
     made = model("lloca-particlenet")
-    lz.import_weights(made, published.state_dict(), "lloca-2.0")
+    lz.import_weights(made, published.state_dict(), "lloca-2.0", options={})
     cloud, frames, features, matrices = setting()
     x = features.scalars.detach()
     theirs = published(
@@ -203,7 +203,12 @@ def test_particle_transformer():
     )
     shake(published)
     made = model("lloca-part", num_blocks=2)
-    lz.import_weights(made, published.state_dict(), "lloca-2.0")
+    lz.import_weights(
+        made,
+        published.state_dict(),
+        "lloca-2.0",
+        options={"preserve_variance": False, "use_pre_activation_pair": False},
+    )
     cloud, frames, features, matrices = setting(vectors=True)
     local = features.vectors.squeeze(-2)
     theirs = published(
@@ -230,7 +235,7 @@ def test_weaver_networks():
     )
     shake(published)
     made = model("part", num_blocks=2)
-    lz.import_weights(made, published.state_dict(), "weaver-0.5")
+    lz.import_weights(made, published.state_dict(), "weaver-0.5", options={"use_pre_activation_pair": False})
     p = cloud.momenta
     theirs = published(
         features.scalars.transpose(1, 2), v=p[..., [1, 2, 3, 0]].transpose(1, 2), mask=torch.ones(B, 1, N)
@@ -251,7 +256,7 @@ def test_weaver_networks():
     )
     shake(published)
     made = model("particlenet")
-    lz.import_weights(made, published.state_dict(), "weaver-0.5")
+    lz.import_weights(made, published.state_dict(), "weaver-0.5", options={})
     x = features.scalars
     theirs = published(x[..., [5, 4]].transpose(1, 2), x.transpose(1, 2))
     assert relative(run(made, cloud, features, identity), theirs) < 1e-10
@@ -296,7 +301,7 @@ def test_a_state_that_does_not_fit_names_every_key():
     state["linear_out.weight"] = torch.zeros(5, 128)
     before = {k: v.clone() for k, v in made.state_dict().items()}
     with pytest.raises(lz.core.foreign.StateDictError) as caught:
-        lz.import_weights(made, state, "lloca-2.0")
+        lz.import_weights(made, state, "lloca-2.0", options={})
     message = str(caught.value)
     assert "missing: linear_in.bias" in message
     assert "extra: blocks.2.mlp.0.bias" in message

@@ -35,6 +35,11 @@ NETWORKS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     ),
     "mlp": ("mlp", {"num_particles": 6, "hidden": [16, 16, 16]}, {}),
 }
+OPTIONS: dict[str, dict[str, Any]] = {
+    "graphnet": {},
+    "particlenet": {},
+    "part": {"use_pre_activation_pair": False},
+}
 FRAMES: dict[str, tuple[str, dict[str, Any]]] = {
     "LearnedPDFrames": ("lloca-polar", {}),
     "LearnedSO13Frames": ("lloca-gramschmidt", {}),
@@ -85,7 +90,7 @@ def check(
 ) -> None:
     state, given = golden(name, package)
     made = lz.create_model(model, backbone=backbone, head=head).double().eval()
-    lz.import_weights(made, state, as_package or package)
+    lz.import_weights(made, state, as_package or package, options=OPTIONS.get(name))
     for module in made.frames_net.modules():
         if "fitted" in module._buffers:
             module.fitted.fill_(True)

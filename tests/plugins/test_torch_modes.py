@@ -71,9 +71,9 @@ def test_functions_of_the_parameters(name: str) -> None:
     model, cloud = make(name)
     model.double().eval()
     parameters = {key: value.detach() for key, value in model.named_parameters()}
-    generator = torch.Generator().manual_seed(1)
+    rng = torch.Generator().manual_seed(1)
     direction = {
-        key: torch.randn(value.shape, generator=generator, dtype=value.dtype) * value.abs().mean()
+        key: torch.randn(value.shape, generator=rng, dtype=value.dtype) * value.abs().mean()
         for key, value in parameters.items()
     }
 

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from lorentzoo.core.cloud import Units
 from lorentzoo.core.errors import LorentzooError, MissingExtraError
+from lorentzoo.core.units import doubt_units
 from lorentzoo.data.ragged import event_index, gather, hardest
 from lorentzoo.data.readers.columns import ColumnNames, EventColumns
 
@@ -36,8 +38,8 @@ _MOST_EVENTS, _MOST_CLASSES = 1 << 32, 10_000
 """Events of a file and classes that are believed."""
 _MOST_PACKED = 10_000
 """Bytes of contents for each byte of a file that are believed: zlib makes at most 1032 of one."""
-_LARGEST_GEV, _SMALLEST_GEV = 7_000.0, 1.0
-"""Medians of jet transverse momenta that no collider of hadrons has had in GeV."""
+_SMALLEST_GEV = 1.0
+"""Sum of transverse momenta below which no median jet of a hadron collider lies."""
 
 
 class EventFileError(LorentzooError, ValueError):
@@ -286,21 +288,11 @@ def check_units(path: Path, events: Events, units: Units) -> None:
     Raises
     ------
     EventFileError
-        Saying the median transverse momentum and the unit that it suggests.
+        Saying the median sum of transverse momenta and the unit that it suggests.
     """
-    event = event_index(events.ptr)
-    px, py = (np.bincount(event, events.momenta[:, axis], len(events)) for axis in (1, 2))
-    scale = {"MeV": 1e-3, "GeV": 1.0, "TeV": 1e3}[units]
-    transverse = scale * np.hypot(px, py)
-    transverse = transverse[np.isfinite(transverse) & (transverse > 0)]
-    if not len(transverse):
-        return
-    median = float(np.median(transverse))
-    smaller, larger = {"MeV": ("", "GeV"), "GeV": ("MeV", "TeV"), "TeV": ("GeV", "")}[units]
-    for wrong, looks in ((median > _LARGEST_GEV, smaller), (median < _SMALLEST_GEV, larger)):
-        if wrong and looks:
-            raise EventFileError(
-                path,
-                f"read as {units}, the median transverse momentum of its events is {median:.3g} GeV, "
-                f"which looks like {looks}; pass units={looks!r}, or check_units=False if it is right",
-            )
+    each = np.hypot(events.momenta[:, 1], events.momenta[:, 2])
+    activities = np.bincount(event_index(events.ptr), each, len(events))
+    doubt = doubt_units(torch.from_numpy(activities), units, smallest=_SMALLEST_GEV)
+    if doubt is not None:
+        reason, likelier = doubt
+        raise EventFileError(path, f"{reason}; pass units={likelier!r}, or check_units=False if it is right")

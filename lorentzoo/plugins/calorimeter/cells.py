@@ -17,9 +17,9 @@ EMPTY_FROM, EMPTY_TO = 0.2, 0.8
 """In units of the threshold."""
 
 
-def fill_empty(energies: Tensor, threshold: Tensor, generator: torch.Generator | None) -> Tensor:
+def fill_empty(energies: Tensor, threshold: Tensor, rng: torch.Generator | None) -> Tensor:
     """Energies with those below the threshold replaced by random ones below it; `threshold` broadcasts."""
-    noise = torch.rand(energies.shape, generator=generator, dtype=torch.float64).to(energies)
+    noise = torch.rand(energies.shape, generator=rng, dtype=torch.float64).to(energies)
     return torch.where(
         energies < threshold, threshold * (EMPTY_FROM + (EMPTY_TO - EMPTY_FROM) * noise), energies
     )

@@ -216,22 +216,20 @@ class CalorimeterFlow(Generator):
         return shown[0]
 
     def loss(
-        self, cloud: ParticleCloud, weight: Tensor | None = None, *, generator: torch.Generator | None = None
+        self, cloud: ParticleCloud, weight: Tensor | None = None, *, rng: torch.Generator | None = None
     ) -> Tensor:
         """Mean squared error of the velocities of layer energies and of cells."""
-        layers, cells = self.losses(cloud, generator=generator)
+        layers, cells = self.losses(cloud, rng=rng)
         return mean_loss(layers + self.cell_weight * cells, weight)
 
-    def losses(
-        self, cloud: ParticleCloud, *, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def losses(self, cloud: ParticleCloud, *, rng: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """The two parts of the loss of each shower, (B,) each."""
         self.require_fitted()
         seen = self._look(self.training_cloud(cloud))
-        made = seen.numbers(generator)
+        made = seen.numbers(rng)
         structure = seen.structure
         end = (made.ratios - self._shift(seen)) / self._width(seen)
-        times, start = _random(seen.cloud.num_events, generator, end), _normal(end.shape, generator, end)
+        times, start = _random(seen.cloud.num_events, rng, end), _normal(end.shape, rng, end)
         part = structure.layers.spread(times)
         velocity = self.layer_velocity(seen, times, (1 - part) * start + part * end)
         layers = structure.layers.pool((velocity - (end - start)).square().unsqueeze(-1), "mean").squeeze(-1)
@@ -239,8 +237,8 @@ class CalorimeterFlow(Generator):
         end = torch.where(
             seen.real, (made.cells - self.cell_mean) / self.cell_std, torch.zeros_like(made.cells)
         )
-        times = _random(seen.cloud.num_events, generator, end)
-        start = torch.where(seen.real, _normal(end.shape, generator, end), torch.zeros_like(end))
+        times = _random(seen.cloud.num_events, rng, end)
+        start = torch.where(seen.real, _normal(end.shape, rng, end), torch.zeros_like(end))
         part = seen.layout.spread(times).unsqueeze(-1)
         velocity = self.cell_velocity(seen, made.layer, times, (1 - part) * start + part * end)
         square = torch.where(made.counts, (velocity - (end - start)).square(), torch.zeros_like(end))
@@ -255,7 +253,7 @@ class CalorimeterFlow(Generator):
         n: int,
         condition: ParticleCloud | None = None,
         *,
-        generator: torch.Generator | None = None,
+        rng: torch.Generator | None = None,
         batch_size: int = 256,
     ) -> ParticleCloud:
         """Draw showers.
@@ -267,7 +265,7 @@ class CalorimeterFlow(Generator):
         condition
             Showers (n of them, or one for all) whose places and context are taken, and the directions of their momenta:
             they say where patches are. Deposits are not read. See `lorentzoo.data.showers.patches.empty_showers`.
-        generator
+        rng
             Source of random numbers.
         batch_size
             Showers that are solved at a time; the result does not depend on it.
@@ -280,8 +278,8 @@ class CalorimeterFlow(Generator):
         self.require_fitted()
         cloud = self.training_cloud(self.template.cloud(n, condition, self.device))
         seen = self._look(cloud)
-        ratios = _normal((seen.structure.layers.num_rows,), generator, seen.place)
-        cells = _normal((seen.layout.num_rows, self.slots), generator, seen.place)
+        ratios = _normal((seen.structure.layers.num_rows,), rng, seen.place)
+        cells = _normal((seen.layout.num_rows, self.slots), rng, seen.place)
         was_training = self.training
         self.eval()
         try:
@@ -372,9 +370,9 @@ class CalorimeterFlow(Generator):
         return {"network": self._network.symmetry, "detector": Symmetry.trivial()}
 
 
-def _random(count: int, generator: torch.Generator | None, like: Tensor) -> Tensor:
-    return torch.rand(count, generator=generator, dtype=torch.float64).to(like)
+def _random(count: int, rng: torch.Generator | None, like: Tensor) -> Tensor:
+    return torch.rand(count, generator=rng, dtype=torch.float64).to(like)
 
 
-def _normal(shape: tuple[int, ...], generator: torch.Generator | None, like: Tensor) -> Tensor:
-    return torch.randn(shape, generator=generator, dtype=torch.float64).to(like)
+def _normal(shape: tuple[int, ...], rng: torch.Generator | None, like: Tensor) -> Tensor:
+    return torch.randn(shape, generator=rng, dtype=torch.float64).to(like)

@@ -32,15 +32,48 @@ _LEARNED = {
 _CHANNELS = {"spurions": ["beam-lightlike", "time"], "spurion_mode": "channels", "embedding": _MOMENTA}
 
 
-def _model(name: str, summary: str, reference: str, **slots: Any) -> Component:
-    """A network for events of top pairs without further jets."""
-    return Component(
-        "model",
-        name,
-        summary=f"Flow matching of events of top pairs: {summary}",
-        reference=reference,
-        spec={"generator": _GENERATOR, "in_scalars": 6, **slots},
-    )
+_NETWORKS: list[tuple[str, str, str, dict[str, Any]]] = [
+    *[
+        (
+            f"{prefix}{name}-eventgen",
+            summary + words,
+            "arXiv:2505.20280",
+            {"backbone": net, "embedding": seen, **frames},
+        )
+        for prefix, words, frames in (("", "", {}), ("lloca-", " in learned frames", _LEARNED))
+        for name, summary, net, seen in (
+            ("mlp", "perceptron", _MLP, _MOMENTA),
+            ("transformer", "transformer", _TRANSFORMER, _MOMENTA),
+            ("graphnet", "edge convolutions", "graphnet", _COMPONENTS),
+        )
+    ],
+    (
+        "lgatr-eventgen",
+        "L-GATr",
+        "arXiv:2411.00446",
+        {
+            "backbone": {
+                "name": "lgatr",
+                "num_blocks": 6,
+                "attention_ratio": 1,
+                "mlp_ratio": 4,
+                "head_scale": False,
+                "read_out": "scalars",
+            },
+            **_CHANNELS,
+        },
+    ),
+    (
+        "lgatr-slim-eventgen",
+        "L-GATr-slim, six blocks",
+        "arXiv:2512.17011",
+        {
+            "backbone": {"name": "lgatr-slim", "num_blocks": 6, "hidden_vectors": 16, "hidden_scalars": 32},
+            **_CHANNELS,
+        },
+    ),
+]
+"""Networks for events of top pairs without further jets: names, words, papers and slots."""
 
 
 @hookimpl
@@ -64,35 +97,13 @@ def lorentzoo_components() -> list[Component]:
             "E, px, py, pz in each particle's own frame, as scalars",
         ),
         *[
-            _model(
-                f"{prefix}{name}-eventgen", summary + words, reference, backbone=net, embedding=seen, **frames
+            Component(
+                "model",
+                name,
+                summary=f"Flow matching of events of top pairs: {summary}",
+                reference=reference,
+                spec={"generator": _GENERATOR, "in_scalars": 6, **slots},
             )
-            for prefix, words, frames in (("", "", {}), ("lloca-", " in learned frames", _LEARNED))
-            for name, summary, reference, net, seen in (
-                ("mlp", "perceptron", "arXiv:2505.20280", _MLP, _MOMENTA),
-                ("transformer", "transformer", "arXiv:2505.20280", _TRANSFORMER, _MOMENTA),
-                ("graphnet", "edge convolutions", "arXiv:2505.20280", "graphnet", _COMPONENTS),
-            )
+            for name, summary, reference, slots in _NETWORKS
         ],
-        _model(
-            "lgatr-eventgen",
-            "L-GATr",
-            "arXiv:2411.00446",
-            backbone={
-                "name": "lgatr",
-                "num_blocks": 6,
-                "attention_ratio": 1,
-                "mlp_ratio": 4,
-                "head_scale": False,
-                "read_out": "scalars",
-            },
-            **_CHANNELS,
-        ),
-        _model(
-            "lgatr-slim-eventgen",
-            "L-GATr-slim, six blocks",
-            "arXiv:2512.17011",
-            backbone={"name": "lgatr-slim", "num_blocks": 6, "hidden_vectors": 16, "hidden_scalars": 32},
-            **_CHANNELS,
-        ),
     ]

@@ -54,7 +54,7 @@ class EventBase(nn.Module, ABC):
         return self._shared[0]
 
     @abstractmethod
-    def draw(self, count: int, generator: torch.Generator | None) -> Tensor:
+    def draw(self, count: int, rng: torch.Generator | None) -> Tensor:
         """Momenta of single particles without any cut, (count, 4), on the host."""
 
     @abstractmethod
@@ -116,7 +116,7 @@ class EventBase(nn.Module, ABC):
         """Whether single particles pass the cuts and lie within the coordinates."""
         return self.cuts.particles(momenta) & self.coordinates.inside(momenta)
 
-    def sample(self, layout: Packed, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, layout: Packed, rng: torch.Generator | None = None) -> Tensor:
         """Momenta of events, (P, 4), float64.
 
         Raises
@@ -132,7 +132,7 @@ class EventBase(nn.Module, ABC):
             rows = todo.nonzero().squeeze(1)
             if len(rows) == 0:
                 break
-            momenta[rows] = self._particles(len(rows), generator)
+            momenta[rows] = self._particles(len(rows), rng)
             # Whole events are drawn again: particles of an event that fails are not independent of its others.
             failed = ~self.cuts.events(momenta, host)
             todo = host.spread(failed)
@@ -142,12 +142,12 @@ class EventBase(nn.Module, ABC):
             )
         return momenta.to(layout.device)
 
-    def _particles(self, count: int, generator: torch.Generator | None) -> Tensor:
+    def _particles(self, count: int, rng: torch.Generator | None) -> Tensor:
         found = torch.zeros(0, 4, dtype=torch.float64)
         for _ in range(_ROUNDS):
             if len(found) >= count:
                 return found[:count]
-            drawn = self.draw(count - len(found) + 16, generator)
+            drawn = self.draw(count - len(found) + 16, rng)
             found = torch.cat([found, drawn[self._passes(drawn)]])
         raise RuntimeError(f"the base found no particles within {self.cuts}")
 
@@ -233,8 +233,8 @@ class PhaseSpaceBase(EventBase):
             values[1:] = [mean, (share * (log - mean).square()).sum().sqrt().clamp(min=1e-6)]
         self.widths.copy_(torch.stack(values))
 
-    def draw(self, count: int, generator: torch.Generator | None) -> Tensor:
-        noise = torch.randn(count, 4, generator=generator, dtype=torch.float64)
+    def draw(self, count: int, rng: torch.Generator | None) -> Tensor:
+        noise = torch.randn(count, 4, generator=rng, dtype=torch.float64)
         size, mean, spread = self.widths.cpu().unbind()
         three = size * noise[:, :3]
         if self.coordinates.on_shell:
@@ -264,10 +264,10 @@ class PhaseSpaceBase(EventBase):
 class CoordinateBase(EventBase):
     """Standard normal in the flow's standardised coordinates, uniform in angles."""
 
-    def draw(self, count: int, generator: torch.Generator | None) -> Tensor:
+    def draw(self, count: int, rng: torch.Generator | None) -> Tensor:
         dim = self.coordinates.dim
-        noise = torch.randn(count, dim, generator=generator, dtype=torch.float64)
-        angle = torch.rand(count, dim, generator=generator, dtype=torch.float64) - 0.5
+        noise = torch.randn(count, dim, generator=rng, dtype=torch.float64)
+        angle = torch.rand(count, dim, generator=rng, dtype=torch.float64) - 0.5
         columns = [
             noise[:, i] if period == math.inf else period * angle[:, i]
             for i, period in enumerate(self.coordinates.periods)

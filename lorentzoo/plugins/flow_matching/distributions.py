@@ -24,7 +24,7 @@ class Base(ABC):
     manifold: Manifold
 
     @abstractmethod
-    def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, count: int, rng: torch.Generator | None = None) -> Tensor:
         """Points (count, A), float64."""
 
     @abstractmethod
@@ -44,9 +44,9 @@ class StandardFlat(Base):
     def __init__(self, manifold: Flat) -> None:
         self.manifold: Flat = manifold
 
-    def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
-        normal = torch.randn(count, self.manifold.ambient, generator=generator, dtype=torch.float64)
-        uniform = torch.rand(count, self.manifold.ambient, generator=generator, dtype=torch.float64)
+    def sample(self, count: int, rng: torch.Generator | None = None) -> Tensor:
+        normal = torch.randn(count, self.manifold.ambient, generator=rng, dtype=torch.float64)
+        uniform = torch.rand(count, self.manifold.ambient, generator=rng, dtype=torch.float64)
         columns = [
             normal[:, i] if period == math.inf else period * (uniform[:, i] - 0.5)
             for i, period in enumerate(self.manifold.periods)
@@ -77,9 +77,9 @@ class UniformSphere(Base):
         half = (manifold.dim + 1) / 2
         self._log_area = math.log(2) + half * math.log(math.pi) - math.lgamma(half)
 
-    def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, count: int, rng: torch.Generator | None = None) -> Tensor:
         shape = (count, self.manifold.ambient)
-        return self.manifold.project(torch.randn(*shape, generator=generator, dtype=torch.float64))
+        return self.manifold.project(torch.randn(*shape, generator=rng, dtype=torch.float64))
 
     def log_prob(self, x: Tensor) -> Tensor:
         return torch.full_like(x[..., 0], -self._log_area)
@@ -105,8 +105,8 @@ class WrappedNormal(Base):
         self.centre = manifold.project(centre.to(torch.float64))
         self.width = width
 
-    def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
-        noise = self.width * torch.randn(count, self.manifold.dim, generator=generator, dtype=torch.float64)
+    def sample(self, count: int, rng: torch.Generator | None = None) -> Tensor:
+        noise = self.width * torch.randn(count, self.manifold.dim, generator=rng, dtype=torch.float64)
         return self.manifold.exp(self.centre.expand(count, -1), noise @ self.manifold.basis(self.centre))
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -158,8 +158,8 @@ class ProductBase(Base):
         self.parts = parts
         self.manifold = Product([part.manifold for part in parts])
 
-    def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
-        return torch.cat([part.sample(count, generator) for part in self.parts], dim=-1)
+    def sample(self, count: int, rng: torch.Generator | None = None) -> Tensor:
+        return torch.cat([part.sample(count, rng) for part in self.parts], dim=-1)
 
     def log_prob(self, x: Tensor) -> Tensor:
         pieces = x.split([part.manifold.ambient for part in self.parts], dim=-1)

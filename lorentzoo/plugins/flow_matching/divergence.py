@@ -57,9 +57,9 @@ def with_divergence(
     return v.detach(), total
 
 
-def tangent_noise(like: Tensor, dim: int, generator: torch.Generator | None) -> Tensor:
+def tangent_noise(like: Tensor, dim: int, rng: torch.Generator | None) -> Tensor:
     """Signs with equal probability, (P, d): of all noises of unit covariance they give the least variance."""
-    signs = torch.randint(0, 2, (*like.shape[:-1], dim), generator=generator)
+    signs = torch.randint(0, 2, (*like.shape[:-1], dim), generator=rng)
     return (2 * signs - 1).to(like)
 
 

@@ -28,9 +28,9 @@ from lorentzoo.densities import (
 from lorentzoo.nn import Template, TimeFeatures, mean_loss
 from lorentzoo.plugins.flow_matching.base import CoordinateBase, EventBase, PhaseSpaceBase
 from lorentzoo.plugins.flow_matching.chart import Chart, CoordinateChart, ShellChart
-from lorentzoo.plugins.flow_matching.density import Velocities, matching_loss, transport
 from lorentzoo.plugins.flow_matching.divergence import Divergence
 from lorentzoo.plugins.flow_matching.paths import Path, Schedule
+from lorentzoo.plugins.flow_matching.transport import Velocities, matching_loss, transport
 
 __all__ = ["FlowMatching"]
 
@@ -227,20 +227,20 @@ class FlowMatching(Generator):
         return replace(batch, cloud=moved)
 
     def loss(
-        self, cloud: ParticleCloud, weight: Tensor | None = None, *, generator: torch.Generator | None = None
+        self, cloud: ParticleCloud, weight: Tensor | None = None, *, rng: torch.Generator | None = None
     ) -> Tensor:
         """Mean squared error of the velocity in the manifold's metric."""
         self.require_fitted()
         cloud = self.training_cloud(cloud)
         layout = cloud.layout
         assert isinstance(layout, Packed)
-        start = self.chart.points(self.base.sample(layout, generator))
+        start = self.chart.points(self.base.sample(layout, rng))
         end = self.chart.points(cloud.momenta)
 
         def velocity(times: Tensor, points: Tensor) -> Tensor:
             return self.velocity(cloud, times, points)
 
-        losses = matching_loss(velocity, start, end, self.chart.manifold, layout, self.path, generator)
+        losses = matching_loss(velocity, start, end, self.chart.manifold, layout, self.path, rng)
         return mean_loss(losses, weight)
 
     # ---- sampling and densities ------------------------------------------------------------
@@ -250,12 +250,12 @@ class FlowMatching(Generator):
         n: int,
         condition: ParticleCloud | None = None,
         *,
-        generator: torch.Generator | None = None,
+        rng: torch.Generator | None = None,
         batch_size: int = 1024,
     ) -> ParticleCloud:
         """Draw events, see `Generator.sample`; `batch_size` of them are solved at a time."""
-        cloud = self._started(n, condition, generator)
-        points, _ = self._transport(cloud, self.chart.points(cloud.momenta), None, generator, batch_size)
+        cloud = self._started(n, condition, rng)
+        points, _ = self._transport(cloud, self.chart.points(cloud.momenta), None, rng, batch_size)
         return replace(cloud, momenta=self.chart.momenta(points))
 
     def sample_with_log_prob(
@@ -263,16 +263,14 @@ class FlowMatching(Generator):
         n: int,
         condition: ParticleCloud | None = None,
         *,
-        generator: torch.Generator | None = None,
+        rng: torch.Generator | None = None,
         batch_size: int = 1024,
     ) -> tuple[ParticleCloud, Tensor]:
         """Events and the logarithms of their densities (n,), in one solve."""
-        cloud = self._started(n, condition, generator)
+        cloud = self._started(n, condition, rng)
         layout, start = cloud.layout, cloud.momenta
         assert isinstance(layout, Packed)
-        points, integral = self._transport(
-            cloud, self.chart.points(start), self.divergence, generator, batch_size
-        )
+        points, integral = self._transport(cloud, self.chart.points(start), self.divergence, rng, batch_size)
         end = self.chart.momenta(points)
         density = self.base.log_prob(start, layout) - integral
         density = density + self._volume(end, layout) - self._volume(start, layout)
@@ -282,7 +280,7 @@ class FlowMatching(Generator):
         self,
         cloud: ParticleCloud,
         *,
-        generator: torch.Generator | None = None,
+        rng: torch.Generator | None = None,
         batch_size: int = 1024,
     ) -> Tensor:
         """Logarithm of the density of each event (B,), see `Generator.log_prob`.
@@ -291,7 +289,7 @@ class FlowMatching(Generator):
         ----------
         cloud
             The events.
-        generator
+        rng
             Source of Hutchinson's noise.
         batch_size
             Events that are solved at a time.
@@ -315,7 +313,7 @@ class FlowMatching(Generator):
         assert isinstance(layout, Packed)
         try:
             points, integral = self._transport(
-                cloud, self.chart.points(end), self.divergence, generator, batch_size, backwards=True
+                cloud, self.chart.points(end), self.divergence, rng, batch_size, backwards=True
             )
         except SolverError as error:
             numbers = good.nonzero().squeeze(1)[error.events].tolist()
@@ -325,14 +323,12 @@ class FlowMatching(Generator):
         result[good] = density + self._volume(end, layout) - self._volume(start, layout)
         return result
 
-    def _started(
-        self, n: int, condition: ParticleCloud | None, generator: torch.Generator | None
-    ) -> ParticleCloud:
+    def _started(self, n: int, condition: ParticleCloud | None, rng: torch.Generator | None) -> ParticleCloud:
         """The events of the base that are to flow."""
         self.require_fitted()
         cloud = self.training_cloud(self.template.cloud(n, condition, self.device))
         assert isinstance(cloud.layout, Packed)
-        return replace(cloud, momenta=self.base.sample(cloud.layout, generator))
+        return replace(cloud, momenta=self.base.sample(cloud.layout, rng))
 
     def _volume(self, momenta: Tensor, layout: Packed) -> Tensor:
         return layout.pool(self.chart.log_det(momenta).unsqueeze(-1), "sum").squeeze(-1)
@@ -342,7 +338,7 @@ class FlowMatching(Generator):
         cloud: ParticleCloud,
         points: Tensor,
         divergence: Divergence | None,
-        generator: torch.Generator | None,
+        rng: torch.Generator | None,
         batch_size: int,
         backwards: bool = False,
     ) -> tuple[Tensor, Tensor]:
@@ -364,7 +360,7 @@ class FlowMatching(Generator):
                 self.solver,
                 backwards=backwards,
                 divergence=divergence,
-                generator=generator,
+                rng=rng,
                 batch_size=batch_size,
             )
         finally:

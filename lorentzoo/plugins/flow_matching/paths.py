@@ -41,7 +41,7 @@ class Path:
         start: Tensor,
         end: Tensor,
         time: Tensor,
-        generator: torch.Generator | None = None,
+        rng: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Point and velocity of the path from `start` to `end`, each (P, A), at times (P, 1)."""
         if self.schedule == "linear":
@@ -52,7 +52,7 @@ class Path:
         x, velocity = manifold.geodesic(start, manifold.log(start, end), part)
         velocity = rate * velocity
         if self.noise:
-            noise = torch.randn(*x.shape[:-1], manifold.dim, generator=generator, dtype=torch.float64)
+            noise = torch.randn(*x.shape[:-1], manifold.dim, generator=rng, dtype=torch.float64)
             kick = (noise.to(x).unsqueeze(-2) @ manifold.basis(x)).squeeze(-2)
             x = manifold.exp(x, self.noise * kick)
             velocity = manifold.tangent(x, velocity)

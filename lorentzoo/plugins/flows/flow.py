@@ -115,11 +115,11 @@ class SplineFlow(nn.Module):
             z = layer.inverse(z, context)  # type: ignore[operator]
         return z
 
-    def base(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+    def base(self, count: int, rng: torch.Generator | None = None) -> Tensor:
         """Draws of the base, (count, D), float64: uniform on circles and bounded lines, else normal."""
-        device = "cpu" if generator is None else generator.device
+        device = "cpu" if rng is None else rng.device
         shape = (count, self.dim)
-        return self.base_at(torch.rand(shape, generator=generator, dtype=torch.float64, device=device))
+        return self.base_at(torch.rand(shape, generator=rng, dtype=torch.float64, device=device))
 
     def base_at(self, share: Tensor) -> Tensor:
         """Numbers below which shares (..., D) of the base lie, float64; of circles from -π on."""

@@ -164,7 +164,7 @@ class RationalQuadraticFlow(Generator):
         )
 
     def loss(
-        self, cloud: ParticleCloud, weight: Tensor | None = None, *, generator: torch.Generator | None = None
+        self, cloud: ParticleCloud, weight: Tensor | None = None, *, rng: torch.Generator | None = None
     ) -> Tensor:
         """Mean of -log_prob; no random numbers are needed."""
         return mean_loss(-self._log_prob(cloud), weight)
@@ -173,19 +173,19 @@ class RationalQuadraticFlow(Generator):
 
     @torch.no_grad()
     def sample(
-        self, n: int, condition: ParticleCloud | None = None, *, generator: torch.Generator | None = None
+        self, n: int, condition: ParticleCloud | None = None, *, rng: torch.Generator | None = None
     ) -> ParticleCloud:
         self.require_fitted()
         cloud = self._check_cloud(self.template.cloud(n, condition, self.device))
         given = self._standardised(cloud)
         numbers = cloud.momenta.new_zeros(n, self.num_particles * self.coordinates.dim)
-        base = self.flow.base(n, generator).to(numbers)
+        base = self.flow.base(n, rng).to(numbers)
         numbers = numbers.index_copy(-1, self.drawn, self.flow.transported(base, given))
         if self.momentum_layers is not None:
             numbers = self.momentum_layers.inverse(numbers, given)
         numbers = numbers.unflatten(-1, (self.num_particles, -1))
         if self.relative_azimuths:
-            numbers = self._turned(numbers, self._azimuths(n, generator).to(numbers))
+            numbers = self._turned(numbers, self._azimuths(n, rng).to(numbers))
         return replace(cloud, momenta=self.coordinates.inverse(numbers).flatten(0, 1))
 
     @torch.no_grad()
@@ -235,9 +235,9 @@ class RationalQuadraticFlow(Generator):
         return torch.where(self.angles, turned, numbers)
 
     @staticmethod
-    def _azimuths(n: int, generator: torch.Generator | None) -> Tensor:
-        device = "cpu" if generator is None else generator.device
-        uniform = torch.rand(n, 1, generator=generator, dtype=torch.float64, device=device)
+    def _azimuths(n: int, rng: torch.Generator | None) -> Tensor:
+        device = "cpu" if rng is None else rng.device
+        uniform = torch.rand(n, 1, generator=rng, dtype=torch.float64, device=device)
         return math.pi * (2 * uniform - 1)
 
     @staticmethod

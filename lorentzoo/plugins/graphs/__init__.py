@@ -1,44 +1,32 @@
 """Networks of edges: convolutions on neighbours and on the complete graph."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from lorentzoo import Component, hookimpl
+from lorentzoo import LEARNED_FRAMES, Component, hookimpl, make_taggers
 
 _PAPER = "arXiv:2508.14898"
-_LEARNED: dict[str, Any] = {
-    "frames": {"name": "lloca-polar", "lab_scalars": "kinematics"},
-    "spurions": ["beam-lightlike", "time"],
-}
-
-
-def _model(name: str, summary: str, backbone: Any, head: dict[str, Any], **slots: Any) -> list[Component]:
-    """The top-tagging and the ten-class form of a network."""
-    spec = {"backbone": backbone, "embedding": slots.pop("embedding", "kinematics"), **slots}
-    ten = {**head, "num_classes": 10}
-    return [
-        Component(
-            "model",
-            name,
-            summary=f"{summary}, top-tagging form",
-            reference=_PAPER,
-            spec={**spec, "head": head},
-        ),
-        Component(
-            "model",
-            f"{name}-jetclass",
-            summary=f"{summary}, ten classes",
-            reference=_PAPER,
-            spec={**spec, "head": ten, "in_scalars": 10},
-        ),
-    ]
+_HIDDEN: Mapping[str, Any] = {"head": {"hidden": [256], "dropout": 0.1}}
+_MASSES: Mapping[str, Any] = {"embedding": ["kinematics", "momenta"]}
+_EDGES = {"name": "graphnet", "edge_features": True}
+_FORMS: list[tuple[str, str, Any, Mapping[str, Any]]] = [
+    ("particlenet", "ParticleNet", "particlenet", _HIDDEN),
+    ("lloca-particlenet", "ParticleNet in learned frames", "particlenet", {**_HIDDEN, **LEARNED_FRAMES}),
+    ("graphnet", "Edge convolutions on the complete graph", "graphnet", {}),
+    ("lloca-graphnet", "GraphNet in learned frames", "graphnet", LEARNED_FRAMES),
+    ("graphnet-edges", "GraphNet with pair masses", _EDGES, _MASSES),
+    (
+        "lloca-graphnet-edges",
+        "GraphNet with pair masses in learned frames",
+        _EDGES,
+        {**_MASSES, **LEARNED_FRAMES},
+    ),
+]
 
 
 @hookimpl
 def lorentzoo_components() -> list[Component]:
     """Backbones and their published compositions."""
-    net = {"name": "classify", "num_classes": 1, "hidden": [256], "dropout": 0.1}
-    graph = {"name": "classify", "num_classes": 1}
-    edges = {"name": "graphnet", "edge_features": True}
     return [
         Component(
             "backbone",
@@ -63,19 +51,14 @@ def lorentzoo_components() -> list[Component]:
             "Any torch-geometric convolution, e.g. pyg:conv=GATv2Conv; messages between local frames",
             "arXiv:1903.02428",
         ),
-        *_model("particlenet", "ParticleNet", "particlenet", net),
-        *_model("lloca-particlenet", "ParticleNet in learned frames", "particlenet", net, **_LEARNED),
-        *_model("graphnet", "Edge convolutions on the complete graph", "graphnet", graph),
-        *_model("lloca-graphnet", "GraphNet in learned frames", "graphnet", graph, **_LEARNED),
-        *_model(
-            "graphnet-edges", "GraphNet with pair masses", edges, graph, embedding=["kinematics", "momenta"]
-        ),
-        *_model(
-            "lloca-graphnet-edges",
-            "GraphNet with pair masses in learned frames",
-            edges,
-            graph,
-            embedding=["kinematics", "momenta"],
-            **_LEARNED,
-        ),
+        *[
+            component
+            for name, summary, backbone, slots in _FORMS
+            for component in make_taggers(
+                name,
+                {"backbone": backbone, "embedding": "kinematics", **slots},
+                summaries=(f"{summary}, top-tagging form", f"{summary}, ten classes"),
+                references=(_PAPER, _PAPER),
+            )
+        ],
     ]

@@ -7,8 +7,8 @@ remains on pairs are the hidden layers. Vectors of j reach the frame of i inside
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, Literal
 
 import torch
 import torch.nn.functional as F
@@ -16,8 +16,10 @@ from torch import Tensor, nn
 
 from lorentzoo import Backbone, Features, Frames, Layout, Reps, Symmetry
 from lorentzoo.nn import (
+    PublishedOption,
     WeightReader,
     allowed_pairs,
+    make_published_frames,
     pair_hidden,
     pair_masses,
     pair_statistics,
@@ -44,6 +46,8 @@ class GraphNet(Backbone):
         Hidden layers of the message network.
     edge_features
         Give each message the standardised logarithm of the pair's mass squared; needs momenta.
+    aggregate
+        ``"sum"`` or ``"mean"`` of the messages that a particle receives.
     """
 
     reads_vectors = "pairs"
@@ -57,6 +61,7 @@ class GraphNet(Backbone):
         hidden_reps: str = "64x0n+16x1n",
         num_layers: int = 3,
         edge_features: bool = False,
+        aggregate: Literal["sum", "mean"] = "sum",
         *,
         in_scalars: int,
         in_vectors: int = 0,
@@ -78,7 +83,9 @@ class GraphNet(Backbone):
         self.width = reps.dim
         self._exchanges = not reps.is_invariant
         self.in_layer = nn.Linear(in_scalars, self.width)
-        self.blocks = nn.ModuleList(_EdgeConv(reps, num_layers, edge_features) for _ in range(num_blocks))
+        self.blocks = nn.ModuleList(
+            _EdgeConv(reps, num_layers, edge_features, aggregate) for _ in range(num_blocks)
+        )
         self.out_vectors = out_vectors
         if out_vectors:
             self.vector_layer = nn.Linear(self.width, 4 * out_vectors)
@@ -122,6 +129,36 @@ class GraphNet(Backbone):
                 reader.copy_module(layer, place)
         return ["linear_out"]
 
+    def published_options(self, package: str) -> Mapping[str, PublishedOption]:
+        """How messages are put together."""
+        return {"aggr": PublishedOption("add", ("add", "sum", "mean"))}
+
+    def adopt(self, package: str, options: Mapping[str, Any]) -> Mapping[str, object]:
+        """How messages are put together."""
+        aggregate: Literal["sum", "mean"] = "mean" if options["aggr"] == "mean" else "sum"
+        for block in self.blocks:
+            assert isinstance(block, _EdgeConv)
+            block.aggregate = aggregate
+        return {"aggregate": aggregate}
+
+    def run_published(
+        self, network: nn.Module, package: str, features: Features, frames: Frames, context: Tensor
+    ) -> Tensor:
+        """Every particle receives from every other one of its event."""
+        events, particles = features.scalars.shape[:2]
+        pairs = torch.combinations(torch.arange(particles), 2)
+        one = torch.cat([pairs, pairs.flip(-1)])
+        index = (one + particles * torch.arange(events).reshape(-1, 1, 1)).flatten(0, 1).T
+        masses = None
+        if self.edge_features:
+            momenta = frames.return_vectors(features.vectors).squeeze(-2)
+            sent, received = one.T
+            masses = self._standardise(_log_masses(momenta)[:, sent, received]).reshape(-1, 1)
+        rows: Tensor = network(
+            features.scalars.flatten(0, 1), make_published_frames(frames, flat=True), index, edge_attr=masses
+        )
+        return rows.unflatten(0, (events, particles))
+
     def forward(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
         """Scalars (*lead, width); vectors (*lead, out_vectors, 4) in local frames."""
         x = self.in_layer(features.scalars)
@@ -140,10 +177,13 @@ class GraphNet(Backbone):
 
 
 class _EdgeConv(nn.Module):
-    """x_i <- Σ_j φ(ρ(L_i L_j⁻¹) x_j, x_i, e_ij)."""
+    """x_i <- Σ_j φ(ρ(L_i L_j⁻¹) x_j, x_i, e_ij), or the mean over j."""
 
-    def __init__(self, reps: Reps, num_layers: int, edge_features: bool) -> None:
+    def __init__(
+        self, reps: Reps, num_layers: int, edge_features: bool, aggregate: Literal["sum", "mean"]
+    ) -> None:
         super().__init__()
+        self.aggregate = aggregate
         self.scalars = sum(term.multiplicity for term in reps if term.order == 0)
         self.vectors = sum(term.multiplicity for term in reps if term.order == 1)
         width = reps.dim
@@ -177,6 +217,8 @@ class _EdgeConv(nn.Module):
         fn = _Messages(self, local, momenta is not None, standardise)
         summed = layout.map_blocks(fn, *inputs, max_pairs=_BLOCK_PAIRS)
         total, partners = summed[..., :-1], summed[..., -1:]
+        if self.aggregate == "mean":
+            total, partners = total / partners.clamp(min=1), (partners > 0).to(partners.dtype)
         return F.linear(total, self.last.weight) + partners * self.last.bias
 
 

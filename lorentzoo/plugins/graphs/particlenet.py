@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lorentzoo import Backbone, Features, Frames, Layout, Reps
-from lorentzoo.nn import MaskedBatchNorm, WeightReader, lorentz_inverse, require_package
+from lorentzoo.nn import (
+    MaskedBatchNorm,
+    PublishedOption,
+    WeightReader,
+    lorentz_inverse,
+    make_published_frames,
+    require_package,
+)
 
 __all__ = ["ParticleNet"]
 
@@ -83,7 +90,20 @@ class ParticleNet(Backbone):
         for number, convolution in enumerate(self.convolutions):
             assert isinstance(convolution, _EdgeConv)
             convolution.read_published(reader, f"edge_convs.{number}")
-        return ["fc.0.0", "fc.1"]
+        return reader.list_last_layers("fc")
+
+    def published_options(self, package: str) -> Mapping[str, PublishedOption]:
+        """Means are taken over particles that are there, not over places."""
+        return {"use_counts": PublishedOption(True, (True,))}
+
+    def run_published(
+        self, network: nn.Module, package: str, features: Features, frames: Frames, context: Tensor
+    ) -> Tensor:
+        points = torch.stack([features.scalar("deta"), features.scalar("dphi")], dim=1)
+        given = () if package.startswith("weaver") else (make_published_frames(frames, flat=True),)
+        mask = torch.ones_like(points[:, :1])
+        events: Tensor = network(points, features.scalars.transpose(1, 2), *given, mask=mask)
+        return events
 
     def forward(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
         """Scalars (*lead, width); vectors (*lead, out_vectors, 4) in local frames."""

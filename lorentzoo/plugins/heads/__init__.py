@@ -19,7 +19,7 @@ def lorentzoo_components() -> list[Component]:
         Component(
             "head",
             "density",
-            "lorentzoo.plugins.heads.density:Density",
+            "lorentzoo.plugins.heads.normal_mixture:NormalMixture",
             "Distribution of the targets of each event: a mixture of normal ones",
         ),
         Component(

@@ -1,12 +1,16 @@
 """L-GATr and L-GATr-slim: transformers that are Lorentz-equivariant by their layers."""
 
-from lorentzoo import Component, hookimpl
+from lorentzoo import Component, hookimpl, make_taggers
 
 _LGATR = "lorentzoo.plugins.lgatr.network:LGATr"
 _SLIM = "lorentzoo.plugins.lgatr.slim:LGATrSlim"
-_TAGGER = {"spurions": ["beam-lightlike", "time"], "embedding": {"name": "momenta", "scale": 20.0}}
-_SLIM_TAGGER = {
+_TAGGER = {
     "spurions": ["beam-lightlike", "time"],
+    "embedding": {"name": "momenta", "scale": 20.0},
+    "head": {"pooling": "global-token"},
+}
+_SLIM_TAGGER = {
+    **_TAGGER,
     "embedding": ["kinematics", {"name": "momenta", "scale": 20.0}],
 }
 
@@ -19,10 +23,6 @@ _RECIPE = {
     "batch_size": 128,
 }
 """Top tagging in arXiv:2411.00446."""
-
-
-def _classify(num_classes: int) -> dict[str, object]:
-    return {"name": "classify", "num_classes": num_classes, "pooling": "global-token"}
 
 
 @hookimpl
@@ -69,35 +69,24 @@ def lorentzoo_components() -> list[Component]:
             "arXiv:2512.17011",
             defaults={"condition_vectors": 1},
         ),
-        Component(
-            "model",
+        *make_taggers(
             "lgatr",
-            summary="L-GATr on momenta with beam and time spurions, top-tagging form",
-            reference="arXiv:2411.00446",
-            spec={"backbone": "lgatr", "head": _classify(1), **_TAGGER},
+            {"backbone": "lgatr", **_TAGGER},
+            summaries=(
+                "L-GATr on momenta with beam and time spurions, top-tagging form",
+                "L-GATr with ten auxiliary scalars and ten classes",
+            ),
+            references=("arXiv:2411.00446", "arXiv:2508.14898"),
             recipe=_RECIPE,
         ),
-        Component(
-            "model",
-            "lgatr-jetclass",
-            summary="L-GATr with ten auxiliary scalars and ten classes",
-            reference="arXiv:2508.14898",
-            spec={"backbone": "lgatr", "head": _classify(10), "in_scalars": 10, **_TAGGER},
-            recipe=_RECIPE,
-        ),
-        Component(
-            "model",
+        *make_taggers(
             "lgatr-slim",
-            summary="L-GATr-slim on momenta and seven kinematic features, top-tagging form",
-            reference="arXiv:2512.17011",
-            spec={"backbone": "lgatr-slim", "head": _classify(1), **_SLIM_TAGGER},
-        ),
-        Component(
-            "model",
-            "lgatr-slim-jetclass",
-            summary="L-GATr-slim with ten auxiliary scalars and ten classes",
-            reference="arXiv:2512.17011",
-            spec={"backbone": "lgatr-slim", "head": _classify(10), "in_scalars": 10, **_SLIM_TAGGER},
+            {"backbone": "lgatr-slim", **_SLIM_TAGGER},
+            summaries=(
+                "L-GATr-slim on momenta and seven kinematic features, top-tagging form",
+                "L-GATr-slim with ten auxiliary scalars and ten classes",
+            ),
+            references=("arXiv:2512.17011", "arXiv:2512.17011"),
         ),
         Component(
             "model",

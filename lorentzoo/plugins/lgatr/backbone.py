@@ -90,9 +90,7 @@ class StreamBackbone(Backbone):
         ValueError
             If the condition is missing or not expected, or the features are not of the weights' dtype.
         """
-        scalars = features.scalars
-        if self.context.width:
-            scalars = torch.cat([scalars, layout.spread(self.context(context)).to(scalars.dtype)], dim=-1)
+        scalars = self.with_context(features.scalars, layout, context)
         order = None if self.positions == "none" else places(layout, scalars)
         x = self.lift(features.vectors, scalars)
         second = None
@@ -103,6 +101,12 @@ class StreamBackbone(Backbone):
         rotary = order if self.positions == "rotary" else None
         offset = None if self.table is None or order is None else self.table(order)
         return self.read(self.run(x, layout, second, rotary, offset))
+
+    def with_context(self, scalars: Tensor, layout: Layout, context: Tensor) -> Tensor:
+        """Scalars of the rows with the features of the context beside them."""
+        if not self.context.width:
+            return scalars
+        return torch.cat([scalars, layout.spread(self.context(context)).to(scalars.dtype)], dim=-1)
 
     def run(
         self,

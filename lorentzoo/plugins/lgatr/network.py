@@ -7,11 +7,13 @@ and for a class token are rows like others.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
-from torch import Tensor
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from lorentzoo import Features, Layout, Symmetry
+from lorentzoo import Features, Frames, Layout, Symmetry
 from lorentzoo.nn import WeightReader
 from lorentzoo.plugins.lgatr.backbone import StreamBackbone
 from lorentzoo.plugins.lgatr.gate import Activation
@@ -219,11 +221,23 @@ class LGATr(StreamBackbone):
         read_multivector(self._multivectors, reader, package)
         return []
 
-    def adopt(self, package: str) -> Mapping[str, object]:
+    def run_published(
+        self, network: nn.Module, package: str, features: Features, frames: Frames, context: Tensor
+    ) -> Tensor:
+        """As `read` does, from multivectors in the published order of components."""
+        lifted = F.pad(features.vectors, (1, 11))
+        scalars = self.with_context(features.scalars, frames.layout, context)
+        multivectors, scalars = network(lifted, scalars=scalars if scalars.shape[-1] else None)
+        if self.from_multivectors:
+            scalars = multivectors[..., : self.out_scalars, 0]
+        vectors = multivectors[..., : self.out_vectors, 1:5].flatten(-2)
+        return torch.cat([scalars, vectors], dim=-1)
+
+    def adopt(self, package: str, options: Mapping[str, Any]) -> Mapping[str, object]:
         """Activations and epsilons of the published version."""
-        options = adopt_multivector(self._multivectors, package)
+        adopted = adopt_multivector(self._multivectors, package)
         return {
-            name: getattr(options, name)
+            name: getattr(adopted, name)
             for name in ("cross_norm", "scalar_activation", "eps_norm", "eps_mode", "eps_scalars")
         }
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, get_args
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from lorentzoo import Features
-from lorentzoo.nn import WeightReader
+from lorentzoo import Features, Frames
+from lorentzoo.nn import PublishedOption, WeightReader
 from lorentzoo.plugins.lgatr.backbone import StreamBackbone
 from lorentzoo.plugins.lgatr.gate import Activation
 from lorentzoo.plugins.lgatr.positions import Positions
@@ -135,11 +137,26 @@ class LGATrSlim(StreamBackbone):
         read_slim(self._slim, reader, package)
         return []
 
-    def adopt(self, package: str) -> Mapping[str, object]:
+    def published_options(self, package: str) -> Mapping[str, PublishedOption]:
+        """The gate of vectors, which 2.0 introduced."""
+        if package != "lgatr-2.0":
+            return {}
+        published = tuple(name for name in get_args(Activation) if name != "gelu-exact")
+        return {"nonlinearity_v": PublishedOption("sigmoid", (None, *published))}
+
+    def run_published(
+        self, network: nn.Module, package: str, features: Features, frames: Frames, context: Tensor
+    ) -> Tensor:
+        vectors, scalars = network(
+            features.vectors, self.with_context(features.scalars, frames.layout, context)
+        )
+        return torch.cat([scalars, vectors.flatten(-2)], dim=-1)
+
+    def adopt(self, package: str, options: Mapping[str, Any]) -> Mapping[str, object]:
         """Activations and epsilons of the published version."""
-        options = adopt_slim(self._slim, package)
+        adopted = adopt_slim(self._slim, package, options.get("nonlinearity_v"))
         return {
-            name: getattr(options, name)
+            name: getattr(adopted, name)
             for name in ("activation", "vector_activation", "gate_scale", "eps_norm")
         }
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lorentzoo.nn import WeightReader, require_package
+from lorentzoo.plugins.lgatr.gate import Activation
 from lorentzoo.plugins.lgatr.slim_layers import SlimAttention, SlimGains, SlimLinear, SlimMLP, SlimOptions
 from lorentzoo.plugins.lgatr.slim_transformer import SlimBlock, SlimTransformer
 from lorentzoo.plugins.lgatr.weights import SOURCES, Source
@@ -16,7 +17,12 @@ from lorentzoo.plugins.lgatr.weights import SOURCES, Source
 __all__ = ["adopt_slim", "import_slim_state", "read_slim"]
 
 
-def import_slim_state(network: SlimTransformer, state: Mapping[str, Tensor], source: Source) -> None:
+def import_slim_state(
+    network: SlimTransformer,
+    state: Mapping[str, Tensor],
+    source: Source,
+    vector_activation: Activation | None = "sigmoid",
+) -> None:
     """Read a published state dict into a network of the same hyperparameters.
 
     Parameters
@@ -28,7 +34,9 @@ def import_slim_state(network: SlimTransformer, state: Mapping[str, Tensor], sou
         Published weights.
     source
         Package and version. What it computes differently is set on the network: the kind of GELU, the scale of the
-        inner product that gates vectors and, unless the network has one by choice, the sigmoid gate of 2.0.
+        inner product that gates vectors and the gate of 2.0.
+    vector_activation
+        The published ``nonlinearity_v`` of 2.0, of which the weights say nothing; 1.4 has none.
 
     Raises
     ------
@@ -38,7 +46,7 @@ def import_slim_state(network: SlimTransformer, state: Mapping[str, Tensor], sou
     reader = WeightReader(state, ignored=("metric",))
     read_slim(network, reader, source)
     reader.finish()
-    adopt_slim(network, source)
+    adopt_slim(network, source, vector_activation)
 
 
 def read_slim(network: SlimTransformer, reader: WeightReader, source: str) -> None:
@@ -51,11 +59,11 @@ def read_slim(network: SlimTransformer, reader: WeightReader, source: str) -> No
         _read_block(reader, f"blocks.{place}", block)
 
 
-def adopt_slim(network: SlimTransformer, source: str) -> SlimOptions:
+def adopt_slim(network: SlimTransformer, source: str, vector_activation: Activation | None) -> SlimOptions:
     """Set what a version computes differently from the same numbers, and return the options that say so."""
     for module in network.modules():
         if isinstance(module, SlimBlock | SlimMLP):
-            module.options = _semantics(module.options, source)
+            module.options = _semantics(module.options, source, vector_activation)
         elif isinstance(module, SlimAttention):
             module.eps_norm = 0.01
     block = network.blocks[0]
@@ -63,7 +71,7 @@ def adopt_slim(network: SlimTransformer, source: str) -> SlimOptions:
     return block.options
 
 
-def _semantics(options: SlimOptions, source: str) -> SlimOptions:
+def _semantics(options: SlimOptions, source: str, vector_activation: Activation | None) -> SlimOptions:
     """The options with what a version computes from the same numbers."""
     old = source == "lgatr-1.4"
     activation = options.activation
@@ -72,7 +80,7 @@ def _semantics(options: SlimOptions, source: str) -> SlimOptions:
     return replace(
         options,
         activation=activation,
-        vector_activation=options.vector_activation if old else options.vector_activation or "sigmoid",
+        vector_activation=options.vector_activation if old else vector_activation,
         gate_scale=1.0 if old else 0.5,
         eps_norm=0.01,
     )

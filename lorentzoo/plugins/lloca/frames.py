@@ -150,6 +150,11 @@ class Learned(FramesNet):
             raise CheckpointError("published frames-nets are read with equivectors='mlp' or 'pelican' only")
         self.equivectors.read_published(reader)
 
+    def run_published(self, network: nn.Module, cloud: ParticleCloud) -> Tensor:
+        scalars = self._scalars(cloud)
+        frames: Tensor = network(cloud.momenta, scalars=scalars.to(cloud.momenta.dtype)).matrices
+        return frames
+
     @abstractmethod
     def _matrices(self, vectors: Tensor, p: Tensor, support: Tensor) -> Tensor:
         """Vectors (..., K, 4), own momenta and support vectors (..., 4) -> frames (..., 4, 4)."""

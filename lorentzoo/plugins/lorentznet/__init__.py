@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lorentzoo import Component, hookimpl
+from lorentzoo import Component, hookimpl, make_taggers
 
 _PAPER = "arXiv:2201.08187"
 _RECIPE: dict[str, Any] = {
@@ -13,16 +13,12 @@ _RECIPE: dict[str, Any] = {
     "batch_size": 32,
 }
 """Top tagging in arXiv:2201.08187, whose warm restarts are one cosine here."""
-
-
-def _spec(num_classes: int, in_scalars: int) -> dict[str, Any]:
-    return {
-        "spurions": ["beam-lightlike", "time"],
-        "embedding": {"name": "momenta", "scale": 20.0},
-        "backbone": {"name": "lorentznet", "pool_rows": True},
-        "head": {"name": "classify", "num_classes": num_classes, "hidden": [72], "dropout": 0.2},
-        "in_scalars": in_scalars,
-    }
+_TAGGER: dict[str, Any] = {
+    "spurions": ["beam-lightlike", "time"],
+    "embedding": {"name": "momenta", "scale": 20.0},
+    "backbone": {"name": "lorentznet", "pool_rows": True},
+    "head": {"hidden": [72], "dropout": 0.2},
+}
 
 
 @hookimpl
@@ -37,20 +33,14 @@ def lorentzoo_components() -> list[Component]:
             _PAPER,
             published_flops="lorentzoo.plugins.lorentznet.flops:count_lorentznet",
         ),
-        Component(
-            "model",
+        *make_taggers(
             "lorentznet",
-            summary="LorentzNet on momenta with beam and time spurions, top-tagging form",
-            reference=_PAPER,
-            spec=_spec(1, 0),
-            recipe=_RECIPE,
-        ),
-        Component(
-            "model",
-            "lorentznet-jetclass",
-            summary="LorentzNet with ten auxiliary scalars and ten classes",
-            reference="arXiv:2508.14898",
-            spec=_spec(10, 10),
+            _TAGGER,
+            summaries=(
+                "LorentzNet on momenta with beam and time spurions, top-tagging form",
+                "LorentzNet with ten auxiliary scalars and ten classes",
+            ),
+            references=(_PAPER, "arXiv:2508.14898"),
             recipe=_RECIPE,
         ),
     ]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lorentzoo import Component, hookimpl
+from lorentzoo import Component, hookimpl, make_taggers
 
 _PAPER = "arXiv:2307.16506"
 _TABLE = "arXiv:2508.14898"
@@ -25,33 +25,25 @@ _ORIGINAL: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def _tagger(
-    name: str, summary: str, backbone: dict[str, Any], num_classes: int, in_scalars: int
-) -> Component:
-    return Component(
-        "model",
-        name,
-        summary=summary,
-        reference=_TABLE,
-        spec={
-            **_TAGGER,
-            "backbone": backbone,
-            "head": {"name": "classify", "num_classes": num_classes},
-            "in_scalars": in_scalars,
-        },
-    )
-
-
 @hookimpl
 def lorentzoo_components() -> list[Component]:
     """Backbones and their published compositions."""
     models = []
     for name, (summary, parameters) in _FORMS.items():
-        backbone = {"name": "pelican", **parameters}
-        models.append(_tagger(name, f"{summary}, top-tagging form", backbone, 1, 0))
-        models.append(_tagger(f"{name}-jetclass", f"{summary}, ten classes", backbone, 10, 10))
+        models += make_taggers(
+            name,
+            {**_TAGGER, "backbone": {"name": "pelican", **parameters}},
+            summaries=(f"{summary}, top-tagging form", f"{summary}, ten classes"),
+            references=(_TABLE, _TABLE),
+        )
     for name, (summary, parameters) in _ORIGINAL.items():
-        models.append(_tagger(name, summary, {"name": "pelican-official", **parameters}, 1, 0))
+        # Published for top jets alone.
+        models += make_taggers(
+            name,
+            {**_TAGGER, "backbone": {"name": "pelican-official", **parameters}},
+            summaries=(summary, ""),
+            references=(_TABLE, ""),
+        )[:1]
     return [
         Component(
             "backbone",

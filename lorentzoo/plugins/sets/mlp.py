@@ -72,3 +72,10 @@ class MLP(Backbone):
         for layer, prefix in zip(linear, hidden, strict=True):
             reader.copy_module(layer, prefix)
         return [last]
+
+    def run_published(
+        self, network: nn.Module, package: str, features: Features, frames: Frames, context: Tensor
+    ) -> Tensor:
+        x = torch.cat([features.scalars, features.vectors.flatten(-2)], dim=-1)
+        events: Tensor = network(frames.layout.take(x, self.num_particles).flatten(1))
+        return events

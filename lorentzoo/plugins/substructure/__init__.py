@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from lorentzoo import Component, hookimpl
+from lorentzoo import Component, hookimpl, make_taggers
 
 _EXTRA = "lorentzoo[substructure]"
 _BDT: dict[str, Any] = {
     "backbone": {"name": "substructure", "standardise": False},
     "embedding": "momenta",
-    "head": {"name": "boosted-trees", "num_classes": 1},
+    "head": {"name": "boosted-trees"},
 }
 
 
@@ -43,19 +43,14 @@ def lorentzoo_components() -> list[Component]:
             "Gradient-boosted trees (scikit-learn) on features that need no training of their own",
             extra=_EXTRA,
         ),
-        Component(
-            "model",
+        *make_taggers(
             "substructure-bdt",
-            summary="Boosted trees on eleven jet observables",
-            reference="arXiv:1709.04464",
-            spec=_BDT,
-        ),
-        Component(
-            "model",
-            "substructure-bdt-jetclass",
-            summary="Boosted trees on eleven jet observables and pT-weighted scalars, ten classes",
-            reference="arXiv:1709.04464",
-            spec={**_BDT, "head": {"name": "boosted-trees", "num_classes": 10}, "in_scalars": 10},
+            _BDT,
+            summaries=(
+                "Boosted trees on eleven jet observables",
+                "Boosted trees on eleven jet observables and pT-weighted scalars, ten classes",
+            ),
+            references=("arXiv:1709.04464", "arXiv:1709.04464"),
         ),
         Component(
             "model",

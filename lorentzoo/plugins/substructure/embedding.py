@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lorentzoo import Batch, Embedding, Features, Frames, Layout, ParticleCloud, Symmetry
 from lorentzoo.nn import Standardised
-from lorentzoo.plugins.substructure.observables import Observable, measure
+from lorentzoo.plugins.substructure.observables import JetObservable, measure
 
 __all__ = ["SubstructureScalars"]
 
@@ -30,7 +30,7 @@ class SubstructureScalars(Standardised, Embedding):
         "clustering takes as many steps as the jet has particles, a number that an exported graph would fix"
     )
 
-    def __init__(self, observables: Sequence[Observable] = typing.get_args(Observable)) -> None:
+    def __init__(self, observables: Sequence[JetObservable] = typing.get_args(JetObservable)) -> None:
         super().__init__()
         if not observables or len(set(observables)) != len(observables):
             raise ValueError(f"observables needs at least one, none twice, not {list(observables)}")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lorentzoo import Features, Layout, Symmetry
 from lorentzoo.plugins.substructure.measured import MeasuredEvents
-from lorentzoo.plugins.substructure.observables import Observable, measure
+from lorentzoo.plugins.substructure.observables import JetObservable, measure
 
 __all__ = ["Substructure"]
 
@@ -31,7 +31,7 @@ class Substructure(MeasuredEvents):
 
     def __init__(
         self,
-        observables: Sequence[Observable] = typing.get_args(Observable),
+        observables: Sequence[JetObservable] = typing.get_args(JetObservable),
         standardise: bool = True,
         *,
         in_scalars: int,

@@ -22,7 +22,7 @@ from lorentzoo.plugins.substructure.clustering import Subjets, exclusive_subjets
 __all__ = [
     "OBSERVABLES",
     "Jets",
-    "Observable",
+    "JetObservable",
     "dispersion",
     "eccentricity",
     "energy_correlator_c2",
@@ -38,7 +38,7 @@ __all__ = [
     "width",
 ]
 
-Observable = Literal[
+JetObservable = Literal[
     "mass",
     "multiplicity",
     "width",

@@ -1,8 +1,9 @@
 """Jet taggers without attention or edges: particle-flow networks and convolutions along the particles."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from lorentzoo import Component, hookimpl
+from lorentzoo import LEARNED_FRAMES, Component, hookimpl
 
 _RECIPE: dict[str, Any] = {
     "optimiser": "ranger",
@@ -13,40 +14,31 @@ _RECIPE: dict[str, Any] = {
     "batch_size": 4096,
 }
 """RAdam with lookahead, flat for 70 % of the training and then down to 1 % (arXiv:2202.03772)."""
-_LEARNED: dict[str, Any] = {
-    "frames": {"name": "lloca-polar", "lab_scalars": "kinematics"},
-    "spurions": ["beam-lightlike", "time"],
+_NETWORKS: dict[str, tuple[str, str, Any, dict[str, Any]]] = {
+    "pfn": (
+        "Particle-flow network",
+        "arXiv:1810.05165",
+        {"name": "deep-sets", "hidden": [128, 128, 128]},
+        {"pooling": "sum", "hidden": [128, 128, 128]},
+    ),
+    "pcnn": (
+        "Convolutions along 128 particles",
+        "arXiv:1902.08570",
+        "pcnn",
+        {"hidden": [512], "dropout": 0.2},
+    ),
 }
-
-
-def _model(
-    name: str, summary: str, reference: str, backbone: Any, head: dict[str, Any], **slots: Any
-) -> Component:
-    """The published form: 17 features, ten classes."""
-    return Component(
-        "model",
-        name,
-        summary=summary,
-        reference=reference,
-        spec={
-            "backbone": backbone,
-            "embedding": "kinematics-weaver",
-            "head": {"name": "classify", "num_classes": 10, **head},
-            "in_scalars": 10,
-            **slots,
-        },
-        recipe=_RECIPE,
-    )
+_FORMS: list[tuple[str, str, str, Mapping[str, Any]]] = [
+    ("{}", ", ten classes", "", {}),
+    ("{}-jetclass", ", ten classes", "", {}),
+    ("lloca-{}", " in learned frames, ten classes", "arXiv:2505.20280", LEARNED_FRAMES),
+]
+"""Names, words, papers and slots; all have 17 features and ten classes, with and without ``-jetclass``."""
 
 
 @hookimpl
 def lorentzoo_components() -> list[Component]:
     """Backbones, their inputs and their published compositions; with and without ``-jetclass`` they are the same."""
-    flow: Any = (
-        {"name": "deep-sets", "hidden": [128, 128, 128]},
-        {"pooling": "sum", "hidden": [128, 128, 128]},
-    )
-    convolutions: Any = ("pcnn", {"hidden": [512], "dropout": 0.2})
     return [
         Component(
             "embedding",
@@ -64,30 +56,21 @@ def lorentzoo_components() -> list[Component]:
             published_flops="lorentzoo.plugins.taggers.flops:count_convolutions",
         ),
         *[
-            component
-            for ending in ("", "-jetclass")
-            for component in (
-                _model(f"pfn{ending}", "Particle-flow network, ten classes", "arXiv:1810.05165", *flow),
-                _model(
-                    f"pcnn{ending}",
-                    "Convolutions along 128 particles, ten classes",
-                    "arXiv:1902.08570",
-                    *convolutions,
-                ),
+            Component(
+                "model",
+                form.format(name),
+                summary=f"{summary}{words}",
+                reference=of_form or paper,
+                spec={
+                    "backbone": backbone,
+                    "embedding": "kinematics-weaver",
+                    "head": {"name": "classify", "num_classes": 10, **head},
+                    "in_scalars": 10,
+                    **slots,
+                },
+                recipe=_RECIPE,
             )
+            for form, words, of_form, slots in _FORMS
+            for name, (summary, paper, backbone, head) in _NETWORKS.items()
         ],
-        _model(
-            "lloca-pfn",
-            "Particle-flow network in learned frames, ten classes",
-            "arXiv:2505.20280",
-            *flow,
-            **_LEARNED,
-        ),
-        _model(
-            "lloca-pcnn",
-            "Convolutions along 128 particles in learned frames, ten classes",
-            "arXiv:2505.20280",
-            *convolutions,
-            **_LEARNED,
-        ),
     ]

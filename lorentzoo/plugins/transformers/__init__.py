@@ -1,8 +1,9 @@
 """Transformers over particles, plain or made symmetric by local frames."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from lorentzoo import Component, hookimpl
+from lorentzoo import LEARNED_FRAMES, Component, hookimpl, make_taggers
 
 _PAPER = "arXiv:2508.14898"
 _PART_RECIPE: dict[str, Any] = {
@@ -14,39 +15,20 @@ _PART_RECIPE: dict[str, Any] = {
     "batch_size": 512,
 }
 """RAdam with lookahead, flat for 70 % of the training and then down to 1 % (arXiv:2202.03772)."""
-_LEARNED: dict[str, Any] = {
-    "frames": {"name": "lloca-polar", "lab_scalars": "kinematics"},
-    "spurions": ["beam-lightlike", "time"],
-}
 
 
-def _model(name: str, summary: str, backbone: Any, **slots: Any) -> list[Component]:
-    """The top-tagging and the ten-class form of a network."""
-    head = {"name": "classify", "num_classes": 1, **slots.pop("head", {})}
-    recipe = _PART_RECIPE if "momenta" in slots.get("embedding", ()) else {}
-    spec = {"backbone": backbone, "embedding": slots.pop("embedding", "kinematics"), **slots}
-    ten = {**spec, "head": {**head, "num_classes": 10}, "in_scalars": 10}
-    return [
-        Component(
-            "model",
-            name,
-            summary=f"{summary}, top-tagging form",
-            reference=_PAPER,
-            spec={**spec, "head": head},
-            recipe=recipe,
-        ),
-        Component(
-            "model",
-            f"{name}-jetclass",
-            summary=f"{summary}, ten classes",
-            reference=_PAPER,
-            spec=ten,
-            recipe=recipe,
-        ),
-    ]
+def _list_forms(name: str, summary: str, backbone: Any, slots: Mapping[str, Any]) -> list[Component]:
+    """Both forms of a network on kinematics; those that read momenta besides have the recipe of ParT."""
+    return make_taggers(
+        name,
+        {"backbone": backbone, "embedding": "kinematics", **slots},
+        summaries=(f"{summary}, top-tagging form", f"{summary}, ten classes"),
+        references=(_PAPER, _PAPER),
+        recipe=_PART_RECIPE if "momenta" in slots.get("embedding", ()) else {},
+    )
 
 
-_BREAKING: dict[str, tuple[str, dict[str, Any]]] = {
+_BREAKING: dict[str, tuple[str, Mapping[str, Any]]] = {
     "arch-so2": ("SO(2)_beam by frames", {"frames": {"name": "lloca-so2", "lab_scalars": "kinematics"}}),
     "arch-beam": (
         "SO⁺(1,1)_beam × SO(2)_beam by frames",
@@ -58,7 +40,7 @@ _BREAKING: dict[str, tuple[str, dict[str, Any]]] = {
         "nothing, by spurions",
         {"frames": {"name": "lloca-polar", "lab_scalars": "kinematics"}, "spurions": "all"},
     ),
-    "input-so2": ("SO(2)_beam by spurions", _LEARNED),
+    "input-so2": ("SO(2)_beam by spurions", LEARNED_FRAMES),
     "input-beam": (
         "two light-like beams without time (published as SO⁺(1,1) × SO(2); computed: SO(2)_beam)",
         {"frames": {"name": "lloca-polar", "lab_scalars": "kinematics-beam"}, "spurions": "beam-lightlike"},
@@ -69,6 +51,27 @@ _BREAKING: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 """The symmetry-breaking table of arXiv:2508.14898: residual group at architecture and at input level."""
+
+_PAIRS: Mapping[str, Any] = {"embedding": ["kinematics", "momenta"]}
+_FORMS: list[tuple[str, str, Any, Mapping[str, Any]]] = [
+    ("transformer", "Transformer", "transformer", {}),
+    ("lloca-transformer", "Transformer in learned frames", "transformer", LEARNED_FRAMES),
+    ("part", "Particle Transformer", "part", _PAIRS),
+    ("lloca-part", "Particle Transformer in learned frames", "part", {**_PAIRS, **LEARNED_FRAMES}),
+    ("mipart", "More-interaction Particle Transformer", "mipart", _PAIRS),
+    (
+        "lloca-mipart",
+        "More-interaction Particle Transformer in learned frames",
+        "mipart",
+        {**_PAIRS, **LEARNED_FRAMES},
+    ),
+    (
+        "mipart-l",
+        "MIParT-L (2,292,341 parameters by its code; the 2380k of the tables cannot be reproduced)",
+        {"name": "mipart", "embed_dims": [128, 512, 128], "head_reps": "8x0n+2x1n"},
+        _PAIRS,
+    ),
+]
 
 
 @hookimpl
@@ -105,37 +108,12 @@ def lorentzoo_components() -> list[Component]:
             },
             published_flops="lorentzoo.plugins.transformers.flops:count_part",
         ),
-        *_model("transformer", "Transformer", "transformer"),
-        *_model("lloca-transformer", "Transformer in learned frames", "transformer", **_LEARNED),
-        *_model("part", "Particle Transformer", "part", embedding=["kinematics", "momenta"]),
-        *_model(
-            "lloca-part",
-            "Particle Transformer in learned frames",
-            "part",
-            embedding=["kinematics", "momenta"],
-            **_LEARNED,
-        ),
-        *_model(
-            "mipart", "More-interaction Particle Transformer", "mipart", embedding=["kinematics", "momenta"]
-        ),
-        *_model(
-            "lloca-mipart",
-            "More-interaction Particle Transformer in learned frames",
-            "mipart",
-            embedding=["kinematics", "momenta"],
-            **_LEARNED,
-        ),
-        *_model(
-            "mipart-l",
-            "MIParT-L (2,292,341 parameters by its code; the 2380k of the tables cannot be reproduced)",
-            {"name": "mipart", "embed_dims": [128, 512, 128], "head_reps": "8x0n+2x1n"},
-            embedding=["kinematics", "momenta"],
-        ),
+        *[component for form in _FORMS for component in _list_forms(*form)],
         *[
             component
             for key, (group, slots) in _BREAKING.items()
-            for component in _model(
-                f"lloca-transformer-{key}", f"Transformer that keeps {group}", "transformer", **slots
+            for component in _list_forms(
+                f"lloca-transformer-{key}", f"Transformer that keeps {group}", "transformer", slots
             )
         ],
     ]

@@ -65,12 +65,24 @@ class AttentionBlock(_Block):
         Lorentz representation of each head between local frames; None for scalars.
     depth
         Place of the block, which scales the initial weights of its last maps.
+    preserve_variance, variance_eps
+        See `ParT`.
     """
 
     def __init__(
-        self, width: int, num_heads: int, reps: Reps | None, mlp_ratio: int, dropout: float, depth: int
+        self,
+        width: int,
+        num_heads: int,
+        reps: Reps | None,
+        mlp_ratio: int,
+        dropout: float,
+        depth: int,
+        preserve_variance: bool = False,
+        variance_eps: float = 0.0,
     ) -> None:
         super().__init__(width, num_heads, mlp_ratio, dropout)
+        self.preserve_variance = preserve_variance
+        self.variance_eps = variance_eps
         self.head_scalars = (
             self.head_width if reps is None else sum(t.multiplicity for t in reps if t.order == 0)
         )
@@ -92,6 +104,8 @@ class AttentionBlock(_Block):
                 frames.to(qkv.dtype),
                 layout,
                 bias=bias,
+                preserve_variance=self.preserve_variance,
+                mass_floor=self.variance_eps,
                 one_by_one=True,
             )
             attended = torch.cat([scalars, vectors.flatten(-2)], dim=-1)

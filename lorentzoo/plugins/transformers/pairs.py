@@ -41,10 +41,13 @@ class PairEmbedding(nn.Module):
     dims
         Widths; the last one is the number of heads that attend by queries and keys, the one before it the number
         of those that attend by these values alone.
+    last_activation
+        Whether the last width is followed by a GELU.
     """
 
-    def __init__(self, dims: list[int]) -> None:
+    def __init__(self, dims: list[int], last_activation: bool = True) -> None:
         super().__init__()
+        self.last_activation = last_activation
         widths = [4, *dims]
         self.norm = MaskedBatchNorm(4)
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
@@ -71,5 +74,6 @@ class PairEmbedding(nn.Module):
         x = hidden = self.norm(features, triangle.mask)
         for layer, norm in zip(self.layers, self.norms, strict=True):
             hidden = x
-            x = F.gelu(norm(layer(x), triangle.mask))
-        return hidden, x
+            before = norm(layer(x), triangle.mask)
+            x = F.gelu(before)
+        return hidden, x if self.last_activation else before

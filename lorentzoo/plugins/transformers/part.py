@@ -7,15 +7,25 @@ MIParT puts blocks in front that attend by the pairs alone (arXiv:2407.08682).
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from lorentzoo import Backbone, Features, Frames, Layout, Reps, Symmetry
-from lorentzoo.nn import CheckpointError, MaskedBatchNorm, Triangle, WeightReader, require_package
+from lorentzoo.nn import (
+    CheckpointError,
+    MaskedBatchNorm,
+    PublishedOption,
+    Triangle,
+    WeightReader,
+    make_published_frames,
+    require_package,
+)
 from lorentzoo.plugins.transformers.normformer import AttentionBlock, InteractionBlock
 from lorentzoo.plugins.transformers.pairs import PairEmbedding, pair_features
+from lorentzoo.plugins.transformers.published import PAIRS, PRESERVE_VARIANCE, adopt_variance
 
 __all__ = ["ParT"]
 
@@ -45,6 +55,11 @@ class ParT(Backbone):
     pair_frames
         In which frames the pair features see the two momenta: ``"own"``, each in its own as published, or
         ``"centre"``, both in the first one's.
+    pair_activation
+        Whether the pair embedding ends with a GELU; none is there in networks that were published with
+        ``use_pre_activation_pair=True``.
+    preserve_variance, variance_eps
+        Divide vectors by γ of their frame in attention, see `Transformer` (lloca 2.0).
     """
 
     pools = True
@@ -63,6 +78,9 @@ class ParT(Backbone):
         mlp_ratio: int = 4,
         dropout: float = 0.1,
         pair_frames: Literal["own", "centre"] = "own",
+        pair_activation: bool = True,
+        preserve_variance: bool = False,
+        variance_eps: float = 0.0,
         *,
         in_scalars: int,
         in_vectors: int = 0,
@@ -91,15 +109,25 @@ class ParT(Backbone):
         for a, b in zip([in_scalars, *embed_dims[:-1]], embed_dims, strict=True):
             layers += [nn.LayerNorm(a), nn.Linear(a, b), nn.GELU()]
         self.embedding = nn.Sequential(*layers)
-        self.pairs = PairEmbedding([*pair_dims, num_heads])
+        self.pairs = PairEmbedding([*pair_dims, num_heads], pair_activation)
         self.interaction_blocks = nn.ModuleList(
             InteractionBlock(width, pair_dims[-1], mlp_ratio, dropout, depth)
             for depth in range(1, num_interaction_blocks + 1)
         )
         self.blocks = nn.ModuleList(
-            AttentionBlock(width, num_heads, reps, mlp_ratio, dropout, num_interaction_blocks + depth)
+            AttentionBlock(
+                width,
+                num_heads,
+                reps,
+                mlp_ratio,
+                dropout,
+                num_interaction_blocks + depth,
+                preserve_variance,
+                variance_eps,
+            )
             for depth in range(1, num_blocks + 1)
         )
+        self.reads_totals = preserve_variance and variance_eps > 0
         self.class_blocks = nn.ModuleList(
             AttentionBlock(width, num_heads, None, mlp_ratio, 0.0, depth)
             for depth in range(1, num_class_blocks + 1)
@@ -158,7 +186,31 @@ class ParT(Backbone):
                 assert isinstance(block, AttentionBlock)
                 block.read_published(reader, f"{name}.{number}", head_fastest=older)
         reader.copy_module(self.last_norm, "norm")
-        return ["fc.0"]
+        return reader.list_last_layers("fc")
+
+    def published_options(self, package: str) -> Mapping[str, PublishedOption]:
+        """Those of the pairs and, in lloca 2.0, of the variance."""
+        return PAIRS | PRESERVE_VARIANCE if package == "lloca-2.0" else PAIRS
+
+    def adopt(self, package: str, options: Mapping[str, Any]) -> Mapping[str, object]:
+        """The end of the pair embedding, and whether features of boosted frames are divided by γ."""
+        self.pairs.last_activation = not options["use_pre_activation_pair"]
+        attentions = [block for block in self.blocks if isinstance(block, AttentionBlock)]
+        adopted = adopt_variance(attentions, options)
+        self.reads_totals = adopted["preserve_variance"] is True and adopted["variance_eps"] != 0
+        return {"pair_activation": self.pairs.last_activation, **adopted}
+
+    def run_published(
+        self, network: nn.Module, package: str, features: Features, frames: Frames, context: Tensor
+    ) -> Tensor:
+        scalars = features.scalars.transpose(1, 2)
+        momenta = features.vectors.squeeze(-2)[..., [1, 2, 3, 0]].transpose(1, 2)
+        given: dict[str, Any] = {"v": momenta, "mask": torch.ones_like(scalars[:, :1])}
+        if package == "lloca-2.0":
+            given["p_ref"] = frames.totals
+        local = () if package.startswith("weaver") else (make_published_frames(frames),)
+        events: Tensor = network(scalars, *local, **given)
+        return events
 
     def _pair_features(self, features: Features, frames: Frames, triangle: Triangle) -> Tensor:
         """Shape (E, 4), in the network's dtype, one row an unordered pair."""

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lorentzoo import Backbone, Features, Frames, Layout, Reps
-from lorentzoo.nn import WeightReader, attend_between_frames, require_package
+from lorentzoo.nn import (
+    PublishedOption,
+    WeightReader,
+    attend_between_frames,
+    make_published_frames,
+    require_package,
+)
+from lorentzoo.plugins.transformers.published import PRESERVE_VARIANCE, adopt_variance
 
 __all__ = ["Transformer"]
 
@@ -31,6 +41,9 @@ class Transformer(Backbone):
     preserve_variance
         Divide vectors by γ of their frame against the event's rest frame before and after attention, so that
         strongly boosted frames do not blow up the features (lloca 2.0).
+    variance_eps
+        0 takes that γ as it is in the event's rest frame; lloca 2.0 has 0.01 (GeV), (L P)^0 / √(ε² + P²) with the
+        event's total P.
     """
 
     projects = False
@@ -44,6 +57,7 @@ class Transformer(Backbone):
         mlp_ratio: int = 4,
         dropout: float = 0.0,
         preserve_variance: bool = False,
+        variance_eps: float = 0.0,
         *,
         in_scalars: int,
         in_vectors: int = 0,
@@ -59,9 +73,10 @@ class Transformer(Backbone):
         self.width = num_heads * reps.dim
         self.in_layer = nn.Linear(in_scalars + 4 * in_vectors, self.width)
         self.blocks = nn.ModuleList(
-            _Block(self.width, num_heads, reps, mlp_ratio, dropout, preserve_variance)
+            _Block(self.width, num_heads, reps, mlp_ratio, dropout, preserve_variance, variance_eps)
             for _ in range(num_blocks)
         )
+        self.reads_totals = preserve_variance and variance_eps > 0
         self.out_vectors = out_vectors
         if out_vectors:
             self.vector_layer = nn.Linear(self.width, 4 * out_vectors)
@@ -80,6 +95,25 @@ class Transformer(Backbone):
             block.read_published(reader, f"blocks.{number}")
         return ["linear_out"]
 
+    def published_options(self, package: str) -> Mapping[str, PublishedOption]:
+        """Those of the variance, which lloca 2.0 introduced."""
+        return PRESERVE_VARIANCE if package == "lloca-2.0" else {}
+
+    def adopt(self, package: str, options: Mapping[str, Any]) -> Mapping[str, object]:
+        """Whether and how features of boosted frames are divided by γ."""
+        attentions = [block.attention for block in self.blocks if isinstance(block, _Block)]
+        adopted = adopt_variance(attentions, options)
+        self.reads_totals = adopted["preserve_variance"] is True and adopted["variance_eps"] != 0
+        return adopted
+
+    def run_published(
+        self, network: nn.Module, package: str, features: Features, frames: Frames, context: Tensor
+    ) -> Tensor:
+        inputs = torch.cat([features.scalars, features.vectors.flatten(-2)], dim=-1)
+        totals = {} if package == "lloca-1.3" else {"p_ref": frames.totals}
+        rows: Tensor = network(inputs, make_published_frames(frames), **totals)
+        return rows
+
     def forward(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
         """Scalars (*lead, width); vectors (*lead, out_vectors, 4) in local frames."""
         x = self.in_layer(torch.cat([features.scalars, features.vectors.flatten(-2)], dim=-1))
@@ -92,10 +126,17 @@ class Transformer(Backbone):
 
 class _Block(nn.Module):
     def __init__(
-        self, width: int, num_heads: int, reps: Reps, mlp_ratio: int, dropout: float, preserve_variance: bool
+        self,
+        width: int,
+        num_heads: int,
+        reps: Reps,
+        mlp_ratio: int,
+        dropout: float,
+        preserve_variance: bool,
+        variance_eps: float,
     ) -> None:
         super().__init__()
-        self.attention = FrameAttention(width, num_heads, reps, preserve_variance)
+        self.attention = FrameAttention(width, num_heads, reps, preserve_variance, variance_eps)
         self.mlp = nn.Sequential(
             nn.Linear(width, mlp_ratio * width), nn.GELU(), nn.Linear(mlp_ratio * width, width)
         )
@@ -128,16 +169,24 @@ class FrameAttention(nn.Module):
         Number of heads.
     reps
         Representation of each head: scalars and vectors.
-    preserve_variance
+    preserve_variance, variance_eps
         See `Transformer`.
     """
 
-    def __init__(self, width: int, num_heads: int, reps: Reps, preserve_variance: bool = False) -> None:
+    def __init__(
+        self,
+        width: int,
+        num_heads: int,
+        reps: Reps,
+        preserve_variance: bool = False,
+        variance_eps: float = 0.0,
+    ) -> None:
         super().__init__()
         if any(term.order > 1 or term.parity != "n" for term in reps):
             raise ValueError(f"head_reps may hold scalars (0n) and vectors (1n), not {str(reps)!r}")
         self.num_heads = num_heads
         self.preserve_variance = preserve_variance
+        self.variance_eps = variance_eps
         self.head_scalars = sum(term.multiplicity for term in reps if term.order == 0)
         self.head_vectors = sum(term.multiplicity for term in reps if term.order == 1)
         self.qkv = nn.Linear(width, 3 * width)
@@ -174,5 +223,6 @@ class FrameAttention(nn.Module):
             frames,
             layout,
             preserve_variance=self.preserve_variance,
+            mass_floor=self.variance_eps,
         )
         return self.out(torch.cat([scalars.flatten(-2), vectors.flatten(-3)], dim=-1))

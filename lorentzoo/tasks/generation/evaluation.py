@@ -321,7 +321,7 @@ def _draw_what_succeeds(
     """
     count = condition.num_events
     try:
-        return [generator.sample(count, condition, generator=rng).to("cpu")]
+        return [generator.sample(count, condition, rng=rng).to("cpu")]
     except LorentzooError as error:
         failed = getattr(error, "events", None)
         if not failed:

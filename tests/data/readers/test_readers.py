@@ -231,7 +231,8 @@ def test_other_units_are_noticed(tmp_path, jets):
     momenta, lengths, labels = jets
     write_toptag(tmp_path / "mev.h5", 1000 * momenta, lengths, labels % 2)
     with pytest.raises(
-        EventFileError, match=r"mev\.h5: read as GeV, the median .* looks like MeV; pass units='MeV'"
+        EventFileError,
+        match=r"mev\.h5: read as GeV, the transverse momenta of the median event .* looks like MeV; pass units='MeV'",
     ):
         toptag_hdf5(str(tmp_path / "mev.h5")).batch([0])
     in_mev = toptag_hdf5(str(tmp_path / "mev.h5"), units="MeV").batch([0]).cloud.to_units("GeV")

@@ -143,7 +143,7 @@ class TestCells:
 class TestSampling:
     def test_energy_is_conserved_in_every_detector(self, model: lz.Generator, data: ShowerData) -> None:
         condition = data.batch(torch.arange(0, 120, 4)).cloud
-        cloud = model.sample(30, condition, generator=torch.Generator().manual_seed(0))
+        cloud = model.sample(30, condition, rng=torch.Generator().manual_seed(0))
         cloud.validate()
         for name in DETECTORS:
             detector = find_detector(name)
@@ -173,7 +173,7 @@ class TestSampling:
             return drawn[-1]
 
         monkeypatch.setattr(module, "energies_of_ratios", watched)
-        cloud = model.sample(5, data.batch(range(5)).cloud, generator=torch.Generator().manual_seed(1))
+        cloud = model.sample(5, data.batch(range(5)).cloud, rng=torch.Generator().manual_seed(1))
         detector = find_detector("lead-argon")
         wanted = drawn[0].reshape(5, 12).numpy()
         wanted = np.where(wanted < detector.threshold, 0.0, wanted)
@@ -182,10 +182,10 @@ class TestSampling:
 
     def test_batches_and_seeds(self, model: lz.Generator, data: ShowerData) -> None:
         condition = data.batch([0, 50, 100, 1, 51]).cloud
-        first = model.sample(5, condition, generator=torch.Generator().manual_seed(3))
-        again = model.sample(5, condition, generator=torch.Generator().manual_seed(3), batch_size=2)
+        first = model.sample(5, condition, rng=torch.Generator().manual_seed(3))
+        again = model.sample(5, condition, rng=torch.Generator().manual_seed(3), batch_size=2)
         assert torch.allclose(first.scalars, again.scalars, rtol=1e-3, atol=1e-5)
-        other = model.sample(5, condition, generator=torch.Generator().manual_seed(4))
+        other = model.sample(5, condition, rng=torch.Generator().manual_seed(4))
         assert not torch.allclose(first.scalars, other.scalars)
         one = model.sample(3, condition.select(torch.tensor([2])))
         assert one.multiplicity().tolist() == [16, 16, 16]
@@ -234,7 +234,7 @@ class TestTraining:
         condition = data.batch(range(100)).cloud
 
         def error() -> tuple[float, float]:
-            cloud = made.sample(100, condition, generator=torch.Generator().manual_seed(0))
+            cloud = made.sample(100, condition, rng=torch.Generator().manual_seed(0))
             drawn, true = (
                 detector.grid.layer_energies(v).mean(0) for v in (voxels_of(cloud, detector), voxels)
             )
@@ -245,7 +245,7 @@ class TestTraining:
         source = torch.Generator().manual_seed(0)
         for _ in range(80):
             batch = data.batch(torch.randint(400, (32,), generator=source))
-            loss = made.loss(batch.cloud, generator=source)
+            loss = made.loss(batch.cloud, rng=source)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -256,8 +256,8 @@ class TestTraining:
 
     def test_weights_of_events_count(self, model: lz.Generator, data: ShowerData) -> None:
         cloud = data.batch([0, 60]).cloud
-        layers, cells = model.losses(cloud, generator=torch.Generator().manual_seed(0))
-        one = model.loss(cloud, torch.tensor([1.0, 0.0]), generator=torch.Generator().manual_seed(0))
+        layers, cells = model.losses(cloud, rng=torch.Generator().manual_seed(0))
+        one = model.loss(cloud, torch.tensor([1.0, 0.0]), rng=torch.Generator().manual_seed(0))
         assert float(one.detach()) == pytest.approx(float((layers + cells)[0].detach()))
 
     def test_the_order_of_patches_is_nothing(self, model: lz.Generator, data: ShowerData) -> None:

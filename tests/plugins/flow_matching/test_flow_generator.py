@@ -68,28 +68,28 @@ class TestDensity:
         differences = []
         for steps in (4, 8):
             made.solver = Solver("rk4", steps)
-            cloud, density = made.sample_with_log_prob(4, generator=rng())
+            cloud, density = made.sample_with_log_prob(4, rng=rng())
             differences.append(float((made.log_prob(cloud) - density).abs().max()))
         assert differences[1] < 1e-3
         assert differences[1] < differences[0] / 6
 
     def test_hutchinson_agrees_on_average(self, three: FlowMatching) -> None:
-        cloud = three.sample(4, generator=rng())
+        cloud = three.sample(4, rng=rng())
         made = copy.deepcopy(three)
         made.solver = Solver("midpoint", 2)
         exact = made.log_prob(cloud)
         made.divergence = "hutchinson"
-        draws = torch.stack([made.log_prob(cloud, generator=rng(seed)) for seed in range(30)])
+        draws = torch.stack([made.log_prob(cloud, rng=rng(seed)) for seed in range(30)])
         error = draws.std(0) / math.sqrt(len(draws))
         assert bool(((draws.mean(0) - exact).abs() < 5 * error + 1e-6).all())
-        assert torch.equal(made.log_prob(cloud, generator=rng(3)), draws[3])
+        assert torch.equal(made.log_prob(cloud, rng=rng(3)), draws[3])
 
     def test_no_sample_violates_what_the_coordinates_encode(self, three: FlowMatching) -> None:
         made = copy.deepcopy(three)
         with torch.no_grad():
             for parameter in made._network.parameters():
                 parameter.mul_(1.4)  # a wilder one
-        momenta = made.sample(300, generator=rng()).momenta
+        momenta = made.sample(300, rng=rng()).momenta
         assert bool(torch.isfinite(momenta).all())
         assert bool(made.cuts.particles(momenta).all())
 
@@ -108,7 +108,7 @@ class TestDensity:
         """Velocities along the momentum, which boosts would need, grow as (E/m)²."""
         name = f"flow-matching:mass=0.1,steps=16,manifold={manifold},num_particles=2,coordinates=on-shell-cartesian"
         made = fitted(generator=name, batch=light_pairs())
-        assert len(made.sample(50, generator=rng()).momenta) == 100
+        assert len(made.sample(50, rng=rng()).momenta) == 100
         with pytest.raises(ValueError, match=r"its mass is 0\.1 GeV, not that of the shell, 0\.2 GeV"):
             fitted(generator=name.replace("mass=0.1", "mass=0.2"), batch=light_pairs())
 
@@ -116,7 +116,7 @@ class TestDensity:
         self, three: FlowMatching, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Events outside the coordinates, which are not solved, count too."""
-        cloud = three.sample(4, generator=rng())
+        cloud = three.sample(4, rng=rng())
         momenta = cloud.momenta.clone()
         momenta[0] = from_ptetaphim(*(torch.tensor(v).double() for v in (21.0, 0.3, 0.1, 5.0)))
         mixed = lz.ParticleCloud.from_packed(momenta, cloud.layout.ptr, cloud.scalars)  # type: ignore[attr-defined]
@@ -132,7 +132,7 @@ class TestDensity:
         assert caught.value.events == [3]
 
     def test_events_outside_have_no_density(self, three: FlowMatching) -> None:
-        cloud = three.sample(3, generator=rng())
+        cloud = three.sample(3, rng=rng())
         momenta = cloud.momenta.clone()
         momenta[4] = from_ptetaphim(*(torch.tensor(v).double() for v in (21.0, 0.3, 0.1, 5.0)))
         outside = lz.ParticleCloud.from_packed(momenta, cloud.layout.ptr, cloud.scalars)  # type: ignore[attr-defined]
@@ -141,13 +141,13 @@ class TestDensity:
         torch.testing.assert_close(found[[0, 2]], three.log_prob(cloud)[[0, 2]], rtol=1e-12, atol=0)
 
     def test_packed_padded_and_units_are_the_same(self, three: FlowMatching) -> None:
-        cloud = three.sample(5, generator=rng())
+        cloud = three.sample(5, rng=rng())
         wanted = three.log_prob(cloud)
         torch.testing.assert_close(three.log_prob(cloud.to_padded(5)), wanted)
         torch.testing.assert_close(three.log_prob(cloud.to_units("MeV")), wanted, rtol=1e-8, atol=1e-8)
 
     def test_the_order_of_particles_has_no_meaning(self, three: FlowMatching) -> None:
-        cloud = three.sample(5, generator=rng())
+        cloud = three.sample(5, rng=rng())
         order = torch.arange(15).unflatten(0, (5, 3))[:, [2, 0, 1]].flatten()
         turned = lz.ParticleCloud.from_packed(
             cloud.momenta[order],
@@ -162,21 +162,21 @@ class TestSampling:
     def test_batches_do_not_matter_for_fixed_steps(self, three: FlowMatching, method: Any) -> None:
         made = copy.deepcopy(three)
         made.solver = Solver(method, 3)
-        whole = made.sample(23, generator=rng()).momenta
+        whole = made.sample(23, rng=rng()).momenta
         for size in (1, 7, 23):
-            parts = made.sample(23, generator=rng(), batch_size=size).momenta
+            parts = made.sample(23, rng=rng(), batch_size=size).momenta
             torch.testing.assert_close(parts, whole, rtol=1e-11, atol=1e-9)
 
     def test_evaluations_are_counted(self, three: FlowMatching) -> None:
         with counting_evaluations() as count:
-            three.sample(30, generator=rng(), batch_size=10)
+            three.sample(30, rng=rng(), batch_size=10)
         assert count.calls == 3 * 3 * 2
         assert count.per_event == 6
 
     def test_a_condition_gives_multiplicities_scalars_and_context(self) -> None:
         made = fitted(in_scalars=2, in_context=1, batch=mixed())
         condition = mixed().cloud
-        drawn = made.sample(4, condition, generator=rng())
+        drawn = made.sample(4, condition, rng=rng())
         assert torch.equal(drawn.multiplicity(), condition.multiplicity())
         assert torch.equal(drawn.scalars, condition.scalars)
         assert torch.equal(drawn.context, condition.context)
@@ -198,12 +198,8 @@ class TestSampling:
         assert three.log_prob(empty).shape == (0,)
 
     def test_samples_are_given_by_the_generator(self, three: FlowMatching) -> None:
-        assert torch.equal(
-            three.sample(3, generator=rng(4)).momenta, three.sample(3, generator=rng(4)).momenta
-        )
-        assert not torch.equal(
-            three.sample(3, generator=rng(4)).momenta, three.sample(3, generator=rng(5)).momenta
-        )
+        assert torch.equal(three.sample(3, rng=rng(4)).momenta, three.sample(3, rng=rng(4)).momenta)
+        assert not torch.equal(three.sample(3, rng=rng(4)).momenta, three.sample(3, rng=rng(5)).momenta)
 
 
 def mixed() -> lz.Batch:
@@ -222,9 +218,9 @@ def mixed() -> lz.Batch:
 class TestComposition:
     def test_save_and_load(self, three: FlowMatching, tmp_path: Any) -> None:
         again = lz.load(lz.save(three, tmp_path))
-        cloud = three.sample(4, generator=rng())
+        cloud = three.sample(4, rng=rng())
         assert torch.equal(again.log_prob(cloud), three.log_prob(cloud))
-        assert torch.equal(again.sample(4, generator=rng()).momenta, cloud.momenta)
+        assert torch.equal(again.sample(4, rng=rng()).momenta, cloud.momenta)
         assert again.spec == three.spec
 
     def test_statistics_keep_their_type_beside_float32_weights(self, tmp_path: Any) -> None:
@@ -232,17 +228,17 @@ class TestComposition:
         again = lz.load(lz.save(made, tmp_path))
         assert again.dtype == torch.float32
         assert again.base.widths.dtype == torch.float64
-        assert torch.equal(again.sample(8, generator=rng()).momenta, made.sample(8, generator=rng()).momenta)
+        assert torch.equal(again.sample(8, rng=rng()).momenta, made.sample(8, rng=rng()).momenta)
 
     def test_copies(self, three: FlowMatching) -> None:
-        cloud = three.sample(4, generator=rng())
+        cloud = three.sample(4, rng=rng())
         for other in (copy.deepcopy(three), pickle.loads(pickle.dumps(three))):
             assert torch.equal(other.log_prob(cloud), three.log_prob(cloud))
             assert other.base.coordinates is other.coordinates is other.chart.coordinates
 
     def test_float32_networks_run_with_float64_momenta(self) -> None:
         made = fitted(double=False)
-        cloud, density = made.sample_with_log_prob(5, training_events(made, 5).cloud, generator=rng())
+        cloud, density = made.sample_with_log_prob(5, training_events(made, 5).cloud, rng=rng())
         assert cloud.momenta.dtype == density.dtype == torch.float64
         torch.testing.assert_close(density, made.double().log_prob(cloud), rtol=0, atol=0.05)
 
@@ -253,7 +249,7 @@ class TestComposition:
         optimiser = torch.optim.Adam([p for p in made.parameters() if p.requires_grad], lr=3e-3)
         losses = []
         for step in range(40):
-            loss = made.loss(batch.cloud, batch.weight, generator=rng(step % 4))
+            loss = made.loss(batch.cloud, batch.weight, rng=rng(step % 4))
             optimiser.zero_grad()
             loss.backward()
             if step == 0:
@@ -264,11 +260,11 @@ class TestComposition:
         assert sum(losses[-4:]) < 0.95 * sum(losses[:4])
 
     def test_event_weights_count(self, three: FlowMatching) -> None:
-        cloud = three.sample(4, generator=rng())
+        cloud = three.sample(4, rng=rng())
         with torch.no_grad():
-            single = [three.loss(cloud, row, generator=rng(1)) for row in torch.eye(4)]
+            single = [three.loss(cloud, row, rng=rng(1)) for row in torch.eye(4)]
             mean, weighted = (
-                three.loss(cloud, weight, generator=rng(1)) for weight in (None, torch.tensor([3.0, 1, 0, 0]))
+                three.loss(cloud, weight, rng=rng(1)) for weight in (None, torch.tensor([3.0, 1, 0, 0]))
             )
         torch.testing.assert_close(torch.stack(single).mean(), mean)
         torch.testing.assert_close((3 * single[0] + single[1]) / 4, weighted)
@@ -391,7 +387,7 @@ def test_the_mass_shell_is_a_manifold_of_its_own() -> None:
         spurions="time",
     )
     assert made.symmetry.name == "SO(3)"
-    drawn, density = made.sample_with_log_prob(5, batch.cloud.select(torch.arange(5)), generator=rng())
+    drawn, density = made.sample_with_log_prob(5, batch.cloud.select(torch.arange(5)), rng=rng())
     torch.testing.assert_close(mass(drawn.momenta), torch.full((10,), shell).double(), rtol=1e-7, atol=1e-7)
     torch.testing.assert_close(made.log_prob(drawn), density, rtol=0, atol=1e-3)
     matrix = exp(torch.tensor([0, 0, 0, 0.3, 0.5, -0.7], dtype=torch.float64))
@@ -450,7 +446,7 @@ class TestPhaseSpace:
             chosen = torch.randint(0, 20_000, (256,), generator=source)
             mask = torch.zeros(20_000, dtype=torch.bool)
             mask[chosen] = True
-            loss = made.loss(train.select(mask), generator=source)
+            loss = made.loss(train.select(mask), rng=source)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -488,7 +484,7 @@ class TestPhaseSpace:
 def test_transverse_momenta_of_samples_follow_the_data_after_fitting() -> None:
     """An untrained flow is the base, moved a little: its scale is that of the data."""
     made = fitted()
-    drawn = made.sample(300, training_events(made, 300).cloud, generator=rng())
+    drawn = made.sample(300, training_events(made, 300).cloud, rng=rng())
     assert 0.3 < float(pt(drawn.momenta).median() / pt(training_events(made, 300).cloud.momenta).median()) < 3
 
 
@@ -496,9 +492,9 @@ def test_adaptive_solvers_serve_events() -> None:
     pytest.importorskip("torchdiffeq")
     made = fitted(generator=f"{BOUNDED},num_particles=2,solver=dopri5,rtol=1.0e-4,atol=1.0e-4")
     assert made.solver.method == "dopri5"
-    cloud, density = made.sample_with_log_prob(3, generator=rng())
+    cloud, density = made.sample_with_log_prob(3, rng=rng())
     made.solver = Solver("rk4", 16)
-    again, fixed = made.sample_with_log_prob(3, generator=rng())
+    again, fixed = made.sample_with_log_prob(3, rng=rng())
     torch.testing.assert_close(cloud.momenta, again.momenta, rtol=1e-2, atol=1e-2)
     torch.testing.assert_close(density, fixed, rtol=0, atol=3e-2)
 

@@ -115,7 +115,7 @@ def test_distances_on_the_mass_shell_are_rapidities_and_invariant() -> None:
     x, y = points(shell), points(shell, seed=5)
     cosh = inner(x, y) / 16
     torch.testing.assert_close(shell.distance(x, y), 4 * torch.acosh(cosh), rtol=1e-9, atol=1e-9)
-    matrix = random_lorentz(max_rapidity=2.0, generator=torch.Generator().manual_seed(0))
+    matrix = random_lorentz(max_rapidity=2.0, rng=torch.Generator().manual_seed(0))
     torch.testing.assert_close(
         shell.log(x @ matrix.T, y @ matrix.T), shell.log(x, y) @ matrix.T, rtol=1e-8, atol=1e-8
     )

@@ -68,7 +68,7 @@ def test_they_train_sample_and_evaluate_on_the_shipped_events(name: str) -> None
     loss.backward()
     assert bool(torch.isfinite(loss.detach()))
     model.eval()
-    drawn = model.sample(4, generator=torch.Generator().manual_seed(0))
+    drawn = model.sample(4, rng=torch.Generator().manual_seed(0))
     assert drawn.multiplicity().tolist() == [6] * 4
     assert bool(model.cuts.particles(drawn.momenta).all())
     assert torch.equal(drawn.scalars, torch.eye(6).repeat(4, 1))

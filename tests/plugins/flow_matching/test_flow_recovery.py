@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from lorentzoo.densities.solvers import Solver
-from lorentzoo.plugins.flow_matching.density import ManifoldDensity
 from lorentzoo.plugins.flow_matching.distributions import (
     Base,
     ProductBase,
@@ -24,6 +23,7 @@ from lorentzoo.plugins.flow_matching.distributions import (
 )
 from lorentzoo.plugins.flow_matching.manifolds import Flat, Hyperboloid, Sphere
 from lorentzoo.plugins.flow_matching.paths import Path
+from lorentzoo.plugins.flow_matching.transport import ManifoldFlow
 
 CIRCLE = 2 * math.pi
 
@@ -76,7 +76,7 @@ def mixture(parts: list[Base], weights: list[float], scale: float = 1.0):  # typ
 
 
 def train(
-    density: ManifoldDensity, sample: Callable[[int, torch.Generator], Tensor], steps: int, batch: int
+    density: ManifoldFlow, sample: Callable[[int, torch.Generator], Tensor], steps: int, batch: int
 ) -> None:
     rng = torch.Generator().manual_seed(1)
     optimiser = torch.optim.Adam(density.parameters())
@@ -84,7 +84,7 @@ def train(
     data = sample(50_000, rng)
     for _ in range(steps):
         chosen = torch.randint(0, len(data), (batch,), generator=rng)
-        loss = density.loss(data[chosen], generator=rng)
+        loss = density.loss(data[chosen], rng=rng)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -92,7 +92,7 @@ def train(
 
 
 def errors(
-    density: ManifoldDensity,
+    density: ManifoldFlow,
     sample: Callable[[int, torch.Generator], Tensor],
     truth: Callable[[Tensor], Tensor],
 ) -> tuple[float, float]:
@@ -137,7 +137,7 @@ CASES = {"plane": plane, "torus": torus, "sphere": sphere, "shell": shell}
 def trained(name: str, steps: int, batch: int, solver: Solver):  # type: ignore[no-untyped-def]
     torch.manual_seed(3)
     base, network, sample, truth = CASES[name]()
-    density = ManifoldDensity(base, network, Path(), solver)
+    density = ManifoldFlow(base, network, Path(), solver)
     train(density, sample, steps, batch)
     return density, sample, truth
 
@@ -170,7 +170,7 @@ def test_densities_are_normalised_whatever_the_network(name: str) -> None:
     """Importance sampling from the base, which covers all: the mean of q/base is one within its error."""
     torch.manual_seed(0)
     base, network, *_ = CASES[name]()
-    density = ManifoldDensity(base, network, Path(), Solver("rk4", 20))
+    density = ManifoldFlow(base, network, Path(), Solver("rk4", 20))
     x = base.sample(3000, torch.Generator().manual_seed(9))
     ratio = torch.exp(density.log_prob(x) - base.log_prob(x))
     spread = float(ratio.std() / math.sqrt(len(x)))

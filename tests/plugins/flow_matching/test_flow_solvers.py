@@ -12,9 +12,9 @@ from torch import Tensor
 from lorentzoo.core.errors import MissingExtraError
 from lorentzoo.core.layout import Packed
 from lorentzoo.densities.solvers import Solver, SolverError, counting_evaluations, integrate
-from lorentzoo.plugins.flow_matching.density import transport
 from lorentzoo.plugins.flow_matching.divergence import tangent_noise, with_divergence
 from lorentzoo.plugins.flow_matching.manifolds import Flat, Hyperboloid, Manifold, Sphere
+from lorentzoo.plugins.flow_matching.transport import transport
 
 ORDERS = {"euler": 1, "midpoint": 2, "heun": 2, "rk4": 4}
 STAGES = {"euler": 1, "midpoint": 2, "heun": 2, "rk4": 4}

@@ -111,7 +111,7 @@ def spread_after_training(momentum_layers: bool) -> float:
         made.loss(data.cloud.select(torch.arange(3000) % 10 == step % 10)).backward()
         optimiser.step()
         schedule.step()
-    drawn = made.sample(4000, generator=rng()).momenta.unflatten(0, (-1, 2))
+    drawn = made.sample(4000, rng=rng()).momenta.unflatten(0, (-1, 2))
     low, high = mass(drawn.sum(1)).quantile(torch.tensor([0.16, 0.84]).double())
     return float(high - low) / 2
 
@@ -125,7 +125,7 @@ def test_a_resonance_is_found() -> None:
 def test_saved_and_loaded(tmp_path: Path) -> None:
     made = composed(3, pt_min=22.0, mass_min=1.0, eta_max=5.0)
     made.fit_statistics([training_events(made, 200)])
-    cloud, density = made.sample_with_log_prob(20, generator=rng())
+    cloud, density = made.sample_with_log_prob(20, rng=rng())
     loaded = lz.load(lz.save(made, tmp_path / "model"))
     assert isinstance(loaded, RationalQuadraticFlow)
     assert torch.equal(loaded.log_prob(cloud), density)

@@ -151,12 +151,12 @@ def divergence(
     return float(difference.mean()), float(difference.square().mean())
 
 
-def mixture(generator: torch.Generator, n: int = 512) -> tuple[Tensor, Tensor]:
+def mixture(rng: torch.Generator, n: int = 512) -> tuple[Tensor, Tensor]:
     """Two normal clouds, the one narrow and tilted."""
-    z = torch.randn(n, 2, generator=generator, dtype=torch.float64)
+    z = torch.randn(n, 2, generator=rng, dtype=torch.float64)
     narrow = torch.stack([1.5 + 0.5 * z[:, 0], 1.0 + 0.4 * z[:, 0] + 0.3 * z[:, 1]], -1)
     wide = torch.tensor([-1.0, -0.5]) + 0.7 * z
-    first = torch.rand(n, 1, generator=generator, dtype=torch.float64) < 0.5
+    first = torch.rand(n, 1, generator=rng, dtype=torch.float64) < 0.5
     return torch.where(first, narrow, wide), z.new_zeros(n, 0)
 
 
@@ -168,11 +168,11 @@ def mixture_density(x: Tensor, context: Tensor) -> Tensor:
     return torch.logaddexp(narrow, wide) - math.log(2) - math.log(2 * math.pi)
 
 
-def angle(generator: torch.Generator, n: int = 512) -> tuple[Tensor, Tensor]:
+def angle(rng: torch.Generator, n: int = 512) -> tuple[Tensor, Tensor]:
     """An angle about three from a second one, which is uniform: across the cut at π."""
-    second = math.pi * (2 * torch.rand(n, generator=generator, dtype=torch.float64) - 1)
+    second = math.pi * (2 * torch.rand(n, generator=rng, dtype=torch.float64) - 1)
     # Wrapped normal of width 0.5 about the second angle plus three.
-    first = second + 3.0 + 0.5 * torch.randn(n, generator=generator, dtype=torch.float64)
+    first = second + 3.0 + 0.5 * torch.randn(n, generator=rng, dtype=torch.float64)
     wrapped = torch.remainder(first + math.pi, 2 * math.pi) - math.pi
     return torch.stack([wrapped, second], -1), second.new_zeros(n, 0)
 
@@ -184,10 +184,10 @@ def angle_density(x: Tensor, context: Tensor) -> Tensor:
     return normal.logsumexp(-1) - math.log(2 * math.pi)
 
 
-def shifted(generator: torch.Generator, n: int = 512) -> tuple[Tensor, Tensor]:
+def shifted(rng: torch.Generator, n: int = 512) -> tuple[Tensor, Tensor]:
     """Normal numbers whose mean and width are given."""
-    context = 2 * torch.rand(n, 2, generator=generator, dtype=torch.float64) - 1
-    z = torch.randn(n, 1, generator=generator, dtype=torch.float64)
+    context = 2 * torch.rand(n, 2, generator=rng, dtype=torch.float64) - 1
+    z = torch.randn(n, 1, generator=rng, dtype=torch.float64)
     return context[:, :1] + 0.5 * z * torch.exp(0.7 * context[:, 1:]), context
 
 
@@ -232,7 +232,7 @@ class TestRecovery:
     ) -> None:
         mean, square = divergence(
             learned(flow, draw),
-            lambda generator: draw(generator, 10_000),
+            lambda rng: draw(rng, 10_000),
             truth,  # type: ignore[call-arg]
         )
         assert mean < 0.03

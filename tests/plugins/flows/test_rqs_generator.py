@@ -46,13 +46,13 @@ def fitted(in_scalars: int = 0, in_context: int = 0, **parameters: Any) -> Ratio
 def test_there_and_back_and_saved(backend: str, transform: str, tmp_path: Path) -> None:
     made = fitted(3, 2, backend=backend, transform=transform)
     condition = training_events(made, 20).cloud
-    cloud, density = made.sample_with_log_prob(20, condition, generator=rng())
+    cloud, density = made.sample_with_log_prob(20, condition, rng=rng())
     assert bool((pt(cloud.momenta) > 22).all())
     assert bool(torch.isfinite(density).all())
     loaded = lz.load(lz.save(made, tmp_path / "model"))
     assert isinstance(loaded, RationalQuadraticFlow)
     assert torch.equal(loaded.log_prob(cloud), density)
-    assert torch.equal(loaded.sample(20, condition, generator=rng()).momenta, cloud.momenta)
+    assert torch.equal(loaded.sample(20, condition, rng=rng()).momenta, cloud.momenta)
 
 
 @pytest.mark.parametrize("coordinates", ["log-pt-phi-eta-log-mass", "on-shell-log-pt-phi-eta"])
@@ -77,7 +77,7 @@ def test_the_measure_is_invariant(coordinates: str) -> None:
     log_u = log_u if shell else log_u - torch.log(2 * m.square())
     ratio = torch.exp(made.log_prob(cloud) - log_u)
     # The flow has a little of its density outside of the box, which draws of it count.
-    drawn = made.sample(n, generator=rng(2)).momenta
+    drawn = made.sample(n, rng=rng(2)).momenta
     mass = (drawn[:, 0].square() - drawn[:, 1:].square().sum(-1)).clamp(min=0).sqrt()
     inside = (pt(drawn) < 150) & (shell | ((mass > 1.5) & (mass < 30)))
     error = float(ratio.std()) / math.sqrt(n)
@@ -91,7 +91,7 @@ def test_relative_azimuths_make_densities_invariant_about_the_beam(
 ) -> None:
     made = fitted(1, relative_azimuths=True, momentum_layers=momentum_layers)
     condition = training_events(made, 300).cloud
-    cloud, density = made.sample_with_log_prob(300, condition, generator=rng())
+    cloud, density = made.sample_with_log_prob(300, condition, rng=rng())
     turn = rotation([0.0, 0.0, 1.0], 2.1)
     turned = replace(cloud, momenta=cloud.momenta @ turn.T)
     torch.testing.assert_close(made.log_prob(turned), density, rtol=1e-5, atol=1e-4)
@@ -103,7 +103,7 @@ def test_relative_azimuths_make_densities_invariant_about_the_beam(
     for moment in (azimuths.cos().mean(0), azimuths.sin().mean(0)):
         assert float(moment.abs().max()) < 4 / math.sqrt(2 * 300)
     loaded = lz.load(lz.save(made, tmp_path / "model"))
-    assert torch.equal(loaded.sample(300, condition, generator=rng()).momenta, cloud.momenta)
+    assert torch.equal(loaded.sample(300, condition, rng=rng()).momenta, cloud.momenta)
 
 
 def test_relative_azimuths_leave_densities_normalised() -> None:
@@ -111,7 +111,7 @@ def test_relative_azimuths_leave_densities_normalised() -> None:
     made = fitted(num_particles=2, relative_azimuths=True, momentum_layers=True)
     plain = fitted(num_particles=2)
     n = 20_000
-    cloud, density = made.sample_with_log_prob(n, generator=rng())
+    cloud, density = made.sample_with_log_prob(n, rng=rng())
     ratio = torch.exp(plain.log_prob(cloud) - density)
     assert float(ratio.mean()) == pytest.approx(1, abs=5 * float(ratio.std()) / math.sqrt(n) + 0.02)
 
@@ -127,7 +127,7 @@ def test_training_lowers_the_loss_and_draws_like_the_data() -> None:
         loss.backward()
         optimiser.step()
     assert float(loss.detach()) < first - 1.0
-    drawn = pt(made.sample(4000, generator=rng()).momenta)
+    drawn = pt(made.sample(4000, rng=rng()).momenta)
     wanted = pt(batch.cloud.momenta)
     quantiles = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
     torch.testing.assert_close(drawn.quantile(quantiles), wanted.quantile(quantiles), rtol=0.12, atol=0)
@@ -135,7 +135,7 @@ def test_training_lowers_the_loss_and_draws_like_the_data() -> None:
 
 def test_outside_there_is_no_density() -> None:
     made = fitted()
-    cloud = made.sample(3, generator=rng())
+    cloud = made.sample(3, rng=rng())
     momenta = cloud.momenta.clone()
     momenta[4] = from_ptetaphim(*(torch.tensor(v).double() for v in (21.0, 0.3, 0.1, 5.0)))
     found = made.log_prob(lz.ParticleCloud.from_packed(momenta, 3 * torch.arange(4)))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import lorentzoo as lz
-from lorentzoo.plugins.heads.density import Density
+from lorentzoo.plugins.heads.normal_mixture import NormalMixture
 from lorentzoo.plugins.heads.ratio import LikelihoodRatio
 from lorentzoo.testing import random_cloud
 
@@ -31,7 +31,7 @@ class TestDensity:
         self, num_targets: int, components: int
     ) -> None:
         torch.manual_seed(0)
-        head = Density(num_targets, components, in_scalars=4)
+        head = NormalMixture(num_targets, components, in_scalars=4)
         target = 5 + 3 * torch.randn(50, num_targets, dtype=torch.float64)
         head.fit_statistics([batch(target)])
         output = head(lz.Features.of_scalars(torch.randn(50, 4)), alone(50))
@@ -46,7 +46,7 @@ class TestDensity:
         torch.testing.assert_close(head.predict(output).double(), made.mean, rtol=1e-5, atol=1e-5)
 
     def test_zeros_are_the_targets_own_mean_and_width(self) -> None:
-        head = Density(1, in_scalars=4)
+        head = NormalMixture(1, in_scalars=4)
         target = 5 + 3 * torch.randn(1000, 1, dtype=torch.float64)
         head.fit_statistics([batch(target)])
         made = head.distribution(torch.zeros(1, 3))
@@ -56,7 +56,7 @@ class TestDensity:
     def test_means_widths_and_correlations_are_learned(self) -> None:
         """Of a normal distribution whose mean and width are given; KL divergence below 0.02."""
         torch.manual_seed(0)
-        head = Density(2, in_scalars=2, hidden=(32, 32), activation="silu")
+        head = NormalMixture(2, in_scalars=2, hidden=(32, 32), activation="silu")
 
         def drawn(n: int) -> tuple[Tensor, Tensor, Tensor]:
             x = 2 * torch.rand(n, 2) - 1
@@ -83,9 +83,9 @@ class TestDensity:
 
     def test_what_cannot_be_is_refused(self) -> None:
         with pytest.raises(ValueError, match="components must be positive, not 0"):
-            Density(1, 0)
+            NormalMixture(1, 0)
         with pytest.raises(ValueError, match="num_targets must be positive, not -1"):
-            Density(-1)
+            NormalMixture(-1)
 
 
 class TestLikelihoodRatio:

@@ -21,9 +21,9 @@ LORENTZ = {
 
 @given(st.integers(0, 2**31))
 def test_paired_layout_keeps_components_and_scalars(seed: int) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(2, 5, 3, 16, generator=generator, dtype=torch.float64)
-    scalars = torch.randn(2, 5, 4, generator=generator, dtype=torch.float64)
+    rng = torch.Generator().manual_seed(seed)
+    x = torch.randn(2, 5, 3, 16, generator=rng, dtype=torch.float64)
+    scalars = torch.randn(2, 5, 4, generator=rng, dtype=torch.float64)
     paired = Paired.from_components(x, scalars)
     assert paired.scalars.shape == (2, 5, 10)
     assert paired.vectors.shape == (4, 2, 5, 6)

@@ -16,10 +16,10 @@ forward_mode = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecat
 
 
 def stream(tokens: int, channels: int, scalars: int, scale: float = 1.0) -> Paired:
-    generator = torch.Generator().manual_seed(tokens + channels)
-    multivectors = scale * torch.randn(tokens, channels, 16, generator=generator, dtype=torch.float64)
+    rng = torch.Generator().manual_seed(tokens + channels)
+    multivectors = scale * torch.randn(tokens, channels, 16, generator=rng, dtype=torch.float64)
     return Paired.from_components(
-        multivectors, torch.randn(tokens, scalars, generator=generator, dtype=torch.float64)
+        multivectors, torch.randn(tokens, scalars, generator=rng, dtype=torch.float64)
     )
 
 

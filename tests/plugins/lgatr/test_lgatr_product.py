@@ -18,8 +18,8 @@ forward_mode = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecat
 
 
 def stream(*leading: int, channels: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> Paired:
-    generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(*leading, channels, 16, generator=generator, dtype=torch.float64)
+    rng = torch.Generator().manual_seed(seed)
+    x = torch.randn(*leading, channels, 16, generator=rng, dtype=torch.float64)
     return Paired.from_components(x).to(dtype)
 
 

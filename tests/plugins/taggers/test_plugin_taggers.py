@@ -126,7 +126,7 @@ def test_inputs_stand_in_the_order_of_the_configurations(scalars: tuple[str, ...
 
 def test_standardised_inputs_are_clipped_and_angles_are_not() -> None:
     wide = torch.tensor([[2e9, 1.9e9, 0, 3e8], [50, 0.1, 0.2, -49.0]], dtype=torch.float64)
-    cloud = lz.ParticleCloud.from_packed(wide, torch.tensor([0, 2]))
+    cloud = lz.ParticleCloud.from_packed(wide, torch.tensor([0, 2]), validate=False)
     model = lz.compose(backbone="deep-sets", embedding="kinematics-weaver")
     values = model.embedding(cloud, lz.Frames.identity(cloud.layout)).scalars
     assert float(values[:, :5].abs().max()) == 5.0

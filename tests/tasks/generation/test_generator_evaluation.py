@@ -102,11 +102,11 @@ class Failing(Generator):
 
     symmetry_paths = property(lambda self: {})
 
-    def loss(self, cloud, weight=None, *, generator=None):  # type: ignore[no-untyped-def]
+    def loss(self, cloud, weight=None, *, rng=None):  # type: ignore[no-untyped-def]
         return self.flow.loss(cloud, weight)
 
-    def sample(self, n, condition=None, *, generator=None):  # type: ignore[no-untyped-def]
-        return self.flow.sample(n, condition, generator=generator)
+    def sample(self, n, condition=None, *, rng=None):  # type: ignore[no-untyped-def]
+        return self.flow.sample(n, condition, rng=rng)
 
     def log_prob(self, cloud):  # type: ignore[no-untyped-def]
         first = cloud.momenta[::6, 1]
@@ -165,7 +165,7 @@ def test_samples_do_not_depend_on_what_else_is_evaluated(flow: Generator, events
 class Undrawn(Failing):
     """A generator that must not be asked for events."""
 
-    def sample(self, n, condition=None, *, generator=None):  # type: ignore[no-untyped-def]
+    def sample(self, n, condition=None, *, rng=None):  # type: ignore[no-untyped-def]
         raise AssertionError("events were drawn before the question was looked at")
 
 

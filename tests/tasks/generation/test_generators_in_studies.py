@@ -129,12 +129,12 @@ def _interrupted(model: Any, epochs: int) -> Any:
     """The same generator, interrupted in the epoch of that number."""
     calls, loss = [0], model.loss
 
-    def interrupted(cloud: Any, weight: Any = None, *, generator: Any = None) -> Any:
-        calls[0] += generator is None and torch.is_grad_enabled()
+    def interrupted(cloud: Any, weight: Any = None, *, rng: Any = None) -> Any:
+        calls[0] += rng is None and torch.is_grad_enabled()
         if calls[0] > 4 * epochs + 1:
             del model.loss
             raise RuntimeError("pulled the plug")
-        return loss(cloud, weight, generator=generator)
+        return loss(cloud, weight, rng=rng)
 
     model.loss = interrupted
     return model
@@ -193,12 +193,12 @@ def test_events_that_fail_are_counted() -> None:
     model.fit_statistics([test.batch(range(len(test)))])
     sample, drawn = model.sample, [0]
 
-    def failing(n: int, condition: Any = None, *, generator: Any = None) -> Any:
+    def failing(n: int, condition: Any = None, *, rng: Any = None) -> Any:
         # The second and the third attempt at a single event fail.
         drawn[0] += n == 1
         if n > 1 or drawn[0] in (2, 3):
             raise _Fails("no")
-        made = sample(n, condition, generator=generator)
+        made = sample(n, condition, rng=rng)
         if n == 1 and drawn[0] == 5:
             made.momenta[2] = math.inf
         return made

@@ -13,7 +13,7 @@ from torch.distributions import Categorical, MixtureSameFamily, MultivariateNorm
 from lorentzoo import DensityHead, Features, ParticleCloud
 from lorentzoo.nn import Activation, Pooling, Readout
 
-__all__ = ["Density"]
+__all__ = ["NormalMixture"]
 
 _LEAST_WIDTH = 1e-4
 """In standard deviations of the training targets."""
@@ -21,7 +21,7 @@ _ONE = math.log(math.e - 1)
 """Where softplus is one."""
 
 
-class Density(DensityHead):
+class NormalMixture(DensityHead):
     """A mixture of normal distributions of the targets of each event, trained by maximum likelihood (Bishop 1994).
 
     The raw output holds the parameters of the mixture in standardised targets; `distribution` makes a distribution in the

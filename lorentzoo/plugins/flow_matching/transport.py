@@ -1,6 +1,6 @@
 """How do flow matching, sampling and densities go together, whatever the points are?
 
-`matching_loss` and `transport` serve events of particles; `ManifoldDensity` puts them around a network for densities on
+`matching_loss` and `transport` serve events of particles; `ManifoldFlow` puts them around a network for densities on
 a manifold alone.
 """
 
@@ -19,7 +19,7 @@ from lorentzoo.plugins.flow_matching.divergence import Divergence, tangent_noise
 from lorentzoo.plugins.flow_matching.manifolds import Manifold
 from lorentzoo.plugins.flow_matching.paths import Path
 
-__all__ = ["ManifoldDensity", "Velocities", "matching_loss", "transport"]
+__all__ = ["ManifoldFlow", "Velocities", "matching_loss", "transport"]
 
 Velocities = Callable[[Tensor, Tensor], Tensor]
 """Velocities (P, A) at times (B,) and points (P, A)."""
@@ -32,7 +32,7 @@ def matching_loss(
     manifold: Manifold,
     layout: Layout,
     path: Path,
-    generator: torch.Generator | None = None,
+    rng: torch.Generator | None = None,
 ) -> Tensor:
     """Squared distance of the velocity to that of the path from start to end, in the manifold's metric.
 
@@ -44,15 +44,15 @@ def matching_loss(
         Points of the base and of the data, (P, A).
     manifold, layout, path
         Where they live, to which event they belong, and how they are joined.
-    generator
+    rng
         Source of the times.
 
     Returns
     -------
     Mean over the dimensions of each event, (B,).
     """
-    times = torch.rand(layout.num_events, generator=generator, dtype=torch.float64).to(start)
-    x, wanted = path.at(manifold, start, end, layout.spread(times).unsqueeze(-1), generator)
+    times = torch.rand(layout.num_events, generator=rng, dtype=torch.float64).to(start)
+    x, wanted = path.at(manifold, start, end, layout.spread(times).unsqueeze(-1), rng)
     difference = velocity(times, x) - wanted
     square = manifold.squared_norm(x, difference) / manifold.dim
     return layout.pool(square.unsqueeze(-1), "mean").squeeze(-1)
@@ -67,7 +67,7 @@ def transport(
     *,
     backwards: bool = False,
     divergence: Divergence | None = None,
-    generator: torch.Generator | None = None,
+    rng: torch.Generator | None = None,
     batch_size: int = 1024,
 ) -> tuple[Tensor, Tensor]:
     """Flow points from the base to the data, or backwards, in batches of events.
@@ -84,7 +84,7 @@ def transport(
         From the data to the base.
     divergence
         ``"exact"`` or ``"hutchinson"`` integrates it; None leaves it out.
-    generator
+    rng
         Source of Hutchinson's noise, which is drawn once for all events.
     batch_size
         Events at a time.
@@ -98,7 +98,7 @@ def transport(
     SolverError
         Naming every event that failed, after all others were solved.
     """
-    noise = tangent_noise(x, manifold.dim, generator) if divergence == "hutchinson" else None
+    noise = tangent_noise(x, manifold.dim, rng) if divergence == "hutchinson" else None
     points, integral = x.clone(), x.new_zeros(layout.num_events)
     lengths, ptr = list(layout.lengths), layout.ptr.tolist()
     failed: dict[int, float] = {}
@@ -150,7 +150,7 @@ def transport(
     return points, integral
 
 
-class ManifoldDensity(nn.Module):
+class ManifoldFlow(nn.Module):
     """A density on a manifold by flow matching: of directions, angles, momenta on a mass shell, without events around.
 
     Parameters
@@ -188,22 +188,20 @@ class ManifoldDensity(nn.Module):
         out = self.network(torch.cat([times.unsqueeze(-1), x], dim=-1).to(dtype))
         return self.manifold.tangent(x, out.to(x))
 
-    def loss(
-        self, x: Tensor, weight: Tensor | None = None, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def loss(self, x: Tensor, weight: Tensor | None = None, rng: torch.Generator | None = None) -> Tensor:
         """Mean flow-matching loss of points (B, A), weighted by (B,)."""
-        start = self.base.sample(len(x), generator).to(x)
+        start = self.base.sample(len(x), rng).to(x)
         layout = Packed.from_lengths([1] * len(x), device=x.device)
-        losses = matching_loss(self.velocity, start, x, self.manifold, layout, self.path, generator)
+        losses = matching_loss(self.velocity, start, x, self.manifold, layout, self.path, rng)
         return mean_loss(losses, weight)
 
-    def sample(self, count: int, generator: torch.Generator | None = None, batch_size: int = 4096) -> Tensor:
+    def sample(self, count: int, rng: torch.Generator | None = None, batch_size: int = 4096) -> Tensor:
         """Points (count, A)."""
-        return self._flow(self.base.sample(count, generator), False, None, generator, batch_size)[0]
+        return self._flow(self.base.sample(count, rng), False, None, rng, batch_size)[0]
 
-    def log_prob(self, x: Tensor, generator: torch.Generator | None = None, batch_size: int = 4096) -> Tensor:
+    def log_prob(self, x: Tensor, rng: torch.Generator | None = None, batch_size: int = 4096) -> Tensor:
         """Logarithm of the density at points (B, A), relative to the manifold's volume, (B,)."""
-        start, integral = self._flow(x, True, self.divergence, generator, batch_size)
+        start, integral = self._flow(x, True, self.divergence, rng, batch_size)
         return self.base.log_prob(start) + integral
 
     def _flow(
@@ -211,7 +209,7 @@ class ManifoldDensity(nn.Module):
         x: Tensor,
         backwards: bool,
         divergence: Divergence | None,
-        generator: torch.Generator | None,
+        rng: torch.Generator | None,
         batch_size: int,
     ) -> tuple[Tensor, Tensor]:
         return transport(
@@ -222,6 +220,6 @@ class ManifoldDensity(nn.Module):
             self.solver,
             backwards=backwards,
             divergence=divergence,
-            generator=generator,
+            rng=rng,
             batch_size=batch_size,
         )

@@ -1,0 +1,62 @@
+"""How does a plugin name the published forms of its networks?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from lorentzoo.registry.components import Component
+
+__all__ = ["LEARNED_FRAMES", "make_taggers"]
+
+LEARNED_FRAMES: Final[Mapping[str, Any]] = {
+    "frames": {"name": "lloca-polar", "lab_scalars": "kinematics"},
+    "spurions": ["beam-lightlike", "time"],
+}
+"""The slots that put any network into the learned frames of arXiv:2508.14898."""
+
+
+def make_taggers(
+    name: str,
+    spec: Mapping[str, Any],
+    *,
+    summaries: tuple[str, str],
+    references: tuple[str, str],
+    recipe: Mapping[str, Any] | None = None,
+) -> list[Component]:
+    """The two published forms of a tagger: for top jets, and as ``<name>-jetclass`` for the ten classes of JetClass.
+
+    The first has one logit and kinematics alone, the second ten classes and ten auxiliary scalars of each particle.
+
+    Parameters
+    ----------
+    name
+        Of the first form.
+    spec
+        The composition without number of classes and scalars; a ``head`` without a name is ``"classify"``.
+    summaries, references
+        One line and the source of each form.
+    recipe
+        Training options of both.
+
+    >>> [model.name for model in make_taggers("net", {"backbone": "net"}, summaries=("a", "b"), references=("", ""))]
+    ['net', 'net-jetclass']
+    """
+    head = {"name": "classify", **spec.get("head", {})}
+    further: tuple[dict[str, Any], ...] = (
+        {"head": {**head, "num_classes": 1}},
+        {"head": {**head, "num_classes": 10}, "in_scalars": 10},
+    )
+    return [
+        Component(
+            "model",
+            f"{name}{ending}",
+            summary=summary,
+            reference=reference,
+            spec={**spec, **slots},
+            recipe=recipe or {},
+        )
+        for ending, slots, summary, reference in zip(
+            ("", "-jetclass"), further, summaries, references, strict=True
+        )
+    ]
