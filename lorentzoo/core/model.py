@@ -266,7 +266,7 @@ class Model(Trainable):
         batches
             Training batches, e.g. a data loader. They are read once for each part that wants them.
         """
-        batches = [replace(batch, cloud=batch.cloud.to_units("GeV")) for batch in batches]
+        batches = [replace(batch, cloud=batch.cloud.to_units("GeV")) for batch in self.read_batches(batches)]
         self.input_names = InputNames.read(batches)
         self.head.fit_statistics(batches)
         self.embedding.fit_statistics(batches)

@@ -5,15 +5,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
 from lorentzoo.core.cloud import Batch, ParticleCloud
+from lorentzoo.core.errors import ParameterError
 from lorentzoo.core.symmetry import Symmetry, intersection
 
 __all__ = ["Trainable"]
+
+_WANTED: Final = (
+    "fit_statistics takes batches, e.g. a data loader or [lorentzoo.Batch(cloud, target, weight, event_id)], "
+    "not {}"
+)
 
 
 class Trainable(nn.Module, ABC):
@@ -35,6 +41,22 @@ class Trainable(nn.Module, ABC):
     @abstractmethod
     def fit_statistics(self, batches: Iterable[Batch]) -> None:
         """Take statistics from training batches, once, before the first step."""
+
+    def read_batches(self, batches: Iterable[Batch]) -> list[Batch]:
+        """Training batches as a list; what statistics are taken from.
+
+        Raises
+        ------
+        ParameterError
+            If anything else is given, e.g. a cloud alone, or no batch at all.
+        """
+        if isinstance(batches, Batch | ParticleCloud) or not isinstance(batches, Iterable):
+            raise ParameterError(_WANTED.format(type(batches).__name__))
+        found = list(batches)
+        wrong = {type(batch).__name__: None for batch in found if not isinstance(batch, Batch)}
+        if wrong or not found:
+            raise ParameterError(_WANTED.format(", ".join(wrong) or "nothing"))
+        return found
 
     @abstractmethod
     def batch_loss(self, batch: Batch, rng: torch.Generator | None = None) -> Tensor:
