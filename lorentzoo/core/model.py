@@ -22,7 +22,7 @@ from lorentzoo.core.layout import Extended, Layout
 from lorentzoo.core.spurions import Spurions
 from lorentzoo.core.symmetry import Symmetry
 from lorentzoo.core.tokens import add_global_token, drop_tokens, leave_anchor, silence_tokens
-from lorentzoo.core.trainable import Trainable, check_batches, is_fitted
+from lorentzoo.core.trainable import Trainable, is_fitted
 
 __all__ = ["Model"]
 
@@ -270,7 +270,7 @@ class Model(Trainable):
         ------
         FittedError
             If all parts have theirs, and `refit` is not set.
-        TypeError
+        ParameterError
             If these are not batches.
         """
         if self.is_fitted and not refit:
@@ -278,7 +278,7 @@ class Model(Trainable):
                 "the statistics of this model are fitted, and new ones would change what it predicts; pass refit=True if "
                 "that is wanted"
             )
-        batches = [replace(batch, cloud=batch.cloud.to_units("GeV")) for batch in check_batches(batches)]
+        batches = [replace(batch, cloud=batch.cloud.to_units("GeV")) for batch in self.read_batches(batches)]
         self.input_names = InputNames.read(batches)
         wanting = [part for part in (self.head, self.embedding) if refit or not is_fitted(part)]
         for part in wanting:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
 from lorentzoo.core.cloud import Batch, ParticleCloud
+from lorentzoo.core.errors import ParameterError
 from lorentzoo.core.input_names import InputNames
 from lorentzoo.core.symmetry import Symmetry, intersection
 
-__all__ = ["Trainable", "check_batches", "is_fitted"]
+__all__ = ["Trainable", "is_fitted"]
 
 
 def is_fitted(module: nn.Module) -> bool:
@@ -23,21 +24,10 @@ def is_fitted(module: nn.Module) -> bool:
     return bool(flags) and all(flag.device.type != "meta" and bool(flag) for flag in flags)
 
 
-def check_batches(batches: Iterable[Batch]) -> Iterator[Batch]:
-    """The same batches, each looked at.
-
-    Raises
-    ------
-    TypeError
-        Naming what is not a `Batch`.
-    """
-    for batch in batches:
-        if not isinstance(batch, Batch):
-            raise TypeError(
-                "statistics are taken from batches (cloud, target, weight, event_id), not from a "
-                f"{type(batch).__name__}; see lorentzoo.Batch"
-            )
-        yield batch
+_WANTED: Final = (
+    "fit_statistics takes batches, e.g. a data loader or [lorentzoo.Batch(cloud, target, weight, event_id)], "
+    "not {}"
+)
 
 
 class Trainable(nn.Module, ABC):
@@ -67,6 +57,22 @@ class Trainable(nn.Module, ABC):
     def is_fitted(self) -> bool:
         """Whether it has statistics, and all of them are fitted."""
         return is_fitted(self)
+
+    def read_batches(self, batches: Iterable[Batch]) -> list[Batch]:
+        """Training batches as a list; what statistics are taken from.
+
+        Raises
+        ------
+        ParameterError
+            If anything else is given, e.g. a cloud alone, or no batch at all.
+        """
+        if isinstance(batches, Batch | ParticleCloud) or not isinstance(batches, Iterable):
+            raise ParameterError(_WANTED.format(type(batches).__name__))
+        found = list(batches)
+        wrong = {type(batch).__name__: None for batch in found if not isinstance(batch, Batch)}
+        if wrong or not found:
+            raise ParameterError(_WANTED.format(", ".join(wrong) or "nothing"))
+        return found
 
     @abstractmethod
     def batch_loss(self, batch: Batch, rng: torch.Generator | None = None) -> Tensor:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Final, TypeVar, overload
 
 from lorentzoo.core.embeddings import EmbeddingList
-from lorentzoo.core.errors import CompositionError, ParameterError
+from lorentzoo.core.errors import CompositionError, LorentzooError, ParameterError
 from lorentzoo.core.generator import Generator
 from lorentzoo.core.interfaces import Backbone, Embedding, FramesNet, Head, Part
 from lorentzoo.core.model import Model
@@ -15,6 +15,7 @@ from lorentzoo.core.spurions import Spurions
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.compatibility import refuse_nonsense
 from lorentzoo.registry.components import Component, Kind
+from lorentzoo.registry.construction import bounded_construction
 from lorentzoo.registry.meaning import find_part, record_own_parts
 from lorentzoo.registry.parameters import FILLED, check_parameters, parameters_of
 from lorentzoo.registry.specs import (
@@ -330,12 +331,20 @@ def load_dataset(name: str, **parameters: Any) -> Any:
     ------
     UnknownNameError, ParameterError
         As in `compose`.
+    CompositionError
+        If its constructor fails in any other way; errors of files keep their kind.
     """
-    inline = parse_inline(name)
+    inline = parse_part(name, "dataset").merged(parameters)
     component = catalogue().find("dataset", inline.name)
     target = catalogue().target(component)
-    given = {**component.defaults, **inline.parameters, **parameters}
-    return target(**check_parameters(f"dataset {inline.name!r}", target, given))
+    label = f"dataset {inline.name!r}"
+    checked = check_parameters(label, target, {**component.defaults, **inline.parameters})
+    try:
+        return target(**checked)
+    except (LorentzooError, OSError):
+        raise
+    except Exception as error:
+        raise CompositionError(f"{label}: {_explain(error, inline)}") from error
 
 
 # ---- helpers ----------------------------------------------------------------------------------
@@ -349,12 +358,24 @@ def _construct(component: Component, item: PartSpec, base: type[P], filled: Mapp
     accepted = parameters_of(target)
     fills = {name: value for name, value in filled.items() if name in accepted}
     try:
-        made = target(**checked, **fills)
-    except (ValueError, TypeError) as error:
-        raise CompositionError(f"{label}: {error}") from error
+        with bounded_construction(label):
+            made = target(**checked, **fills)
+    except LorentzooError:
+        raise
+    except Exception as error:
+        raise CompositionError(f"{label}: {_explain(error, item)}") from error
     if not isinstance(made, base):
         raise CompositionError(f"{label} is a {type(made).__name__}, not a lorentzoo.{base.__name__}")
     return made
+
+
+def _explain(error: Exception, item: PartSpec) -> str:
+    """What a constructor said; where it fell over rather than refused, the parameters that made it."""
+    if isinstance(error, ValueError) and str(error):
+        return str(error)
+    given = ", ".join(f"{name}={value!r}" for name, value in item.parameters.items())
+    reason = f"{type(error).__name__}: {error}"
+    return f"cannot be made with {given} ({reason})" if given else f"cannot be made ({reason})"
 
 
 def _read_pooling(spec: Spec) -> Any:

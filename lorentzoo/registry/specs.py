@@ -17,6 +17,8 @@ from typing import Any, Final
 import yaml
 
 from lorentzoo.core.errors import SpecError
+from lorentzoo.registry.plain_data import check_plain, read_json
+from lorentzoo.registry.yaml_text import read_yaml
 
 __all__ = ["FORMAT", "NO_BACKBONE", "SLOTS", "PartSpec", "Spec", "parse_inline", "parse_part"]
 
@@ -27,6 +29,12 @@ SLOTS: Final = ("spurions", "frames", "embedding", "backbone", "head")
 _LISTS: Final = ("spurions", "embedding")
 _VALUE_BEGINS: Final = re.compile(r"\s*\w+\s*=\s*('[^']*')*")
 """What stands before the quote of a value; a single quote is doubled inside it."""
+_MAX_INLINE: Final = 10_000
+"""Characters of inline text."""
+_MAX_PARTS: Final = 64
+"""Parts of one slot."""
+_MAX_INPUTS: Final = 100_000
+"""Auxiliary scalars of a particle, numbers of an event."""
 NO_BACKBONE: Final = "none"
 """What stands for the backbone of a generator that has no network."""
 
@@ -37,6 +45,9 @@ class PartSpec:
 
     name: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_plain(self.parameters, f"parameters of {self.name!r}")
 
     def to_data(self) -> dict[str, Any]:
         """Plain data: ``{"name": ..., **parameters}``."""
@@ -60,8 +71,10 @@ def parse_inline(text: str) -> PartSpec:
     Raises
     ------
     SpecError
-        If a piece is no ``key=value``.
+        If a piece is not ``key=value``, or the text has more than 10,000 characters.
     """
+    if len(text) > _MAX_INLINE:
+        raise SpecError(f"{text[:40]!r}... has {len(text)} characters; inline text has at most {_MAX_INLINE}")
     name, colon, rest = text.strip().partition(":")
     parameters: dict[str, Any] = {}
     if colon and not rest.strip():
@@ -74,10 +87,7 @@ def parse_inline(text: str) -> PartSpec:
             )
         if key.strip() in parameters:
             raise SpecError(f"{key.strip()!r} occurs twice in {text!r}")
-        try:
-            parameters[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise SpecError(f"cannot read the value of {key.strip()!r} in {text!r}: {error}") from None
+        parameters[key.strip()] = read_yaml(value, f"the value of {key.strip()!r} in {text!r}")
     if not name.strip():
         raise SpecError(f"{text!r} gives no name")
     return PartSpec(name.strip(), parameters)
@@ -87,6 +97,7 @@ def parse_part(value: Any, slot: str) -> PartSpec:
     """Read one part: inline text, a mapping with a name, or a `PartSpec`."""
     if isinstance(value, PartSpec):
         return value
+    check_plain(value, slot)
     if isinstance(value, str):
         return parse_inline(value)
     if isinstance(value, Mapping):
@@ -149,6 +160,7 @@ class Spec:
             return data
         if not isinstance(data, Mapping):
             raise SpecError(f"a specification is a mapping of slots to names, not {type(data).__name__}")
+        check_plain(data, "the specification")
         values = dict(data)
         stated = values.pop("format", FORMAT)
         made_by = values.pop("lorentzoo", None)
@@ -161,7 +173,7 @@ class Spec:
                 f"but this version reads formats up to {FORMAT}: upgrade lorentzoo"
             )
         known = {item.name for item in fields(cls)}
-        unknown = sorted(set(values) - known)
+        unknown = [key for key in values if key not in known]
         if unknown:
             raise SpecError(
                 f"unknown key {', '.join(map(repr, unknown))} in the specification; known: {sorted(known)}"
@@ -182,6 +194,8 @@ class Spec:
             number = values.get(name, 0)
             if not isinstance(number, int) or isinstance(number, bool) or number < 0:
                 raise SpecError(f"{name} must be a non-negative whole number, not {number!r}")
+            if number > _MAX_INPUTS:
+                raise SpecError(f"{name} is at most {_MAX_INPUTS}, not {number}")
         if values.get("spurion_mode") not in (None, "tokens", "channels", "drop"):
             raise SpecError(f"spurion_mode is 'tokens', 'channels' or 'drop', not {values['spurion_mode']!r}")
         if not isinstance(values.get("model"), str | None):
@@ -226,10 +240,7 @@ class Spec:
     @classmethod
     def from_json(cls, text: str) -> Spec:
         """Read JSON text."""
-        try:
-            return cls.from_data(json.loads(text))
-        except json.JSONDecodeError as error:
-            raise SpecError(f"the specification is no JSON: {error}") from None
+        return cls.from_data(read_json(text, "the specification"))
 
     def to_yaml(self) -> str:
         """YAML text."""
@@ -238,10 +249,7 @@ class Spec:
     @classmethod
     def from_yaml(cls, text: str) -> Spec:
         """Read YAML text."""
-        try:
-            return cls.from_data(yaml.safe_load(text))
-        except yaml.YAMLError as error:
-            raise SpecError(f"the specification is no YAML: {error}") from None
+        return cls.from_data(read_yaml(text, "the specification"))
 
     def __getitem__(self, key: str) -> Any:
         return self.to_data()[key]
@@ -263,6 +271,8 @@ def _as_list(value: Any, slot: str) -> list[Any]:
     if isinstance(value, str | Mapping | PartSpec):
         return [value]
     if isinstance(value, Sequence):
+        if len(value) > _MAX_PARTS:
+            raise SpecError(f"{slot}: at most {_MAX_PARTS} parts, not {len(value)}")
         return list(value)
     raise SpecError(f"{slot}: expected one part or a list of parts, not {value!r}")
 

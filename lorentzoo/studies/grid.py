@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
-    PositiveFloat,
+    Field,
     PositiveInt,
     ValidationError,
     field_validator,
@@ -23,7 +24,9 @@ from pydantic import (
 from lorentzoo.core.errors import LorentzooError, StudyError
 from lorentzoo.output.settings import describe_problems
 from lorentzoo.output.task import Settings, Task
+from lorentzoo.registry.plain_data import check_plain
 from lorentzoo.registry.specs import SLOTS, PartSpec, parse_part
+from lorentzoo.registry.yaml_text import read_yaml_file
 from lorentzoo.training.config import BUDGETS, TrainConfig
 
 __all__ = ["AXES", "Budget", "Choice", "Combination", "Pretraining", "Study", "load_study"]
@@ -32,6 +35,9 @@ RECIPE_AXES: Final = ("training", "pretraining")
 """What may vary in how a network is trained."""
 AXES: Final = ("model", "generator", *SLOTS, "spurion_mode", "anchor", *RECIPE_AXES)
 """What may vary in a study."""
+MAX_RUNS: Final = 10_000
+"""Combinations times sizes times seeds of one study."""
+Seed = Annotated[int, Field(ge=0)]
 _PLAIN: Final = ("spurion_mode", "anchor")
 _LISTS: Final = ("spurions", "embedding")
 
@@ -47,7 +53,7 @@ class Budget(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    cpu_seconds: PositiveFloat | None = None
+    cpu_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     steps: PositiveInt | None = None
 
     @model_validator(mode="after")
@@ -150,7 +156,7 @@ class Study(BaseModel):
     axes: dict[str, list[Any]]
     fixed: dict[str, Any] = {}
     exclude: list[dict[str, Any]] = []
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[Seed, ...] = (0, 1, 2)
     train_sizes: tuple[PositiveInt | None, ...] = (None,)
     training: dict[str, Any] = {}
     budget: Budget
@@ -175,8 +181,8 @@ class Study(BaseModel):
             _check_axis(axis)
             if not values:
                 raise ValueError(f"{axis} is empty; give at least one name")
-            labels = [choice.label for choice in read_choices(axis, values)]
-            twice = sorted({label for label in labels if labels.count(label) > 1})
+            counts = Counter(choice.label for choice in read_choices(axis, values))
+            twice = sorted(label for label, count in counts.items() if count > 1)
             if twice:
                 raise ValueError(f"{axis} lists {', '.join(map(repr, twice))} twice")
         return axes
@@ -193,10 +199,15 @@ class Study(BaseModel):
     @classmethod
     def _seeds(cls, seeds: Any) -> Any:
         if isinstance(seeds, int) and not isinstance(seeds, bool):
-            if seeds < 1:
-                raise ValueError("at least one seed is needed")
+            if not 1 <= seeds <= MAX_RUNS:
+                raise ValueError(f"the number of seeds is from 1 to {MAX_RUNS}, not {seeds}")
             return tuple(range(seeds))
-        if isinstance(seeds, list | tuple) and (not seeds or len(set(seeds)) < len(seeds)):
+        return seeds
+
+    @field_validator("seeds")
+    @classmethod
+    def _different(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if not seeds or len(set(seeds)) < len(seeds):
             raise ValueError("seeds must be different numbers, at least one")
         return seeds
 
@@ -214,6 +225,12 @@ class Study(BaseModel):
             raise ValueError("neither axes nor fixed names a backbone, a generator or a model")
         if not self.train_sizes:
             raise ValueError("train_sizes is empty; leave it out to train on all events")
+        runs = math.prod(map(len, self.axes.values())) * len(self.train_sizes) * len(self.seeds)
+        if runs > MAX_RUNS:
+            raise ValueError(
+                f"axes, train_sizes and seeds make {runs} runs, before any is excluded; "
+                f"a study has at most {MAX_RUNS}: split it"
+            )
         for pattern in self.exclude:
             for axis, labels in pattern.items():
                 if axis not in self.axes:
@@ -339,12 +356,8 @@ def load_study(source: Study | Mapping[str, Any] | str | Path) -> Study:
     data: Any = source
     if isinstance(source, str | Path):
         where = f"study {Path(source).name}"
-        try:
-            data = yaml.safe_load(Path(source).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise StudyError(f"there is no study file {source}") from None
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise StudyError(f"{where} cannot be read: {error}") from None
+        data = read_yaml_file(Path(source), where, StudyError)
+    check_plain(data, where, StudyError)
     if not isinstance(data, Mapping):
         raise StudyError(f"{where}: expected keys such as name, dataset, axes and budget, not {data!r}")
     try:
@@ -356,9 +369,9 @@ def load_study(source: Study | Mapping[str, Any] | str | Path) -> Study:
 def read_choices(axis: str, values: Sequence[Any]) -> list[Choice]:
     """Choices of an axis, with labels as short as they can be."""
     parts = [_Reading.of(axis, value) for value in values]
-    short = [part.short for part in parts]
+    short = Counter(part.short for part in parts)
     return [
-        Choice(part.short if part.stated or short.count(part.short) == 1 else part.long, part.value)
+        Choice(part.short if part.stated or short[part.short] == 1 else part.long, part.value)
         for part in parts
     ]
 

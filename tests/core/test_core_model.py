@@ -10,7 +10,7 @@ import torch
 
 import lorentzoo as lz
 from lorentzoo.core.embeddings import EmbeddingList
-from lorentzoo.core.errors import CompositionError, NotFittedError
+from lorentzoo.core.errors import CompositionError, NotFittedError, ParameterError
 from lorentzoo.core.minkowski import random_lorentz
 from lorentzoo.core.model import Model
 from lorentzoo.core.spurions import Spurions
@@ -381,3 +381,12 @@ def test_scalars_of_the_laboratory_cost_symmetry_in_any_frames(own_catalogue: No
         result = lz.verify(model, random_cloud([9, 7, 12, 5]), rapidities=(1.0,))
         assert result.passed, str(result)
         assert result.measured.name == name
+
+
+@pytest.mark.parametrize("given", [[random_cloud()], random_cloud(), [], 3, None, [3]])
+def test_statistics_are_taken_from_batches(given: object) -> None:
+    model = lz.compose(backbone="deep-sets:hidden=[4]", head="regress")
+    with pytest.raises(
+        ParameterError, match=r"fit_statistics takes batches, e.g. a data loader or \[lorentzoo"
+    ):
+        model.fit_statistics(given)

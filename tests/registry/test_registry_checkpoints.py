@@ -411,5 +411,5 @@ def test_fitted_statistics_are_not_fitted_again_in_silence() -> None:
     assert (model.predict(batches[0].cloud) == before).all()
     model.fit_statistics(batches, refit=True)
     assert (model.predict(batches[0].cloud) != before).any()
-    with pytest.raises(TypeError, match="not from a ParticleCloud"):
+    with pytest.raises(TypeError, match="not ParticleCloud"):
         lz.compose(backbone="deep-sets", head="regress").fit_statistics([batches[0].cloud])  # type: ignore[list-item]

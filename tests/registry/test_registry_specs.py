@@ -13,7 +13,7 @@ from hypothesis import given
 import lorentzoo as lz
 from lorentzoo.core.errors import CompositionError, ParameterError, SpecError
 from lorentzoo.registry.composition import build, model_spec
-from lorentzoo.registry.specs import PartSpec, Spec, parse_inline
+from lorentzoo.registry.specs import PartSpec, Spec, parse_inline, parse_part
 
 DEEP = "deep-sets:hidden=[4]"
 
@@ -113,9 +113,11 @@ def test_any_text_can_be_quoted(given_values: dict[str, str]) -> None:
 
 
 def test_text_runs_no_code() -> None:
-    with pytest.raises(SpecError, match="cannot read the value"):
+    with pytest.raises(
+        SpecError, match=r"cannot read the value of 'a'.* as YAML: tags such as .* are not read"
+    ):
         parse_inline("net:a=!!python/object/apply:os.getcwd []")
-    with pytest.raises(SpecError, match="no YAML"):
+    with pytest.raises(SpecError, match=r"as YAML: tags such as .* are not read"):
         Spec.from_yaml("backbone: !!python/object/apply:os.getcwd []")
 
 
@@ -158,12 +160,142 @@ def test_what_is_no_specification(data: Any, message: str) -> None:
 
 
 def test_text_that_is_no_json_or_yaml() -> None:
-    with pytest.raises(SpecError, match="the specification is no JSON"):
+    with pytest.raises(SpecError, match="cannot read the specification as JSON"):
         Spec.from_json("{")
-    with pytest.raises(SpecError, match="the specification is no YAML"):
+    with pytest.raises(SpecError, match="cannot read the specification as YAML"):
         Spec.from_yaml("a: [")
     with pytest.raises(SpecError, match="a mapping of slots"):
         Spec.from_yaml("just text")
+
+
+# ---- bounds -----------------------------------------------------------------------------------
+
+
+def nested(levels: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def anchors() -> str:
+    """Ten lines that stand for 9¹⁰ values."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (anchors(), "more than 20000 values, aliases counted as often as they occur"),
+        ("x: &x [*x]", "'x' contains itself"),
+        ("[" * 5000, "nested more than 32 levels deep"),
+        ("{a: " * 5000, "nested more than 32 levels deep"),
+        ("- " * 5000, "nested more than 32 levels deep"),
+        ("a" * 300_000, "has 300000 characters; at most 250000 are read"),
+        ("in_scalars: " + "5" * 5000, "cannot read the specification as YAML.*5000 digits"),
+        ("in_scalars: 0x" + "f" * 5000, "holds a whole number of 20000 bits; at most 63 are read"),
+        ("in_scalars: !!bool x", "tags such as .* are not read"),
+        ("backbone: mlp\nbackbone: transformer", "'backbone' occurs twice"),
+        ("backbone: mlp\nhead: {name: classify, x: .nan}", r"holds a number that is not one \(NaN\)"),
+        ("backbone: \ud800", "cannot read the specification as YAML"),
+    ],
+)
+def test_text_that_would_cost_too_much_or_mean_two_things(text: str, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        Spec.from_yaml(text)
+
+
+def test_bounds_hold_for_json_and_python_too() -> None:
+    for read in (lambda: Spec.from_json("[" * 5000), lambda: Spec.from_json("{}" + "[" * 5000)):
+        with pytest.raises(SpecError, match=r"nested more than 32|as JSON"):
+            read()
+    with pytest.raises(SpecError, match=r"cannot read the specification as JSON: .*5000 digits"):
+        Spec.from_json('{"in_scalars": ' + "5" * 5000 + "}")
+    endless: list[Any] = []
+    endless.append(endless)
+    for value in (nested(5000), endless):
+        for data in ({"backbone": value}, {"backbone": {"name": "mlp", "hidden": value}}):
+            with pytest.raises(SpecError, match="nested more than 32 levels deep"):
+                Spec.from_data(data)
+        with pytest.raises(SpecError, match="parameters of 'mlp' is nested more than"):
+            lz.create_model("mlp", backbone={"hidden": value})
+        with pytest.raises(SpecError, match="frames is nested more than"):
+            parse_part(value, "frames")
+    with pytest.raises(SpecError, match="embedding: at most 64 parts, not 100"):
+        lz.compose(backbone=DEEP, embedding=["momenta"] * 100)
+    with pytest.raises(SpecError, match="holds more than 20000 values"):
+        lz.compose(backbone=DEEP, embedding=["momenta"] * 10**6)
+    with pytest.raises(SpecError, match="in_scalars is at most 100000, not 1000000"):
+        lz.compose(backbone=DEEP, in_scalars=10**6)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("net:a=" + "5" * 5000, "cannot read the value of 'a'.*5000 digits"),
+        ("net:a=" + "[" * 5000, "nested more than 32 levels deep"),
+        ("net:a=" + "5" * 20_000, r"'net:a=5+'\.\.\. has 20006 characters; inline text has at most 10000"),
+    ],
+)
+def test_inline_text_is_bounded(text: str, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        parse_inline(text)
+
+
+def test_dates_stay_text() -> None:
+    assert parse_inline("net:a=2024-13-45,b=2024-01-01").parameters == {"a": "2024-13-45", "b": "2024-01-01"}
+
+
+@pytest.mark.parametrize(
+    ("slots", "message"),
+    [
+        ({"backbone": "transformer:num_blocks=1000000"}, "'transformer' would have more than 2000 layers"),
+        ({"backbone": "deep-sets:hidden=[60000,60000]"}, "more than 100000000 parameters; set LORENTZOO_MAX"),
+        ({"backbone": "cgenn:hidden_channels=1000000000", "embedding": "momenta"}, "'cgenn' would have more"),
+        ({"backbone": "cgenn:hidden_channels=-1", "embedding": "momenta"}, "hidden_channels .*at least 1"),
+        ({"backbone": DEEP, "embedding": ["places:frequencies=1000000"]}, "from 1 to 32 frequencies, not"),
+        ({"backbone": DEEP, "head": "regress:num_targets=-1"}, "head 'regress': .*-1"),
+    ],
+)
+def test_networks_that_no_memory_holds_are_refused(slots: dict[str, Any], message: str) -> None:
+    with pytest.raises(CompositionError, match=message):
+        lz.compose(**slots)
+
+
+def test_a_larger_network_can_be_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LORENTZOO_MAX_PARAMETERS", "100")
+    with pytest.raises(CompositionError, match="more than 100 parameters"):
+        lz.compose(backbone="deep-sets:hidden=[20]")
+    monkeypatch.setenv("LORENTZOO_MAX_PARAMETERS", "1000")
+    lz.compose(backbone="deep-sets:hidden=[20]")
+
+
+def test_whatever_a_constructor_raises_names_slot_component_and_parameters(own_catalogue: None) -> None:
+    from lorentzoo.plugins.sets.deep_sets import DeepSets
+
+    class Falls(DeepSets):
+        def __init__(self, depth: int = 1) -> None:
+            {}[depth]
+
+    def make(path: str, depth: int = 1) -> None:
+        raise {0: OSError("no such file"), 1: ZeroDivisionError("by zero")}[depth]
+
+    lz.register("backbone", "falls")(Falls)
+    with pytest.raises(
+        CompositionError, match=r"backbone 'falls': cannot be made with depth=3 \(KeyError: 3\)"
+    ):
+        lz.compose(backbone="falls:depth=3")
+    lz.register("dataset", "falls")(make)
+    with pytest.raises(
+        CompositionError, match=r"dataset 'falls': cannot be made with path='a' \(ZeroDivision"
+    ):
+        lz.load_dataset("falls:path=a")
+    with pytest.raises(OSError, match="no such file"):
+        lz.load_dataset("falls:path=a", depth=0)
+    with pytest.raises(SpecError, match=r"dataset: expected a name, .* not 3"):
+        lz.load_dataset(3)  # type: ignore[arg-type]
 
 
 def test_a_specification_holds_plain_data_only() -> None:

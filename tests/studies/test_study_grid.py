@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lorentzoo.core.errors import StudyError
-from lorentzoo.studies.grid import Study, load_study
+from lorentzoo.studies.grid import AXES, Study, load_study
 from lorentzoo.studies.plan import RunSpec, make_plan
 
 BASE = {
@@ -16,6 +16,10 @@ BASE = {
     "training": {"batch_size": 50},
     "budget": {"steps": 10},
 }
+
+DEEP: list = []
+for _ in range(5000):
+    DEEP = [DEEP]
 
 
 def labels(**changes) -> list[str]:
@@ -61,7 +65,7 @@ def test_excluded_combinations_are_left_out() -> None:
         ({"budget": {}}, "either {cpu_seconds: ...} or {steps: ...}"),
         ({"budget": {"steps": 10, "cpu_seconds": 3}}, "either {cpu_seconds: ...} or {steps: ...}"),
         ({"budget": {"steps": 0}}, "budget.steps: .* not 0"),
-        ({"seeds": 0}, "at least one seed"),
+        ({"seeds": 0}, "the number of seeds is from 1 to 10000, not 0"),
         ({"seeds": [1, 1]}, "different numbers"),
         ({"training": {"optimizer": "adamw"}}, "unknown key 'optimizer'; did you mean 'optimiser'"),
         ({"training": {"epochs": 3}}, "epochs cannot be set here: use `budget`"),
@@ -69,6 +73,19 @@ def test_excluded_combinations_are_left_out() -> None:
         ({"exclude": [{"frames": "random"}]}, "frames has no choice 'random'"),
         ({"exclude": [{"frames": ["identity", "random-beam"]}]}, "exclude leaves no combination"),
         ({"name": None}, "name: .*string"),
+        ({"seeds": 10**9}, "the number of seeds is from 1 to 10000, not 1000000000"),
+        ({"seeds": 10**30}, "study holds a whole number of 100 bits; at most 63 are read"),
+        ({"seeds": [[1]]}, r"seeds.0: .*valid integer, not \[1\]"),
+        ({"seeds": [-1]}, "seeds.0: .*greater than or equal to 0, not -1"),
+        ({"axes": []}, r"axes: .*valid dictionary, not \[\]"),
+        ({"training": []}, r"training: .*valid dictionary, not \[\]"),
+        ({"budget": {"cpu_seconds": float("inf")}}, "budget.cpu_seconds: .*finite number"),
+        ({"budget": {"cpu_seconds": float("nan")}}, r"study holds a number that is not one \(NaN\)"),
+        ({"dataset": DEEP}, "study is nested more than 32 levels deep"),
+        (
+            {"axes": {axis: [f"{axis}{n}" for n in range(20)] for axis in AXES[2:9]}, "seeds": 1},
+            "make 1280000000 runs, before any is excluded; a study has at most 10000: split it",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(change, message) -> None:
@@ -82,12 +99,23 @@ def test_missing_keys_are_named() -> None:
 
 
 def test_unreadable_files_are_named(tmp_path) -> None:
-    with pytest.raises(StudyError, match="there is no study file"):
+    with pytest.raises(StudyError, match=r"study none.yaml: there is no file"):
         load_study(tmp_path / "none.yaml")
     broken = tmp_path / "broken.yaml"
     broken.write_text("name: [")
-    with pytest.raises(StudyError, match=r"study broken.yaml cannot be read"):
+    with pytest.raises(StudyError, match=r"cannot read study broken.yaml as YAML"):
         load_study(broken)
+    broken.write_text("a: &a [x, x]\nb: &b [*a, *b]")
+    with pytest.raises(StudyError, match=r"cannot read study broken.yaml as YAML: 'b' contains itself"):
+        load_study(broken)
+    broken.write_bytes(b"name: \xff")
+    with pytest.raises(StudyError, match=r"study broken.yaml cannot be read: .*utf-8"):
+        load_study(broken)
+    broken.write_text("x" * 2_000_000)
+    with pytest.raises(StudyError, match=r"study broken.yaml has 2000000 bytes; at most 1000000 are read"):
+        load_study(broken)
+    with pytest.raises(StudyError, match="is a folder, a pipe or a device, not a file"):
+        load_study("/dev/zero")
     broken.write_text("just text")
     with pytest.raises(StudyError, match="expected keys"):
         load_study(broken)

@@ -181,7 +181,7 @@ class CalorimeterFlow(Generator):
         """
         rng = torch.Generator().manual_seed(0)
         totals, ratios, cells, moved = [], [], [], []
-        for batch in batches:
+        for batch in self.read_batches(batches):
             seen = self._look(self.training_cloud(batch.cloud))
             made = seen.numbers(rng)
             first = seen.first_layer

@@ -21,6 +21,9 @@ __all__ = ["PlaceFeatures", "Places"]
 _LONGEST: Final = 50.0
 """Period of the slowest wave, in the unit of the column: twice the depth of a calorimeter."""
 
+_MOST_WAVES: Final = 32
+"""The fastest wave of more would turn between neighbouring numbers in float32."""
+
 
 class PlaceFeatures(nn.Module):
     """Sines and cosines of positions.
@@ -37,9 +40,10 @@ class PlaceFeatures(nn.Module):
 
     def __init__(self, columns: Sequence[str], frequencies: int = 6, learned: bool = False) -> None:
         super().__init__()
-        if not columns or frequencies < 1:
+        if not columns or not 1 <= frequencies <= _MOST_WAVES:
             raise ValueError(
-                f"places need at least one column and one frequency, not {list(columns)} and {frequencies}"
+                f"places need at least one column and from 1 to {_MOST_WAVES} frequencies, not {list(columns)} "
+                f"and {frequencies}"
             )
         self.columns = tuple(columns)
         self.width = 2 * frequencies * len(self.columns)

@@ -183,7 +183,9 @@ class FlowMatching(Generator):
         ValueError
             If training events lie outside the cuts; says how many.
         """
-        batches = [replace(batch, cloud=self.training_cloud(batch.cloud)) for batch in batches]
+        batches = [
+            replace(batch, cloud=self.training_cloud(batch.cloud)) for batch in self.read_batches(batches)
+        ]
         momenta = torch.cat([batch.cloud.momenta for batch in batches])
         weight = torch.cat(
             [batch.cloud.layout.spread(batch.weight.to(batch.cloud.device)) for batch in batches]

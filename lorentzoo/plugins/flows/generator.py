@@ -133,7 +133,9 @@ class RationalQuadraticFlow(Generator):
             If training events lie outside the coordinates' boundaries, or outside bounded tails: names the feature,
             the worst value, the bound and the fraction outside.
         """
-        batches = [replace(batch, cloud=self.training_cloud(batch.cloud)) for batch in batches]
+        batches = [
+            replace(batch, cloud=self.training_cloud(batch.cloud)) for batch in self.read_batches(batches)
+        ]
         self.template.fit(batches)
         momenta = torch.cat([batch.cloud.momenta for batch in batches])
         weight = torch.cat([b.cloud.layout.spread(b.weight.to(b.cloud.device)) for b in batches])

@@ -1,0 +1,82 @@
+"""Which plain data is believed: how deep, how much of it, and which numbers?
+
+Specifications and studies come from files, command lines and other people. What they declare is bounded here, before
+anything is read out of it, repeated or printed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from lorentzoo.core.errors import LorentzooError, SpecError
+
+__all__ = ["MAX_CHARACTERS", "MAX_DEPTH", "MAX_ITEMS", "check_plain", "read_json"]
+
+MAX_DEPTH: Final = 32
+"""Lists and mappings inside each other."""
+MAX_ITEMS: Final = 20_000
+"""Values, names and keys together, each counted as often as it is referred to."""
+MAX_CHARACTERS: Final = 250_000
+"""Of the text of one specification or study."""
+_MAX_INTEGER: Final = 1 << 63
+
+
+def check_plain(data: Any, what: str, error: type[LorentzooError] = SpecError) -> None:
+    """Refuse data that is nested too deeply, too much, or holds NaN or whole numbers beyond 64 bits.
+
+    Parameters
+    ----------
+    data
+        Mappings, lists and scalars; other objects are passed over.
+    what
+        How errors call it.
+    error
+        What is raised.
+
+    Raises
+    ------
+    SpecError
+        Or `error`, saying which bound is exceeded.
+    """
+    level, depth, count = [data], 0, 0
+    while level:
+        if depth > MAX_DEPTH:
+            raise error(f"{what} is nested more than {MAX_DEPTH} levels deep; no specification needs so many")
+        below: list[Any] = []
+        for value in level:
+            if isinstance(value, int) and not -_MAX_INTEGER <= value < _MAX_INTEGER:
+                raise error(f"{what} holds a whole number of {value.bit_length()} bits; at most 63 are read")
+            if isinstance(value, float) and value != value:
+                raise error(f"{what} holds a number that is not one (NaN)")
+            inner = _inner(value)
+            count += len(inner)
+            if count > MAX_ITEMS:
+                raise error(f"{what} holds more than {MAX_ITEMS} values; no specification needs so many")
+            below += inner
+        level, depth = below, depth + 1
+
+
+def read_json(text: str, what: str, error: type[LorentzooError] = SpecError) -> Any:
+    """Plain data from JSON text, within the bounds of `check_plain`.
+
+    Raises
+    ------
+    SpecError
+        Or `error`, if it is not JSON or exceeds a bound.
+    """
+    try:
+        data = json.loads(text)
+    except RecursionError:
+        raise error(f"{what} is nested more than {MAX_DEPTH} levels deep") from None
+    except ValueError as problem:  # also whole numbers of more than 4300 digits
+        raise error(f"cannot read {what} as JSON: {problem}") from None
+    check_plain(data, what, error)
+    return data
+
+
+def _inner(value: Any) -> list[Any]:
+    if isinstance(value, Mapping):
+        return [item for pair in value.items() for item in pair]
+    return list(value) if isinstance(value, list | tuple) else []
