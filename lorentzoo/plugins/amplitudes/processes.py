@@ -92,6 +92,7 @@ class Process:
         couplings: Couplings | None = None,
         *,
         tolerance: float | None = 1e-6,
+        shell_tolerance: float | None = 1e-6,
     ) -> Tensor:
         """|M|², tree level, all colours, averaged over incoming spins and colours, with 1/n! for identical particles.
 
@@ -102,7 +103,9 @@ class Process:
         couplings
             Couplings and masses.
         tolerance
-            Largest violation of energy-momentum conservation, over √s, and of the mass shells, over s; None asks nothing.
+            Largest violation of energy-momentum conservation, over √s; None asks for nothing.
+        shell_tolerance
+            Largest distance from the mass shells, over s; None allows a Z of any mass.
 
         Returns
         -------
@@ -116,8 +119,11 @@ class Process:
         couplings = couplings or Couplings()
         multiplicity = self.multiplicity_of(momenta)
         momenta = momenta.to(torch.float64)
+        self._require_finite(momenta)
         if tolerance is not None:
-            self._check(momenta, multiplicity, couplings, tolerance)
+            self._require_conservation(momenta, tolerance)
+        if shell_tolerance is not None:
+            self._require_shells(momenta, self.outgoing_masses(multiplicity, couplings), shell_tolerance)
         return self.evaluate(momenta, couplings)
 
     def multiplicity_of(self, momenta: Tensor) -> int:
@@ -134,30 +140,37 @@ class Process:
         self.particles(multiplicity)
         return multiplicity
 
-    def _check(self, momenta: Tensor, multiplicity: int, couplings: Couplings, tolerance: float) -> None:
+    def _require_finite(self, momenta: Tensor) -> None:
         finite = torch.isfinite(momenta).flatten(1).all(1)
+        if not bool(finite.all()):
+            point = int((~finite).nonzero()[0])
+            raise AmplitudeError(f"point {point} of {self.name!r} has momenta that are not finite")
+
+    def _require_conservation(self, momenta: Tensor, tolerance: float) -> None:
         energy = momenta[:, :2, 0].sum(1)
         missing = (momenta[:, :2].sum(1) - momenta[:, 2:].sum(1)).abs().amax(-1) / energy
-        masses = torch.tensor((0.0, 0.0, *self.outgoing_masses(multiplicity, couplings)), dtype=torch.float64)
-        shell = (mass_squared(momenta) - masses**2).abs() / energy.square().unsqueeze(1)
-        if not bool(finite.all()):
-            raise AmplitudeError(
-                f"point {int((~finite).nonzero()[0])} of {self.name!r} has momenta that are not finite"
-            )
-        if bool((missing > tolerance).any()):
-            point = int((missing > tolerance).nonzero()[0])
+        wrong = (~(missing <= tolerance)).nonzero()
+        if len(wrong):
+            point = int(wrong[0])
             raise AmplitudeError(
                 f"point {point} of {self.name!r} violates conservation of energy and momentum by "
                 f"{float(missing[point]):.1e} of its energy, allowed are {tolerance:.0e}; incoming particles come first, "
                 "with positive energies"
             )
-        if bool((shell > tolerance).any()):
-            point, place = (int(index) for index in (shell > tolerance).nonzero()[0])
-            m = float(mass_squared(momenta[point, place]))
+
+    def _require_shells(self, momenta: Tensor, masses: tuple[float, ...], tolerance: float) -> None:
+        squares = torch.tensor((0.0, 0.0, *masses), dtype=torch.float64) ** 2
+        found = mass_squared(momenta)
+        distance = (found - squares).abs() / mass_squared(momenta[:, :2].sum(1)).unsqueeze(1)
+        wrong = (~(distance <= tolerance)).nonzero()
+        if len(wrong):
+            point, place = (int(index) for index in wrong[0])
+            particle = self.particles(self.multiplicity_of(momenta))[place]
             raise AmplitudeError(
-                f"point {point} of {self.name!r}: particle {place} ({self.particles(multiplicity)[place]}) has mass² "
-                f"{m:.6g} GeV², expected {float(masses[place] ** 2):.6g}; off by {float(shell[point, place]):.1e} s, "
-                f"allowed are {tolerance:.0e}"
+                f"point {point} of {self.name!r}: particle {place} ({particle}) has mass² "
+                f"{float(found[point, place]):.6g} GeV², "
+                f"expected {float(squares[place]):.6g}; off by {float(distance[point, place]):.1e} s, allowed are "
+                f"{tolerance:.0e}"
             )
 
 

@@ -306,7 +306,7 @@ def test_bad_points_are_named() -> None:
     heavy = points((100.0, 0.0, 0.0))
     with pytest.raises(AmplitudeError, match=r"particle 2 \(Z\) has mass² 10000 GeV², expected 8315.25"):
         process.squared(heavy)
-    assert bool((process.squared(heavy, tolerance=None) > 0).all())
+    assert bool((process.squared(heavy, shell_tolerance=None) > 0).all())
     wrong[5, 2, 0] = math.nan
     with pytest.raises(AmplitudeError, match="point 5 of 'qq-Zng' has momenta that are not finite"):
         process.squared(wrong)

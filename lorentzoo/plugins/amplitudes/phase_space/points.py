@@ -16,8 +16,10 @@ from lorentzoo.plugins.amplitudes.phase_space.rambo import beam_momenta, rambo
 
 __all__ = ["Points", "draw_points", "pass_cuts"]
 
-_MOST_TRIED = 1000
-"""Points tried for each one asked, before cuts are said to leave nothing."""
+_LEAST_SHARE = 1e-3
+_LEAST_TRIED = 50_000
+_LEAST_BATCH = 1024
+"""Cuts that leave less than this share of so many points are said to leave nothing."""
 
 
 @dataclass(frozen=True)
@@ -87,22 +89,22 @@ def draw_points(
     density, cuts = density or LogUniform(), cuts or Cuts()
     found: list[tuple[Tensor, Tensor]] = []
     accepted = tried = 0
+    batch = max(count, _LEAST_BATCH)
     while accepted < count:
-        if tried > _MOST_TRIED * count:
+        if tried >= _LEAST_TRIED and accepted < _LEAST_SHARE * tried:
             raise AmplitudeError(
                 f"only {accepted} of {tried} points of masses {list(masses)} at {low:.6g} to {high:.6g} GeV pass {cuts}; "
                 "ask less of them"
             )
-        # As many at once as are asked for: the numbers drawn depend on nothing else.
-        u = torch.rand(count, 4 * len(masses) + 1, generator=rng, dtype=torch.float64)
-        sqrt_s, slope = density.draw(u[:, 0], u.new_full((count,), low), u.new_full((count,), high))
+        u = torch.rand(batch, 4 * len(masses) + 1, generator=rng, dtype=torch.float64)
+        sqrt_s, slope = density.draw(u[:, 0], u.new_full((batch,), low), u.new_full((batch,), high))
         outgoing, weight = rambo(u[:, 1:].unflatten(1, (-1, 4)), sqrt_s, masses)
         momenta = torch.cat([beam_momenta(sqrt_s), outgoing], dim=1)
         good = pass_cuts(momenta, cuts).nonzero().squeeze(1)
         # The last one that is needed ends the count of those that were tried.
         good = good[: count - accepted]
         accepted += len(good)
-        tried += count if accepted < count else int(good[-1]) + 1
+        tried += batch if accepted < count else int(good[-1]) + 1
         found.append((momenta[good], (weight * slope)[good]))
     momenta, weight = (torch.cat(parts) for parts in zip(*found, strict=True))
     return Points(momenta, weight, tried)
