@@ -42,6 +42,7 @@ _HOMES = {
     "Part": "lorentzoo.core.interfaces",
     "Pooling": "lorentzoo.core.interfaces",
     "PublishedOption": "lorentzoo.core.foreign",
+    "ProgressLine": "lorentzoo.output.progress",
     "Readout": "lorentzoo.nn.readout",
     "SPACETIME": "lorentzoo.nn.clifford",
     "ShapeError": "lorentzoo.core.errors",
@@ -96,6 +97,7 @@ _HOMES = {
     "target_columns": "lorentzoo.core.means",
     "voxel_names": "lorentzoo.nn.patches",
     "mean_loss": "lorentzoo.core.means",
+    "write_atomically": "lorentzoo.registry.checkpoints",
 }
 
 __all__ = sorted(_HOMES)
@@ -182,5 +184,7 @@ if TYPE_CHECKING:
     from lorentzoo.nn.readout import Readout as Readout
     from lorentzoo.nn.standardise import Standardised as Standardised
     from lorentzoo.nn.time_features import TimeFeatures as TimeFeatures
+    from lorentzoo.output.progress import ProgressLine as ProgressLine
+    from lorentzoo.registry.checkpoints import write_atomically as write_atomically
 
 __getattr__, __dir__ = resolve_on_use(__name__, _HOMES)

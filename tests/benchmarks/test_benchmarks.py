@@ -11,6 +11,7 @@ import pytest
 
 SCRIPTS = Path(__file__).parents[2] / "benchmarks"
 SMALLEST = {
+    "amplitudes": [["--gluons", "2", "--seconds", "0.1", "--repeats", "1"]],
     "batch_order": [["--cpu-seconds", "0.2"]],
     "beam_boost": [["--jets", "2"]],
     "few_jets": [["no/such/study"]],

@@ -1,0 +1,27 @@
+"""Amplitudes: exact matrix elements at tree level, phase space, and data sets of both."""
+
+from lorentzoo import Component, hookimpl
+
+_HERE = "lorentzoo.plugins.amplitudes"
+
+
+@hookimpl
+def lorentzoo_components() -> list[Component]:
+    """The data sets."""
+    return [
+        Component(
+            "dataset",
+            "amplitudes",
+            f"{_HERE}.data.dataset:amplitudes",
+            "Points of one or several processes (q q̄ → Z + n g, g g → n g, ...) with their exact |M|², made on demand",
+            "processes of arXiv:2405.14806",
+        ),
+        Component(
+            "dataset",
+            "amplitudes-lhe",
+            f"{_HERE}.data.matching:amplitudes_lhe",
+            "Events of a Les Houches file that are of a known process, with their exact |M|²",
+            "hep-ph/0609017",
+            extra="lorentzoo[readers]",
+        ),
+    ]

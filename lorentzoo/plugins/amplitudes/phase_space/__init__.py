@@ -1,0 +1,1 @@
+"""Points of phase space, their weights, and maps to the unit hypercube."""

@@ -1,0 +1,1 @@
+"""Exact squared matrix elements at tree level."""
