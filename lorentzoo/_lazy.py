@@ -27,7 +27,7 @@ def resolve_on_use(
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         module, _, attribute = homes[name].partition(":")
-        value = getattr(import_module(module), attribute or name)
+        value = getattr(_import_or_explain(module), attribute or name)
         setattr(sys.modules[package], name, value)
         return value
 
@@ -35,3 +35,16 @@ def resolve_on_use(
         return sorted({*vars(sys.modules[package]), *homes})
 
     return __getattr__, __dir__
+
+
+def _import_or_explain(module: str) -> Any:
+    """A module; where a package of an extra is missing, the error names the extra."""
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        from lorentzoo.core.extras import explain_missing
+
+        explained = explain_missing(error)
+        if explained is None:
+            raise
+        raise explained from error

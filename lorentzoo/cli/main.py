@@ -12,6 +12,8 @@ from lorentzoo.cli.models import evaluate_command, import_command, train_command
 from lorentzoo.cli.output import error_console
 from lorentzoo.cli.studies import study_app
 from lorentzoo.cli.tables import table_app
+from lorentzoo.core.extras import explain_missing
+from lorentzoo.core.text import plain
 
 __all__ = ["app", "main"]
 
@@ -60,8 +62,10 @@ def main() -> None:
             sys.exit(code)
         if debug:
             raise
+        if isinstance(error, ImportError):
+            error = explain_missing(error) or error
         error_console().print(
-            f"error: {error or type(error).__name__}", markup=False, highlight=False, soft_wrap=True
+            f"error: {plain(error) or type(error).__name__}", markup=False, highlight=False, soft_wrap=True
         )
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)

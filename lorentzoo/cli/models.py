@@ -202,9 +202,11 @@ def _spec(model: str) -> Any:
     from lorentzoo.registry.specs import Spec
 
     path = Path(model)
-    if path.suffix in (".yaml", ".yml") and path.is_file():
+    if path.suffix in (".yaml", ".yml", ".json") and not path.is_file():
+        raise FileNotFoundError(f"there is no file {model}")
+    if path.suffix in (".yaml", ".yml"):
         return Spec.from_yaml(path.read_text(encoding="utf-8"))
-    if path.suffix == ".json" and path.is_file():
+    if path.suffix == ".json":
         return Spec.from_json(path.read_text(encoding="utf-8"))
     return model_spec(model)
 

@@ -97,7 +97,7 @@ _HOMES = {
     "target_columns": "lorentzoo.core.means",
     "voxel_names": "lorentzoo.nn.patches",
     "mean_loss": "lorentzoo.core.means",
-    "write_atomically": "lorentzoo.registry.checkpoints",
+    "write_atomically": "lorentzoo.registry.files",
 }
 
 __all__ = sorted(_HOMES)
@@ -185,6 +185,6 @@ if TYPE_CHECKING:
     from lorentzoo.nn.standardise import Standardised as Standardised
     from lorentzoo.nn.time_features import TimeFeatures as TimeFeatures
     from lorentzoo.output.progress import ProgressLine as ProgressLine
-    from lorentzoo.registry.checkpoints import write_atomically as write_atomically
+    from lorentzoo.registry.files import write_atomically as write_atomically
 
 __getattr__, __dir__ = resolve_on_use(__name__, _HOMES)

@@ -145,6 +145,8 @@ def train(
         resumed_at = loop.course.epochs
         # Killed between the last epoch and the end, nothing is left to train.
         if model.num_parameters and not loop.is_over:
+            # Before the first epoch ends a pipe would show nothing.
+            line.step(0.0, f"{len(train_set):,} training events, {len(loader)} steps an epoch")
             _fit(
                 loop,
                 None if validation_set is None else make_loader(validation_set, max(recipe.batch_size, 256)),
