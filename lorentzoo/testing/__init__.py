@@ -15,6 +15,7 @@ _HOMES = {
     "check_component": "lorentzoo.testing.cases",
     "check_dataset": "lorentzoo.testing.datasets",
     "check_model": "lorentzoo.testing.conformance",
+    "check_task": "lorentzoo.testing.tasks",
     "check_plugin": "lorentzoo.testing.descriptions",
     "conformance_cases": "lorentzoo.testing.cases",
     "random_cloud": "lorentzoo.verification.events",
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from lorentzoo.testing.descriptions import check_plugin as check_plugin
     from lorentzoo.testing.report import ConformanceError as ConformanceError
     from lorentzoo.testing.report import Report as Report
+    from lorentzoo.testing.tasks import check_task as check_task
     from lorentzoo.verification.events import random_cloud as random_cloud
     from lorentzoo.verification.result import Verification as Verification
     from lorentzoo.verification.verify import verify as verify

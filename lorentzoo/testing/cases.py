@@ -17,6 +17,7 @@ from lorentzoo.testing.conformance import check_model
 from lorentzoo.testing.datasets import check_dataset
 from lorentzoo.testing.descriptions import check_description
 from lorentzoo.testing.report import Outcome, Report, run_check
+from lorentzoo.testing.tasks import check_task
 
 __all__ = ["KIND_CHECKS", "Case", "check_component", "conformance_cases"]
 
@@ -166,8 +167,14 @@ def _check_dataset(component: Component, case: Case) -> Sequence[Outcome]:
     return check_dataset(component.full_name, case.parameters, expected_failures=failures).outcomes
 
 
+def _check_task(component: Component, case: Case) -> Sequence[Outcome]:
+    """The checks of a task."""
+    return check_task(component.full_name).outcomes
+
+
 KIND_CHECKS: Final[dict[str, Callable[[Component, Case], Sequence[Outcome]]]] = {
     **dict.fromkeys((*SLOTS, "model", "generator"), _check_composed),
     "dataset": _check_dataset,
+    "task": _check_task,
 }
 """What a component of each kind is checked for besides its description; of a kind that is missing here, nothing."""
