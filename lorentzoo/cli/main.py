@@ -49,10 +49,8 @@ def main() -> None:
     debug = "--debug" in sys.argv
     try:
         code = app(standalone_mode=False)
-    except typer.Abort:
-        sys.exit(130)
-    except KeyboardInterrupt:
-        error_console().print("interrupted")
+    except (typer.Abort, KeyboardInterrupt):
+        error_console().print("interrupted; the same command goes on where it stopped")
         sys.exit(130)
     except Exception as error:
         # Wrong usage. Typer has its own copy of click or another one, by version, so the class has no fixed home.
