@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Final
 
 import typer
 
@@ -16,6 +17,8 @@ from lorentzoo.core.extras import explain_missing
 from lorentzoo.core.text import plain
 
 __all__ = ["app", "main"]
+
+_INTERRUPTED: Final = 130
 
 app = typer.Typer(
     name="lorentzoo",
@@ -50,8 +53,7 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):
-        error_console().print("interrupted; the same command goes on where it stopped")
-        sys.exit(130)
+        code = _INTERRUPTED
     except Exception as error:
         # Wrong usage. Typer has its own copy of click or another one, by version, so the class has no fixed home.
         show, code = getattr(error, "show", None), getattr(error, "exit_code", None)
@@ -66,4 +68,7 @@ def main() -> None:
             f"error: {plain(error) or type(error).__name__}", markup=False, highlight=False, soft_wrap=True
         )
         sys.exit(1)
+    # Typer makes an exit code of Ctrl-C, in some versions.
+    if code == _INTERRUPTED:
+        error_console().print("interrupted; the same command goes on where it stopped")
     sys.exit(code if isinstance(code, int) else 0)
