@@ -21,7 +21,7 @@ _HOMES = {
     "Component": "lorentzoo.registry.components",
     "DensityHead": "lorentzoo.core.density_head",
     "Embedding": "lorentzoo.core.interfaces",
-    "Evaluation": "lorentzoo.output.task",
+    "Evaluation": "lorentzoo.output.evaluation",
     "EventData": "lorentzoo.data.events",
     "Features": "lorentzoo.core.features",
     "Frames": "lorentzoo.core.frames",
@@ -85,12 +85,12 @@ if TYPE_CHECKING:
     from lorentzoo.core.trainable import Trainable as Trainable
     from lorentzoo.data.dataset import JetDataset as JetDataset
     from lorentzoo.data.events import EventData as EventData
+    from lorentzoo.output.evaluation import Evaluation as Evaluation
     from lorentzoo.output.figure import ReportFigure as ReportFigure
     from lorentzoo.output.metric import Metric as Metric
     from lorentzoo.output.rows import Row as Row
     from lorentzoo.output.table import Cell as Cell
     from lorentzoo.output.table import Table as Table
-    from lorentzoo.output.task import Evaluation as Evaluation
     from lorentzoo.output.task import Settings as Settings
     from lorentzoo.output.task import Task as Task
     from lorentzoo.registry.catalogue import list_components as list_components

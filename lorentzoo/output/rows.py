@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from lorentzoo.output.evaluation import Evaluation
 from lorentzoo.output.metric import value_of
-
-if TYPE_CHECKING:
-    from lorentzoo.output.task import Evaluation
 
 __all__ = ["Look", "Row"]
 

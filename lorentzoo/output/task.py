@@ -10,13 +10,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from lorentzoo.core.errors import CompositionError, TrainingError
+from lorentzoo.output.evaluation import Evaluation
 from lorentzoo.output.figure import ReportFigure
 from lorentzoo.output.metric import Metric
 from lorentzoo.output.progress import ProgressLine
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from lorentzoo.registry.specs import PartSpec, Spec
 
 __all__ = [
-    "Evaluation",
     "Settings",
     "Task",
     "TrainFunction",
@@ -43,19 +43,6 @@ __all__ = [
 TrainFunction = Callable[..., Any]
 """``train(model, train_set, validation_set, config, *, progress)``, as `lorentzoo.studies.train`."""
 _MOST_SHOWN = 2
-
-
-class Evaluation(Protocol):
-    """What is kept of a trained network's test."""
-
-    def metrics(self) -> dict[str, Any]:
-        """Numbers by name, as plain data; a number may be a mapping with its ``"value"``."""
-
-    def to_data(self) -> dict[str, Any]:
-        """The numbers, and how many events stand behind them, as plain data."""
-
-    def save(self, path: Path) -> None:
-        """Write everything behind the numbers, completely or not at all."""
 
 
 class Settings(BaseModel):

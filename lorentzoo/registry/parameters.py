@@ -127,7 +127,7 @@ def _convert(label: str, parameter: Parameter, value: Any) -> Any:
         return value
     try:
         if isinstance(value, bool) and parameter.annotation in (int, float):
-            raise ValueError("a truth value is no number")
+            raise ValueError("a truth value is not a number")
         return adapter.validate_python(value)
     except (pydantic.ValidationError, ValueError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, pydantic.ValidationError) else str(error)

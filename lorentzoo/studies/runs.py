@@ -27,9 +27,10 @@ import torch
 
 from lorentzoo.core.errors import RunError
 from lorentzoo.data.events import EventData
+from lorentzoo.output.evaluation import Evaluation
 from lorentzoo.output.files import checksum, digest_of, write_json, write_text
 from lorentzoo.output.progress import ProgressLine
-from lorentzoo.output.task import Evaluation, load_task
+from lorentzoo.output.task import load_task
 from lorentzoo.registry.checkpoints import save
 from lorentzoo.registry.composition import build
 from lorentzoo.registry.specs import distribution_version

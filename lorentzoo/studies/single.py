@@ -9,8 +9,9 @@ from typing import Any
 from lorentzoo.core.errors import RunError
 from lorentzoo.core.trainable import Trainable
 from lorentzoo.data.events import EventData, Split
+from lorentzoo.output.evaluation import Evaluation
 from lorentzoo.output.progress import ProgressLine
-from lorentzoo.output.task import Evaluation, load_task
+from lorentzoo.output.task import load_task
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.checkpoints import load
 from lorentzoo.registry.composition import build, model_spec

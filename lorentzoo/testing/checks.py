@@ -285,9 +285,9 @@ def _declarations(s: ModelSubject) -> None:
             part.exportable is True or (isinstance(part.exportable, str) and bool(part.exportable.strip())),
             f"{name}.exportable is neither True nor a reason, but {part.exportable!r}",
         )
-        require(isinstance(part.permutation_symmetric, bool), f"{name}.permutation_symmetric is no bool")
-        require(isinstance(part.exact, bool), f"{name}.exact is no bool")
-    require(m.symmetry.is_closed, f"the declared symmetry {m.symmetry.describe()} is no Lie algebra")
+        require(isinstance(part.permutation_symmetric, bool), f"{name}.permutation_symmetric is not a bool")
+        require(isinstance(part.exact, bool), f"{name}.exact is not a bool")
+    require(m.symmetry.is_closed, f"the declared symmetry {m.symmetry.describe()} is not a Lie algebra")
     if not m.backbone.projects:
         require(
             isinstance(getattr(m.backbone, "width", None), int),

@@ -78,10 +78,10 @@ class GeneratorSubject:
 
 def _declarations(s: GeneratorSubject) -> None:
     made = s.original
-    require(made.symmetry.is_closed, f"the declared symmetry {made.symmetry.describe()} is no Lie algebra")
+    require(made.symmetry.is_closed, f"the declared symmetry {made.symmetry.describe()} is not a Lie algebra")
     require(bool(made.symmetry_paths), "it does not say which ingredient keeps what")
-    require(isinstance(made.exact, bool), "exact is no bool")
-    require(made.permutation_symmetric in (True, False), "permutation_symmetric is no bool")
+    require(isinstance(made.exact, bool), "exact is not a bool")
+    require(made.permutation_symmetric in (True, False), "permutation_symmetric is not a bool")
     connected = made.network is not None or not made.needs_network
     require(connected, "it needs a network, but has none")
 
@@ -90,7 +90,7 @@ def _loss(s: GeneratorSubject) -> None:
     made = copy.deepcopy(s.generator).train()
     batch = training_events(made, 16)
     loss = made.loss(batch.cloud, batch.weight, rng=torch.Generator().manual_seed(0))
-    require(loss.ndim == 0 and bool(torch.isfinite(loss)), "the loss is no finite number")
+    require(loss.ndim == 0 and bool(torch.isfinite(loss)), "the loss is not a finite number")
     again = made.loss(batch.cloud, batch.weight, rng=torch.Generator().manual_seed(0))
     require(
         float((again - loss).detach().abs()) == 0, "the loss is not given by its generator of random numbers"

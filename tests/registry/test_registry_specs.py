@@ -318,7 +318,7 @@ def test_a_specification_holds_plain_data_only() -> None:
         ("deep-sets:hidden=wide", r"backbone 'deep-sets': hidden='wide' does not fit Sequence\[int\]"),
         ("deep-sets:hidden=[4.5]", r"hidden=\[4\.5\] does not fit"),
         ("deep-sets:dropout=high", "dropout='high' does not fit float"),
-        ("deep-sets:dropout=true", r"dropout=True does not fit float \(a truth value is no number\)"),
+        ("deep-sets:dropout=true", r"dropout=True does not fit float \(a truth value is not a number\)"),
         ("deep-sets:in_scalars=3", "'in_scalars' follows from the composition and cannot be set"),
     ],
 )

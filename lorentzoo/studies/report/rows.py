@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lorentzoo.output.evaluation import Evaluation
 from lorentzoo.output.metric import Metric
 from lorentzoo.output.rows import Look, Row
 from lorentzoo.output.style_names import COLOURS, LINES, MARKERS
-from lorentzoo.output.task import Evaluation, Task, load_task
+from lorentzoo.output.task import Task, load_task
 from lorentzoo.studies.results import RowResult, StudyResult
 
 __all__ = ["TaskRows", "group_by_task", "view_rows"]

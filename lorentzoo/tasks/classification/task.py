@@ -14,12 +14,13 @@ from torch import Tensor
 from lorentzoo.core.errors import TrainingError
 from lorentzoo.core.interfaces import Head
 from lorentzoo.core.trainable import Trainable
+from lorentzoo.output.evaluation import Evaluation
 from lorentzoo.output.figure import ReportFigure
 from lorentzoo.output.metric import Metric
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.rows import Row
 from lorentzoo.output.table import Table
-from lorentzoo.output.task import Evaluation, Settings, TrainFunction
+from lorentzoo.output.task import Settings, TrainFunction
 from lorentzoo.registry.specs import PartSpec
 from lorentzoo.tasks.classification.metrics import SIGNAL_EFFICIENCIES, classification_metrics
 from lorentzoo.tasks.classification.predictions import ClassPredictions

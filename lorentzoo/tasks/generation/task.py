@@ -12,11 +12,12 @@ from torch import Tensor
 from lorentzoo.core.cloud import Batch
 from lorentzoo.core.errors import TrainingError
 from lorentzoo.core.trainable import Trainable
+from lorentzoo.output.evaluation import Evaluation
 from lorentzoo.output.figure import ReportFigure
 from lorentzoo.output.metric import Metric, count_cell
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.rows import Row
-from lorentzoo.output.task import Evaluation, Settings, Task, TrainFunction
+from lorentzoo.output.task import Settings, Task, TrainFunction
 from lorentzoo.registry.specs import parse_part
 from lorentzoo.tasks.generation.evaluation import GeneratorEvaluation, evaluate_generator
 from lorentzoo.tasks.generation.settings import GenerationSettings

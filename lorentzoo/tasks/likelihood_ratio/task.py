@@ -15,11 +15,12 @@ from torch import Tensor
 from lorentzoo.core.errors import TrainingError
 from lorentzoo.core.interfaces import Head
 from lorentzoo.core.trainable import Trainable
+from lorentzoo.output.evaluation import Evaluation
 from lorentzoo.output.figure import ReportFigure
 from lorentzoo.output.metric import Metric
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.rows import Row
-from lorentzoo.output.task import Evaluation, Settings, TrainFunction
+from lorentzoo.output.task import Settings, TrainFunction
 from lorentzoo.tasks.likelihood_ratio.metrics import ratio_metrics
 from lorentzoo.tasks.likelihood_ratio.predictions import RatioPredictions
 from lorentzoo.tasks.predictions import average_predictions, predict_events

@@ -16,12 +16,13 @@ from lorentzoo.core.density_head import DensityHead
 from lorentzoo.core.errors import TrainingError
 from lorentzoo.core.interfaces import Head
 from lorentzoo.core.trainable import Trainable
+from lorentzoo.output.evaluation import Evaluation
 from lorentzoo.output.figure import ReportFigure
 from lorentzoo.output.metric import Metric
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.rows import Row
 from lorentzoo.output.table import Table
-from lorentzoo.output.task import Evaluation, Settings, TrainFunction
+from lorentzoo.output.task import Settings, TrainFunction
 from lorentzoo.registry.specs import PartSpec
 from lorentzoo.tasks.predictions import average_predictions, predict_events
 from lorentzoo.tasks.predictive import PredictiveTask
