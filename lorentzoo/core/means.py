@@ -11,9 +11,9 @@ __all__ = ["mean_and_deviation", "target_columns", "weighted_mean"]
 
 
 def weighted_mean(values: Tensor, weight: Tensor | None) -> Tensor:
-    """Mean over events, weighted where weights are given; zero where all weights are. Shape (B,) -> ()."""
+    """Mean over events, weighted where weights are given; zero where all weights are, or without events. (B,) -> ()."""
     if weight is None:
-        return values.mean()
+        return values.mean() if values.numel() else values.sum()
     weight = weight.to(values)
     total = weight.sum()
     # Not by a tiny number: scaled losses would have infinite gradients, and times weights of zero no number at all.

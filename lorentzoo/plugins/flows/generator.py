@@ -183,7 +183,7 @@ class RationalQuadraticFlow(Generator):
         numbers = numbers.index_copy(-1, self.drawn, self.flow.transported(base, given))
         if self.momentum_layers is not None:
             numbers = self.momentum_layers.inverse(numbers, given)
-        numbers = numbers.unflatten(-1, (self.num_particles, -1))
+        numbers = numbers.unflatten(-1, (self.num_particles, self.coordinates.dim))
         if self.relative_azimuths:
             numbers = self._turned(numbers, self._azimuths(n, rng).to(numbers))
         return replace(cloud, momenta=self.coordinates.inverse(numbers).flatten(0, 1))
@@ -240,10 +240,9 @@ class RationalQuadraticFlow(Generator):
         uniform = torch.rand(n, 1, generator=rng, dtype=torch.float64, device=device)
         return math.pi * (2 * uniform - 1)
 
-    @staticmethod
-    def _given(cloud: ParticleCloud) -> Tensor:
+    def _given(self, cloud: ParticleCloud) -> Tensor:
         """Scalars of all particles and the context, (B, C), float64."""
-        scalars = cloud.scalars.unflatten(0, (cloud.num_events, -1)).flatten(1)
+        scalars = cloud.scalars.reshape(cloud.num_events, self.num_particles * cloud.scalars.shape[-1])
         return torch.cat([scalars, cloud.context], dim=-1).double()
 
     def _standardised(self, cloud: ParticleCloud) -> Tensor:
