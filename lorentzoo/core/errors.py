@@ -10,6 +10,7 @@ __all__ = [
     "AmbiguousNameError",
     "CheckpointError",
     "CompositionError",
+    "DensityWarning",
     "LorentzooError",
     "MissingExtraError",
     "NoClosedFormError",
@@ -98,3 +99,7 @@ class RunError(LorentzooError, RuntimeError):
 
 class UnitsWarning(UserWarning):
     """Momenta that look as if they were given in other units."""
+
+
+class DensityWarning(UserWarning):
+    """A density is not all that its name says: not of physical momenta alone, or not known for some events."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from lorentzoo import Batch, Generator, ParticleCloud, Symmetry
 from lorentzoo.densities import CoordinateName, Cuts, Standardisation, make_coordinates
-from lorentzoo.nn import Template, mean_and_deviation, weighted_mean
+from lorentzoo.nn import DensityWarning, Template, mean_and_deviation, weighted_mean
 from lorentzoo.plugins.flows.conditioners import Backend
 from lorentzoo.plugins.flows.flow import SplineFlow, Tails, Transform
 from lorentzoo.plugins.flows.momenta import MomentumLayers
@@ -27,7 +28,8 @@ class RationalQuadraticFlow(Generator):
     num_particles
         Particles of every event: the flow has so many times the coordinates' dimension.
     coordinates
-        Name of the coordinates, see `make_coordinates`; φ lives on a circle.
+        Name of the coordinates, see `make_coordinates`; φ lives on a circle. Without logarithms of pT and mass a part
+        of the density lies where no momenta are, and a `DensityWarning` says so.
     pt_min, mass_min, eta_max
         Boundaries (GeV) that the coordinates put at infinite distance, where they have them.
     standardise
@@ -121,6 +123,15 @@ class RationalQuadraticFlow(Generator):
             else None
         )
         self.register_statistics(condition_mean=torch.zeros(given), condition_std=torch.ones(given))
+        if self.coordinates.unphysical:
+            warnings.warn(
+                f"the flow of the coordinates {coordinates!r} reaches values of {', '.join(self.coordinates.unphysical)} "
+                "that no momentum has: its integral over physical momenta is below one, and some drawn events have a "
+                "negative pT or m², or no energy. Take coordinates with their logarithms, e.g. "
+                "'log-pt-phi-eta-log-mass'",
+                DensityWarning,
+                stacklevel=2,
+            )
 
     # ---- training --------------------------------------------------------------------------
 
