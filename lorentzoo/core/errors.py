@@ -11,6 +11,7 @@ __all__ = [
     "CheckpointError",
     "CompositionError",
     "FittedError",
+    "DensityWarning",
     "LorentzooError",
     "MissingExtraError",
     "NoClosedFormError",
@@ -103,3 +104,7 @@ class RunError(LorentzooError, RuntimeError):
 
 class UnitsWarning(UserWarning):
     """Momenta that look as if they were given in other units."""
+
+
+class DensityWarning(UserWarning):
+    """A density is not all that its name says: not of physical momenta alone, or not known for some events."""

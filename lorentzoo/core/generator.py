@@ -259,7 +259,7 @@ class Template(nn.Module):
         if n < 0:
             raise ValueError(f"n must not be negative, but is {n}")
         if condition is not None:
-            return _expanded(condition.to_packed(), n).to(device)
+            return _expand(condition.to_packed(), n).to(device)
         if not self.num_particles or not bool(self.known):
             raise NotFittedError(
                 "what are the events to consist of? Give `condition`, a cloud whose multiplicities, scalars and context "
@@ -277,7 +277,7 @@ class Template(nn.Module):
         )
 
 
-def _expanded(condition: ParticleCloud, n: int) -> ParticleCloud:
+def _expand(condition: ParticleCloud, n: int) -> ParticleCloud:
     if condition.num_events == n:
         return condition
     if condition.num_events != 1:

@@ -17,7 +17,7 @@ def mean_loss(values: Tensor, weight: Tensor | None) -> Tensor:
     the size of a mean in batches whose weights nearly cancel, and its gradients are in proportion to Σ w x.
     """
     if weight is None:
-        return values.mean()
+        return values.mean() if values.numel() else values.sum()
     weight = weight.to(values)
     total = weight.abs().sum()
     # Not by a tiny number: scaled losses would have infinite gradients, and times weights of zero no number at all.

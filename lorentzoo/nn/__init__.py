@@ -20,6 +20,7 @@ _HOMES = {
     "CheckpointError": "lorentzoo.core.errors",
     "CompositionError": "lorentzoo.core.errors",
     "DISCRETE": "lorentzoo.core.symmetry",
+    "DensityWarning": "lorentzoo.core.errors",
     "EMPTY": "lorentzoo.nn.patches",
     "EdgeSums": "lorentzoo.nn.pair_norm",
     "EmbeddingList": "lorentzoo.core.embeddings",
@@ -108,6 +109,7 @@ if TYPE_CHECKING:
     from lorentzoo.core.embeddings import EmbeddingList as EmbeddingList
     from lorentzoo.core.errors import CheckpointError as CheckpointError
     from lorentzoo.core.errors import CompositionError as CompositionError
+    from lorentzoo.core.errors import DensityWarning as DensityWarning
     from lorentzoo.core.errors import LorentzooError as LorentzooError
     from lorentzoo.core.errors import MissingExtraError as MissingExtraError
     from lorentzoo.core.errors import NoClosedFormError as NoClosedFormError

@@ -27,7 +27,7 @@ from lorentzoo.registry.specs import (
     parse_inline,
     parse_part,
 )
-from lorentzoo.registry.trial import try_backbone
+from lorentzoo.registry.trial import read_width, try_backbone, try_embedding, try_frames, try_head
 
 __all__ = [
     "build",
@@ -237,6 +237,10 @@ def build_model(spec: Spec) -> Model:
         )
         for item in spec.embedding
     ]
+    clouds = (spec.in_scalars, spec.in_context)
+    try_frames(spec.frames.name, frames, spurions, *clouds)
+    for item, each in zip(spec.embedding, embeddings, strict=True):
+        try_embedding(item.name, each, spurions, *clouds)
     embedding = embeddings[0] if len(embeddings) == 1 else EmbeddingList(embeddings)
     if not embedding.scalar_names and not embedding.vector_names and spec.in_scalars == 0:
         raise CompositionError(
@@ -264,7 +268,7 @@ def build_model(spec: Spec) -> Model:
             "backbone",
             spec.backbone,
             Backbone,
-            out_scalars=head.out_scalars,
+            out_scalars=_wanted_scalars(spec.head.name, head),
             out_vectors=head.out_vectors,
             **widths,
         )
@@ -274,13 +278,14 @@ def build_model(spec: Spec) -> Model:
         widths |= {"in_scalars": widths["in_scalars"] + token}
         vectors = getattr(catalogue().target(find_part(spec, "head", spec.head.name)), "out_vectors", 0)
         backbone = part("backbone", spec.backbone, Backbone, out_scalars=0, out_vectors=vectors, **widths)
-        head = part("head", spec.head, Head, in_scalars=backbone.width)
+        head = part("head", spec.head, Head, in_scalars=read_width(spec.backbone.name, backbone))
+    out_scalars = _wanted_scalars(spec.head.name, head) if backbone_class.projects else backbone.width
     try_backbone(
         spec.backbone.name,
         backbone,
         **widths,
         scalar_names=embedding.scalar_names,
-        out_scalars=head.out_scalars if backbone_class.projects else backbone.width,
+        out_scalars=out_scalars,
         out_vectors=head.out_vectors,
     )
     if backbone.pools:
@@ -290,6 +295,7 @@ def build_model(spec: Spec) -> Model:
                 "token would be one row among them; use pooling='mean' in the head"
             )
         head.pooling = None
+    try_head(spec.head.name, head, *clouds, out_scalars, head.out_vectors, backbone.pools)
     refuse_nonsense(spec, spurions, frames, embedding, backbone, head, mode)
     full = replace(spec, plugins=plugins)
     return Model(
@@ -367,6 +373,16 @@ def _construct(component: Component, item: PartSpec, base: type[P], filled: Mapp
     if not isinstance(made, base):
         raise CompositionError(f"{label} is a {type(made).__name__}, not a lorentzoo.{base.__name__}")
     return made
+
+
+def _wanted_scalars(name: str, head: Head) -> int:
+    wanted = getattr(head, "out_scalars", None)
+    if not isinstance(wanted, int):
+        raise CompositionError(
+            f"head {name!r} is given to a backbone that projects, so its constructor is to set self.out_scalars to the "
+            f"number of scalars that it takes of each row, an int, not {wanted!r}"
+        )
+    return wanted
 
 
 def _explain(error: Exception, item: PartSpec) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor
 
 from lorentzoo.core.cloud import Batch, ParticleCloud
-from lorentzoo.core.errors import LorentzooError
+from lorentzoo.core.errors import DensityWarning, LorentzooError
 from lorentzoo.core.generator import Generator
 from lorentzoo.core.layout import Packed
 from lorentzoo.core.minkowski import GENERATOR_NAMES, exp
@@ -190,7 +191,9 @@ def _log_probs(generator: Generator, cloud: ParticleCloud, momenta: Sequence[Ten
     todo = torch.ones(joined.num_events, dtype=torch.bool)
     while bool(todo.any()):
         try:
-            values[todo] = generator.log_prob(joined.select(todo))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DensityWarning)
+                values[todo] = generator.log_prob(joined.select(todo))
             break
         except LorentzooError as error:
             # Events for which a wild flow has no finite trajectory stay unknown.

@@ -69,6 +69,11 @@ class Coordinates(nn.Module):
         """Components with a boundary at infinite distance: the logarithms."""
         return tuple(i for i, component in enumerate(self.names) if component.startswith("log_"))
 
+    @property
+    def unphysical(self) -> tuple[str, ...]:
+        """Components some values of which no momentum has: energies, pT and m² without a logarithm go below zero."""
+        return tuple(component for component in self.names if component in ("e", "pt", "mass2"))
+
     # ---- there and back -------------------------------------------------------------------
 
     def inside(self, momenta: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ of the velocities for which no vector will do.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -25,7 +26,7 @@ from lorentzoo.densities import (
     Standardisation,
     make_coordinates,
 )
-from lorentzoo.nn import Template, TimeFeatures, mean_loss
+from lorentzoo.nn import DensityWarning, Template, TimeFeatures, mean_loss
 from lorentzoo.plugins.flow_matching.base import CoordinateBase, EventBase, PhaseSpaceBase
 from lorentzoo.plugins.flow_matching.chart import Chart, CoordinateChart, ShellChart
 from lorentzoo.plugins.flow_matching.divergence import Divergence
@@ -257,7 +258,9 @@ class FlowMatching(Generator):
     ) -> ParticleCloud:
         """Draw events, see `Generator.sample`; `batch_size` of them are solved at a time."""
         cloud = self._started(n, condition, rng)
-        points, _ = self._transport(cloud, self.chart.points(cloud.momenta), None, rng, batch_size)
+        points, _, failure = self._transport(cloud, self.chart.points(cloud.momenta), None, rng, batch_size)
+        if failure is not None:
+            raise failure
         return replace(cloud, momenta=self.chart.momenta(points))
 
     def sample_with_log_prob(
@@ -272,7 +275,11 @@ class FlowMatching(Generator):
         cloud = self._started(n, condition, rng)
         layout, start = cloud.layout, cloud.momenta
         assert isinstance(layout, Packed)
-        points, integral = self._transport(cloud, self.chart.points(start), self.divergence, rng, batch_size)
+        points, integral, failure = self._transport(
+            cloud, self.chart.points(start), self.divergence, rng, batch_size
+        )
+        if failure is not None:
+            raise failure
         end = self.chart.momenta(points)
         density = self.base.log_prob(start, layout) - integral
         density = density + self._volume(end, layout) - self._volume(start, layout)
@@ -296,10 +303,10 @@ class FlowMatching(Generator):
         batch_size
             Events that are solved at a time.
 
-        Raises
-        ------
-        SolverError
-            Naming the events, by their place in the cloud, that could not be solved.
+        Returns
+        -------
+        Shape (B,). Events whose trajectory cannot be solved have NaN, and a `DensityWarning` names them by their place in
+        the cloud; the others have what they have alone.
         """
         self.require_fitted()
         cloud = self.training_cloud(cloud)
@@ -313,16 +320,18 @@ class FlowMatching(Generator):
         cloud = cloud.select(good)
         layout, end = cloud.layout, cloud.momenta
         assert isinstance(layout, Packed)
-        try:
-            points, integral = self._transport(
-                cloud, self.chart.points(end), self.divergence, rng, batch_size, backwards=True
-            )
-        except SolverError as error:
-            numbers = good.nonzero().squeeze(1)[error.events].tolist()
-            raise SolverError(numbers, error.times, self.solver.method, error.reason) from None
+        points, integral, failure = self._transport(
+            cloud, self.chart.points(end), self.divergence, rng, batch_size, backwards=True
+        )
         start = self.chart.momenta(points)
         density = self.base.log_prob(start, layout) + integral
-        result[good] = density + self._volume(end, layout) - self._volume(start, layout)
+        density = density + self._volume(end, layout) - self._volume(start, layout)
+        if failure is not None:
+            density[failure.events] = math.nan
+            numbers = good.nonzero().squeeze(1)[failure.events].tolist()
+            named = SolverError(numbers, failure.times, self.solver.method, failure.reason)
+            warnings.warn(f"log_prob is NaN where it is not known: {named}", DensityWarning, stacklevel=2)
+        result[good] = density
         return result
 
     def _started(self, n: int, condition: ParticleCloud | None, rng: torch.Generator | None) -> ParticleCloud:
@@ -343,7 +352,7 @@ class FlowMatching(Generator):
         rng: torch.Generator | None,
         batch_size: int,
         backwards: bool = False,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, SolverError | None]:
         layout = cloud.layout
         assert isinstance(layout, Packed)
 

@@ -6,6 +6,7 @@ a manifold alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -69,7 +70,7 @@ def transport(
     divergence: Divergence | None = None,
     rng: torch.Generator | None = None,
     batch_size: int = 1024,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, SolverError | None]:
     """Flow points from the base to the data, or backwards, in batches of events.
 
     Parameters
@@ -91,12 +92,8 @@ def transport(
 
     Returns
     -------
-    Points (P, A) and the integral of the divergence along the way (B,), zero without.
-
-    Raises
-    ------
-    SolverError
-        Naming every event that failed, after all others were solved.
+    Points (P, A), the integral of the divergence along the way (B,), zero without, and the error that names all events
+    that failed, or None. Points and integrals of these are NaN, all others are solved.
     """
     noise = tangent_noise(x, manifold.dim, rng) if divergence == "hutchinson" else None
     points, integral = x.clone(), x.new_zeros(layout.num_events)
@@ -142,12 +139,12 @@ def transport(
 
     for first in range(0, layout.num_events, batch_size):
         solve(list(range(first, min(first + batch_size, layout.num_events))))
-    if failed:
-        names = sorted(failed)
-        raise SolverError(
-            names, [failed[e] for e in names], solver.method, "no finite trajectory with these steps"
-        )
-    return points, integral
+    if not failed:
+        return points, integral, None
+    names = sorted(failed)
+    points[rows(names)], integral[names] = math.nan, math.nan
+    times = [failed[e] for e in names]
+    return points, integral, SolverError(names, times, solver.method, "no finite trajectory with these steps")
 
 
 class ManifoldFlow(nn.Module):
@@ -212,7 +209,7 @@ class ManifoldFlow(nn.Module):
         rng: torch.Generator | None,
         batch_size: int,
     ) -> tuple[Tensor, Tensor]:
-        return transport(
+        points, integral, failure = transport(
             lambda events: self.velocity,
             x,
             self.manifold,
@@ -223,3 +220,6 @@ class ManifoldFlow(nn.Module):
             rng=rng,
             batch_size=batch_size,
         )
+        if failure is not None:
+            raise failure
+        return points, integral

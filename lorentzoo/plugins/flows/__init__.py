@@ -13,7 +13,7 @@ def lorentzoo_components() -> list[Component]:
             "generator",
             "rqs-flow",
             f"{_HERE}.generator:RationalQuadraticFlow",
-            "Rational-quadratic spline flow of events of fixed multiplicity",
+            "Spline flow of events of fixed multiplicity, physical in coordinates with logarithms of pT and mass",
             "arXiv:1906.04032",
         ),
         Component(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from lorentzoo import Batch, Generator, ParticleCloud, Symmetry
 from lorentzoo.densities import CoordinateName, Cuts, Standardisation, make_coordinates
-from lorentzoo.nn import Template, mean_and_deviation, mean_loss
+from lorentzoo.nn import DensityWarning, Template, mean_and_deviation, mean_loss
 from lorentzoo.plugins.flows.conditioners import Backend
 from lorentzoo.plugins.flows.flow import SplineFlow, Tails, Transform
 from lorentzoo.plugins.flows.momenta import MomentumLayers
@@ -27,7 +28,8 @@ class RationalQuadraticFlow(Generator):
     num_particles
         Particles of every event: the flow has so many times the coordinates' dimension.
     coordinates
-        Name of the coordinates, see `make_coordinates`; φ lives on a circle.
+        Name of the coordinates, see `make_coordinates`; φ lives on a circle. Without logarithms of pT and mass a part
+        of the density lies where no momenta are, and a `DensityWarning` says so.
     pt_min, mass_min, eta_max
         Boundaries (GeV) that the coordinates put at infinite distance, where they have them.
     standardise
@@ -121,6 +123,15 @@ class RationalQuadraticFlow(Generator):
             else None
         )
         self.register_statistics(condition_mean=torch.zeros(given), condition_std=torch.ones(given))
+        if self.coordinates.unphysical:
+            warnings.warn(
+                f"the flow of the coordinates {coordinates!r} reaches values of {', '.join(self.coordinates.unphysical)} "
+                "that no momentum has: its integral over physical momenta is below one, and some drawn events have a "
+                "negative pT or m², or no energy. Take coordinates with their logarithms, e.g. "
+                "'log-pt-phi-eta-log-mass'",
+                DensityWarning,
+                stacklevel=2,
+            )
 
     # ---- training --------------------------------------------------------------------------
 
@@ -185,7 +196,7 @@ class RationalQuadraticFlow(Generator):
         numbers = numbers.index_copy(-1, self.drawn, self.flow.transported(base, given))
         if self.momentum_layers is not None:
             numbers = self.momentum_layers.inverse(numbers, given)
-        numbers = numbers.unflatten(-1, (self.num_particles, -1))
+        numbers = numbers.unflatten(-1, (self.num_particles, self.coordinates.dim))
         if self.relative_azimuths:
             numbers = self._turned(numbers, self._azimuths(n, rng).to(numbers))
         return replace(cloud, momenta=self.coordinates.inverse(numbers).flatten(0, 1))
@@ -242,10 +253,9 @@ class RationalQuadraticFlow(Generator):
         uniform = torch.rand(n, 1, generator=rng, dtype=torch.float64, device=device)
         return math.pi * (2 * uniform - 1)
 
-    @staticmethod
-    def _given(cloud: ParticleCloud) -> Tensor:
+    def _given(self, cloud: ParticleCloud) -> Tensor:
         """Scalars of all particles and the context, (B, C), float64."""
-        scalars = cloud.scalars.unflatten(0, (cloud.num_events, -1)).flatten(1)
+        scalars = cloud.scalars.reshape(cloud.num_events, self.num_particles * cloud.scalars.shape[-1])
         return torch.cat([scalars, cloud.context], dim=-1).double()
 
     def _standardised(self, cloud: ParticleCloud) -> Tensor:

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from lorentzoo.core.cloud import ParticleCloud
-from lorentzoo.core.errors import LorentzooError, RunError, TrainingError
+from lorentzoo.core.errors import DensityWarning, LorentzooError, RunError, TrainingError
 from lorentzoo.core.generator import Generator
 from lorentzoo.core.layout import Packed
 from lorentzoo.core.model import Model
@@ -342,7 +343,10 @@ def _compute_log_probs(generator: Generator, data: EventData, count: int, line: 
         todo = chunk
         while len(todo):
             try:
-                values[todo] = generator.log_prob(data.batch(todo).cloud).detach().cpu()
+                with warnings.catch_warnings():
+                    # What is unknown is counted, and no news event by event.
+                    warnings.simplefilter("ignore", DensityWarning)
+                    values[todo] = generator.log_prob(data.batch(todo).cloud).detach().cpu()
                 break
             except LorentzooError as error:
                 failed = getattr(error, "events", None)

@@ -74,3 +74,21 @@ def test_they_train_sample_and_evaluate_on_the_shipped_events(name: str) -> None
     assert torch.equal(drawn.scalars, torch.eye(6).repeat(4, 1))
     assert model.log_prob(batch.cloud.select(torch.arange(2))).shape == (2,)
     assert model.symmetry.name == ("SO(2)_beam" if "lloca" in name or "lgatr" in name else "trivial")
+
+
+def test_without_a_cut_on_pairs_every_event_has_a_density() -> None:
+    """Traced back, events may end in pairs closer than the cut, where the base has nothing; without it, it has."""
+    data = lz.load_dataset("ttbar", num_events=60, split="test").batch(range(40))
+    found = []
+    for cut in (0.5, 0.0):
+        torch.manual_seed(0)
+        model = lz.create_model(
+            "lloca-mlp-eventgen", generator={"steps": 4, "delta_r_min": cut}, backbone={"hidden": [16]}
+        )
+        model.fit_statistics([data])
+        with torch.no_grad():
+            for parameter in model.network.parameters():
+                parameter.mul_(2.0)
+        found.append(model.eval().log_prob(data.cloud))
+    assert bool(found[0].isneginf().any())
+    assert bool(found[1].isfinite().all())

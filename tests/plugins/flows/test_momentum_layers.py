@@ -35,6 +35,7 @@ def composed(num_particles: int = 3, **parameters: Any) -> RationalQuadraticFlow
     return made
 
 
+@pytest.mark.filterwarnings("ignore::lorentzoo.core.errors.DensityWarning")
 @pytest.mark.parametrize(
     ("n", "name", "backend"),
     [(3, NAMES[0], "nflows"), (2, NAMES[1], "zuko"), (4, NAMES[2], "zuko"), (3, NAMES[3], "zuko")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 import torch
 
 import lorentzoo as lz
-from lorentzoo.core.errors import CompositionError, NotFittedError
+from lorentzoo.core.errors import CompositionError, DensityWarning, NotFittedError
 from lorentzoo.core.minkowski import from_ptetaphim, phi, pt, rotation
+from lorentzoo.densities import COORDINATES
 from lorentzoo.plugins.flows.generator import RationalQuadraticFlow
 from lorentzoo.verification import training_events
 
@@ -53,6 +55,35 @@ def test_there_and_back_and_saved(backend: str, transform: str, tmp_path: Path) 
     assert isinstance(loaded, RationalQuadraticFlow)
     assert torch.equal(loaded.log_prob(cloud), density)
     assert torch.equal(loaded.sample(20, condition, rng=rng()).momenta, cloud.momenta)
+
+
+@pytest.mark.parametrize("coordinates", COORDINATES)
+def test_densities_of_unphysical_momenta_are_warned_of(coordinates: str) -> None:
+    """What lies outside physical numbers is what the integral over physical momenta lacks to one."""
+    shell = {"mass": 5.0} if coordinates.startswith("on-shell") else {}
+    bounds = dict.fromkeys(("pt_min", "mass_min"), 0.0) | {"eta_max": math.inf}
+    parameters: dict[str, Any] = {"num_particles": 2, "coordinates": coordinates, **bounds, **shell}
+    whole = coordinates in ("cartesian-log-mass", "on-shell-cartesian") or "log-pt" in coordinates
+    with contextlib.nullcontext() if whole else pytest.warns(DensityWarning, match="that no momentum has"):
+        made = composed(**parameters)
+    batch = training_events(made, 400)
+    if shell:
+        three = batch.cloud.momenta[:, 1:]
+        momenta = torch.cat([(three.square().sum(-1, keepdim=True) + 25).sqrt(), three], dim=-1)
+        batch = replace(batch, cloud=replace(batch.cloud, momenta=momenta))
+    made.fit_statistics([batch])
+    given = torch.zeros(2000, 0, dtype=torch.float64)
+    with torch.no_grad():
+        numbers = made.flow.transported(made.flow.base(2000, rng()), given)
+    raw = made.coordinates.steps[-1].inverse(numbers.unflatten(-1, (2, -1)))
+    values = dict(zip(made.coordinates.names, raw.unbind(-1), strict=True))
+    physical = torch.ones(2000, 2, dtype=torch.bool)
+    for name in ("pt", "mass2"):
+        physical &= values.get(name, torch.ones(())) > 0
+    if "e" in values:
+        physical &= values["e"] > raw[..., 1:].norm(dim=-1)
+    share = float(physical.double().mean())
+    assert (share == 1.0) if whole else share < 0.99
 
 
 @pytest.mark.parametrize("coordinates", ["log-pt-phi-eta-log-mass", "on-shell-log-pt-phi-eta"])
