@@ -20,6 +20,7 @@ from lorentzoo.core.intake import (
     read_columns,
     read_mask,
     read_momenta,
+    read_names,
     read_ptr,
     read_vectors,
     unpack_awkward,
@@ -208,8 +209,16 @@ class ParticleCloud(CloudTensors):
         vector_names: Sequence[str],
         validate: bool,
     ) -> ParticleCloud:
-        if units not in IN_GEV:
+        if not isinstance(units, str) or units not in IN_GEV:
             raise ValueError(f"units must be one of {sorted(IN_GEV)}, not {units!r}")
+        scalar_names, context_names, vector_names = (
+            read_names(names, what)
+            for names, what in (
+                (scalar_names, "scalar_names"),
+                (context_names, "context_names"),
+                (vector_names, "vector_names"),
+            )
+        )
         lead, b = tuple(momenta.shape[:-1]), layout.num_events
         with leave_inference_mode():
             s = read_columns(scalars, lead, momenta.device, "scalars", scalar_names)
@@ -230,9 +239,9 @@ class ParticleCloud(CloudTensors):
             v,
             None,
             units,  # type: ignore[arg-type]
-            tuple(scalar_names),
-            tuple(context_names),
-            tuple(vector_names),
+            scalar_names,
+            context_names,
+            vector_names,
         )
         if validate:
             cloud.validate()

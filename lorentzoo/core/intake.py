@@ -5,8 +5,8 @@ Nothing here guesses: what an array says of itself (a mask, a counter, a fractio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -17,12 +17,16 @@ __all__ = [
     "read_columns",
     "read_mask",
     "read_momenta",
+    "read_names",
     "read_ptr",
     "read_vectors",
     "unpack_awkward",
     "unpack_events",
     "unpack_pyg",
 ]
+
+_LARGEST_ITEM: Final = {"b": 1, "i": 8, "u": 8, "f": 8, "c": 16}
+"""Bytes of the largest numbers of each kind that torch has."""
 
 
 def read_tensor(values: Tensor | ArrayLike, what: str) -> Tensor:
@@ -31,7 +35,7 @@ def read_tensor(values: Tensor | ArrayLike, what: str) -> Tensor:
     Raises
     ------
     ValueError
-        If it is a masked array that hides values: a mask belongs into the layout.
+        If it does not hold numbers, or is a masked array that hides values: a mask belongs into the layout.
     """
     if isinstance(values, Tensor):
         # A cloud made in inference mode may be trained on later.
@@ -43,9 +47,14 @@ def read_tensor(values: Tensor | ArrayLike, what: str) -> Tensor:
                 "from_padded the mask of real particles (numpy's masks say the opposite), and plain arrays"
             )
         values = values.filled()
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError, OverflowError):  # lists of unequal length, whole numbers beyond 64 bits
+        array = np.empty(0, dtype=object)
     if array.dtype == object:
         raise ValueError(f"{what} is a ragged or mixed array of objects; see ParticleCloud.from_list")
+    if array.dtype.kind not in "biufc" or array.dtype.itemsize > _LARGEST_ITEM[array.dtype.kind]:
+        raise ValueError(f"{what} holds {array.dtype}, not numbers of at most 64 bits")
     return torch.as_tensor(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False)))
 
 
@@ -86,6 +95,16 @@ def read_ptr(values: Tensor | ArrayLike, device: torch.device) -> Tensor:
     return ptr.to(torch.int64)
 
 
+def read_names(names: Sequence[str], what: str) -> tuple[str, ...]:
+    """Names of columns, as a tuple of text."""
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise TypeError(f"{what} must be a list of names, not {names!r}")
+    found = tuple(names)
+    if not all(isinstance(name, str) for name in found):
+        raise TypeError(f"{what} must be a list of names, not {names!r}")
+    return found
+
+
 def read_columns(
     values: Tensor | ArrayLike | None,
     lead: tuple[int, ...],
@@ -121,7 +140,7 @@ def unpack_events(
     momenta: Sequence[Tensor | ArrayLike], scalars: Sequence[Tensor | ArrayLike] | None
 ) -> tuple[Tensor, NDArray[np.int64], Tensor | None]:
     """Momenta (P, 4), ptr (B+1) and scalars (P, S) from one array an event."""
-    events = [read_tensor(event, f"event {number}") for number, event in enumerate(momenta)]
+    events = [read_tensor(event, f"event {number}") for number, event in enumerate(_each(momenta, "momenta"))]
     events = [event.reshape(0, 4) if event.numel() == 0 else event for event in events]
     for number, event in enumerate(events):
         if event.ndim != 2 or event.shape[1] != 4:
@@ -133,11 +152,21 @@ def unpack_events(
     ptr = np.concatenate([[0], np.cumsum(wanted)]).astype(np.int64)
     if scalars is None:
         return p, ptr, None
-    columns = [read_tensor(event, f"scalars of event {number}") for number, event in enumerate(scalars)]
-    given = [len(event) for event in columns]
+    columns = [
+        read_tensor(event, f"scalars of event {number}")
+        for number, event in enumerate(_each(scalars, "scalars"))
+    ]
+    given = [event.shape[0] if event.ndim else 0 for event in columns]
     if given != wanted:
         raise ValueError(f"scalars are for events of {given} particles, but the momenta of {wanted}")
     return p, ptr, torch.cat(columns) if columns else None
+
+
+def _each(values: Any, what: str) -> list[Any]:
+    """What is given of each event, as a list."""
+    if getattr(values, "ndim", 1) == 0 or not isinstance(values, Iterable) or isinstance(values, str | bytes):
+        raise TypeError(f"{what} must be a list with one array an event, not {type(values).__name__}")
+    return list(values)
 
 
 def unpack_awkward(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 import torch
@@ -15,6 +16,9 @@ from lorentzoo.core.interfaces import Part
 from lorentzoo.core.symmetry import Symmetry
 
 __all__ = ["Spurions"]
+
+_LARGEST: Final = 1e10
+"""As of momenta in GeV: squares of larger numbers overflow in float32."""
 
 
 class Spurions(Part):
@@ -36,6 +40,8 @@ class Spurions(Part):
         self._matrices = np.array(matrices, dtype=np.float64).reshape(-1, 4, 4)
         if not (np.isfinite(self._vectors).all() and np.isfinite(self._matrices).all()):
             raise ValueError("spurions must be finite")
+        if max(np.abs(self._vectors).max(initial=0.0), np.abs(self._matrices).max(initial=0.0)) > _LARGEST:
+            raise ValueError(f"components of spurions are at most {_LARGEST:g}")
         count = len(self._vectors) + len(self._matrices)
         self.names = tuple(names) if names else tuple(f"spurion_{i}" for i in range(count))
         if len(self.names) != count:

@@ -37,6 +37,11 @@ class Readout(nn.Module):
         self, in_scalars: int | None, out: int, hidden: Sequence[int], dropout: float, activation: Activation
     ) -> None:
         super().__init__()
+        if out < 1 or min(hidden, default=1) < 1:
+            raise ValueError(
+                f"at least one number is predicted, with at least one channel in each hidden layer, not {out} "
+                f"with hidden={list(hidden)}"
+            )
         layers: list[nn.Module] = []
         width = in_scalars
         for size in hidden:

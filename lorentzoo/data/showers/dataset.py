@@ -24,6 +24,8 @@ from lorentzoo.nn.patches import INCIDENT, PLACE, voxel_names
 __all__ = ["ShowerArrays", "ShowerData", "showers"]
 
 _ROWS_PER_PART = 1 << 32
+_MOST_SHOWERS: Final = 1_000_000
+"""Made on the spot, of one detector."""
 _VALUES: Final = {"incident_energy": "GeV", "incident_angle": "rad"}
 """What of the incident particle can be a target, and its unit."""
 
@@ -237,6 +239,10 @@ def showers(
         count = 1000 if num_showers is None else num_showers
         if count < 1:
             raise ValueError(f"num_showers must be at least 1, not {num_showers}")
+        if count > _MOST_SHOWERS:
+            raise ValueError(
+                f"at most {_MOST_SHOWERS} showers are made in memory, not {count}: see `data make`"
+            )
         for name in names or ["tungsten-silicon"]:
             made = configured(name, energy_min, energy_max, max_angle)
             columns = (np.concatenate(column) for column in zip(*simulated(made, count, seed), strict=True))

@@ -19,6 +19,8 @@ Transform = Literal["coupling", "autoregressive"]
 Tails = Literal["linear", "bounded"]
 
 _LOG_NORMAL: Final = 0.5 * math.log(2 * math.pi)
+_MOST_NUMBERS: Final = 1024
+"""Of one density: networks grow with their square."""
 
 
 class SplineFlow(nn.Module):
@@ -71,6 +73,8 @@ class SplineFlow(nn.Module):
         ):
             if value not in allowed:
                 raise ValueError(f"{name} is one of {', '.join(allowed)}, not {value!r}")
+        if not 1 <= len(circular) <= _MOST_NUMBERS:
+            raise ValueError(f"a flow is of 1 to {_MOST_NUMBERS} numbers, not of {len(circular)}")
         if not (0 < bound < math.inf and num_transforms >= 1):
             raise ValueError(f"bound and num_transforms must be positive, not {bound} and {num_transforms}")
         if transform == "coupling" and len(circular) < 2:

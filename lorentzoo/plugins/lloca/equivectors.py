@@ -108,8 +108,8 @@ class EdgeVectors(EdgeInvariant):
         eps_absolute: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         super().__init__(eps, eps_absolute)
-        if num_layers < 1:
-            raise ValueError(f"num_layers must be at least 1, not {num_layers}")
+        if min(num_layers, hidden) < 1:
+            raise ValueError(f"num_layers and hidden must be at least 1, not {num_layers} and {hidden}")
         self.in_scalars = in_scalars
         self.first = nn.Linear(2 * in_scalars + 1, hidden)
         self.layers = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(num_layers - 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import combinations
 from typing import Final
 
@@ -59,15 +60,18 @@ class PlacedObservables(MeasuredEvents):
             )
         self.num_particles = num_particles
         self.azimuths = azimuths
-        sizes = sorted({*range(2, min(group_size, num_particles) + 1), num_particles})
-        groups = [members for size in sizes for members in combinations(range(num_particles), size)]
+        largest = min(group_size, num_particles)
         pairs = num_particles * (num_particles - 1) // 2
-        width = (3 + 2 * azimuths + in_scalars) * num_particles + 3 * pairs + 2 * len(groups)
+        width = (3 + 2 * azimuths + in_scalars) * num_particles + 3 * pairs
+        # Counted before any group is listed: of many particles there are more than fit any memory.
+        width += 2 * _count_groups(num_particles, largest, stop=_MOST)
         if width > _MOST:
             raise ValueError(
                 f"groups of up to {group_size} of {num_particles} particles make {width} observables, more than "
                 f"{_MOST}; take a smaller group_size"
             )
+        sizes = sorted({*range(2, largest + 1), num_particles})
+        groups = [members for size in sizes for members in combinations(range(num_particles), size)]
         # Which particles are in which group: sums of their momenta are one product of matrices.
         members = torch.zeros(len(groups), num_particles, dtype=torch.bool)
         for row, group in enumerate(groups):
@@ -111,3 +115,13 @@ def _log_mass(momenta: Tensor) -> Tensor:
     # Of massless particles the mass is rounding, whose logarithm would be noise.
     floor = (_LIGHT * pt(momenta)).square() + _FLOOR**2
     return (mass_squared(momenta).clamp(min=0) + floor).log() / 2
+
+
+def _count_groups(num_particles: int, largest: int, stop: int) -> int:
+    """Groups of two to `largest` particles and the one of all; counting ends above `stop`."""
+    count = int(largest < num_particles)
+    for size in range(2, largest + 1):
+        count += math.comb(num_particles, size)
+        if count > stop:
+            break
+    return count

@@ -23,6 +23,8 @@ class _Block(nn.Module):
 
     def __init__(self, width: int, num_heads: int, mlp_ratio: int, dropout: float) -> None:
         super().__init__()
+        if mlp_ratio < 1:
+            raise ValueError(f"mlp_ratio must be at least 1, not {mlp_ratio}")
         self.num_heads = num_heads
         self.head_width = width // num_heads
         self.norm = nn.LayerNorm(width)

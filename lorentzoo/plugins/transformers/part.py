@@ -90,6 +90,11 @@ class ParT(Backbone):
             raise ValueError(
                 "pair features need the momenta, and nothing else, as vectors: embedding ['...', 'momenta']"
             )
+        if min(embed_dims, default=0) < 1 or min(pair_dims, default=0) < 1:
+            raise ValueError(
+                "embed_dims and pair_dims need at least one layer each, none of them empty, not "
+                f"{list(embed_dims)} and {list(pair_dims)}"
+            )
         reps = Reps.parse(head_reps)
         width = embed_dims[-1]
         if reps.dim * num_heads != width:
