@@ -149,6 +149,17 @@ def test_without_a_reference_it_is_the_usual_regression() -> None:
     )
 
 
+def test_backbones_that_pool_themselves() -> None:
+    dataset = load([1, 2], 100)
+    head = {"name": "amplitude-ratio", "reference": "factorised"}
+    model = lz.compose(
+        backbone="mlp:num_particles=5,hidden=[8]", embedding="kinematics", head=head, in_scalars=3
+    )
+    model.fit_statistics([dataset[:]])
+    assert model.head.pooling is None
+    assert model.predict(dataset).shape == (100, 1)
+
+
 def test_bad_use_is_named() -> None:
     for head, message in (
         (

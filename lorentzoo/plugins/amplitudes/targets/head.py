@@ -69,7 +69,6 @@ class AmplitudeRatio(Head):
             )
         self.reference = reference
         self.process: Process | None = None if process is None else find_process(process)
-        self.pooling = pooling
         parameters = {
             "name": "regress",
             "transform": transform,
@@ -87,6 +86,15 @@ class AmplitudeRatio(Head):
             # Of the constant and the factors, by number of gluons.
             shape = (MOST_GLUONS + 1, 1 + len(FACTORS))
             self.register_statistics(coefficients=torch.full(shape, torch.nan, dtype=torch.float64))
+
+    @property
+    def pooling(self) -> Pooling | None:
+        """That of the head inside, which a composition may switch off."""
+        return self.ratio.pooling
+
+    @pooling.setter
+    def pooling(self, value: Pooling | None) -> None:
+        self.ratio.pooling = value
 
     def fit_statistics(self, batches: Iterable[Batch]) -> None:
         """Fit the powers of the factors by least squares on ln|x|, and then T to the ratios."""
