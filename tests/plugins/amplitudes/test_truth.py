@@ -97,7 +97,7 @@ def test_the_quark_current_is_conserved(n: int) -> None:
 def test_squares_are_invariant(seed: int, n: int) -> None:
     momenta = z_points(n, 4, seed)
     rng = torch.Generator().manual_seed(seed)
-    moved = momenta @ random_lorentz(generator=rng, max_rapidity=2.0, dtype=torch.float64).mT
+    moved = momenta @ random_lorentz(rng=rng, max_rapidity=2.0, dtype=torch.float64).mT
     assert relative(squared_amplitude(moved), squared_amplitude(momenta)) < 1e-9
 
 
