@@ -1,4 +1,4 @@
-"""Amplitudes: exact matrix elements at tree level, phase space, and data sets of both."""
+"""Amplitudes: exact matrix elements at tree level, phase space, and data sets of both, and targets for networks."""
 
 from lorentzoo import Component, hookimpl
 
@@ -7,7 +7,7 @@ _HERE = "lorentzoo.plugins.amplitudes"
 
 @hookimpl
 def lorentzoo_components() -> list[Component]:
-    """The data sets."""
+    """The data sets, and the head."""
     return [
         Component(
             "dataset",
@@ -23,5 +23,12 @@ def lorentzoo_components() -> list[Component]:
             "Events of a Les Houches file that are of a known process, with their exact |M|²",
             "hep-ph/0609017",
             extra="lorentzoo[readers]",
+        ),
+        Component(
+            "head",
+            "amplitude-ratio",
+            f"{_HERE}.targets.head:AmplitudeRatio",
+            "Targets as multiples of a reference: factors of soft and collinear emission, or the tree",
+            "arXiv:2301.13562",
         ),
     ]

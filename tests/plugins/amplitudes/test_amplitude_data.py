@@ -201,16 +201,20 @@ def test_bad_settings_are_named() -> None:
         ({"multiplicity": 7}, "'qq-Zng' takes 1, 2, 3, 4, 5 of 'g'; 7 was given"),
         ({"multiplicity": [2, 2]}, "each multiplicity may be named once"),
         ({"process": "ee-mumu", "multiplicity": 2}, "'ee-mumu' takes no multiplicity"),
-        ({"num_events": 0}, "num_events must be at least 1"),
+        ({"num_events": 0}, "num_events must be at least 1 for each of 1 channels, and at most 1e"),
+        ({"num_events": 10**12}, "num_events must be at least 1 for each of 1 channels, and at most 1e"),
+        ({"workers": 0}, "workers must be at least 1 and the seed at least 0, not 0 and 0"),
+        ({"seed": -1}, "workers must be at least 1 and the seed at least 0, not 1 and -1"),
+        ({"sqrt_s_max": math.inf}, "must rise and lie above the masses"),
         ({"sqrt_s_min": 50.0}, r"must rise and lie above the masses, 91\.188 GeV: 50, 2000 given"),
         ({"sqrt_s_max": 200.0}, "must rise and lie above the masses"),
         ({"pt_min": 5000.0}, "only 0 of .* points .* pass Cuts"),
         (
             {"truth": lambda p: p[:, 0]},
-            r"must return one number for each of 4096 points, not shape \(4096, 4\)",
+            r"one number for each of 4096 points, not shape \(4096, 4\)",
         ),
         ({"truth": lambda p: p[:, 0, 0] * math.nan}, "the truth of qq-Zng n=2 is nan at 4096 of 4096 points"),
-        ({"factor": lambda _: 2.0}, "the factor of qq-Zng n=2 must be a tensor .*, not float"),
+        ({"factor": lambda _: 2.0}, "the factor of qq-Zng n=2 must return a tensor .*, not a float"),
     ):
         with pytest.raises(AmplitudeError, match=message):
             load(**settings)

@@ -28,7 +28,7 @@ from lorentzoo.plugins.amplitudes.phase_space.densities import Density
 from lorentzoo.plugins.amplitudes.phase_space.points import Points, draw_points
 from lorentzoo.plugins.amplitudes.processes import Couplings, Process
 
-__all__ = ["Recipe", "Truth", "cache_folder", "make_points"]
+__all__ = ["Recipe", "Truth", "cache_folder", "make_points", "read_values"]
 
 Truth = Callable[[Tensor], Tensor]
 """|M|² or any other function of momenta (B, N, 4) in GeV, shape (B,)."""
@@ -111,16 +111,10 @@ class Recipe:
         points = draw_points(
             masses, self.chunk_size, rng, low=self.low, high=self.high, density=self.density, cuts=self.cuts
         )
-        value = (
-            self.process.squared(points.momenta, self.couplings)
-            if truth is None
-            else truth(points.momenta).detach().to(torch.float64)
-        )
-        if value.shape != (len(points.momenta),):
-            raise AmplitudeError(
-                f"the truth of {self.label} must return one number for each of {len(points.momenta)} points, not shape "
-                f"{tuple(value.shape)}"
-            )
+        if truth is None:
+            value = self.process.squared(points.momenta, self.couplings)
+        else:
+            value = read_values(truth(points.momenta), len(points.momenta), f"truth of {self.label}")
         bad = (~torch.isfinite(value)).nonzero()
         if len(bad):
             first = int(bad[0])
@@ -129,6 +123,22 @@ class Recipe:
                 f"momenta {points.momenta[first].tolist()}; cut such points out, or mend the function"
             )
         return points, value
+
+
+def read_values(values: Any, count: int, what: str) -> Tensor:
+    """What a function of a user returns for so many points, as float64 (B,) without its gradient.
+
+    Raises
+    ------
+    AmplitudeError
+        If it is not a tensor with a number for each point.
+    """
+    if not isinstance(values, Tensor) or values.shape != (count,):
+        given = f"shape {tuple(values.shape)}" if isinstance(values, Tensor) else f"a {type(values).__name__}"
+        raise AmplitudeError(
+            f"the {what} must return a tensor with one number for each of {count} points, not {given}"
+        )
+    return values.detach().to(torch.float64)
 
 
 def cache_folder() -> Path:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lorentzoo import JetDataset
 from lorentzoo.densities import Cuts
-from lorentzoo.plugins.amplitudes.data.chunks import Recipe, make_points
+from lorentzoo.plugins.amplitudes.data.chunks import Recipe, make_points, read_values
 from lorentzoo.plugins.amplitudes.data.particles import kind_names, number_repeated, particle_scalars
 from lorentzoo.plugins.amplitudes.errors import AmplitudeError
 from lorentzoo.plugins.amplitudes.phase_space.densities import Density, LogUniform, Uniform
@@ -20,6 +20,7 @@ __all__ = ["amplitudes", "join_points"]
 
 _DENSITIES: Final[dict[str, Density]] = {"log-uniform": LogUniform(), "uniform": Uniform()}
 _DEFAULT_MULTIPLICITY: Final = 2
+_MOST_EVENTS: Final = 10**8
 TARGET: Final = "squared_amplitude"
 
 
@@ -81,11 +82,13 @@ def amplitudes(
         On an unknown process or multiplicity, on cuts or bounds that leave nothing, and where a truth is not finite.
     """
     channels = _find_channels(process, multiplicity)
-    if num_events < len(channels) or workers < 1:
+    if not len(channels) <= num_events <= _MOST_EVENTS:
         raise AmplitudeError(
-            f"num_events must be at least 1 for each of {len(channels)} channels and workers at least 1, not "
-            f"{num_events} and {workers}"
+            f"num_events must be at least 1 for each of {len(channels)} channels, and at most {_MOST_EVENTS:.0e}, for "
+            f"which there is memory; not {num_events}"
         )
+    if workers < 1 or seed < 0:
+        raise AmplitudeError(f"workers must be at least 1 and the seed at least 0, not {workers} and {seed}")
     cuts = Cuts(pt_min=pt_min, eta_max=eta_max, delta_r_min=delta_r_min)
     found, described = [], []
     for place, (chosen, n) in enumerate(channels):
@@ -93,7 +96,8 @@ def amplitudes(
         count = len(range(place, num_events, len(channels)))
         points, value = make_points(recipe, count, truth=truth, cache=cache, workers=workers)
         if factor is not None:
-            value = _multiply(value, factor(points.momenta), recipe.label)
+            multiplier = read_values(factor(points.momenta), len(value), f"factor of {recipe.label}")
+            value = value * multiplier
         weight = points.weight / points.weight.mean() if weights == "phase-space" else torch.ones_like(value)
         found.append((points.momenta, value, weight))
         # ∫ d√s dΦ within the cuts, in GeV to the power that it has.
@@ -201,16 +205,3 @@ def _find_channels(
             chosen.particles(n)
             channels.append((chosen, n))
     return channels
-
-
-def _multiply(value: Tensor, factor: Any, label: str) -> Tensor:
-    if (
-        not isinstance(factor, Tensor)
-        or factor.shape != value.shape
-        or not bool(torch.isfinite(factor).all())
-    ):
-        shape = tuple(factor.shape) if isinstance(factor, Tensor) else type(factor).__name__
-        raise AmplitudeError(
-            f"the factor of {label} must be a tensor with a finite number for each of {len(value)} points, not {shape}"
-        )
-    return value * factor.detach().to(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -82,7 +83,7 @@ def draw_points(
     AmplitudeError
         If the bounds make no sense, or the cuts leave (almost) nothing.
     """
-    if not sum(masses) < low < high:
+    if not sum(masses) < low < high < math.inf:
         raise AmplitudeError(
             f"bounds of √s must rise and lie above the masses, {sum(masses):.6g} GeV: {low:.6g}, {high:.6g} given"
         )

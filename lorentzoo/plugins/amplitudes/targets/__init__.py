@@ -1,0 +1,1 @@
+"""What a network learns of an amplitude: its ratio to something known."""
