@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Final, TypeVar, overload
 
 from lorentzoo.core.embeddings import EmbeddingList
-from lorentzoo.core.errors import CompositionError, LorentzooError, ParameterError
+from lorentzoo.core.errors import CompositionError, LorentzooError
 from lorentzoo.core.generator import Generator
 from lorentzoo.core.interfaces import Backbone, Embedding, FramesNet, Head, Part
 from lorentzoo.core.model import Model
@@ -17,6 +17,7 @@ from lorentzoo.registry.compatibility import refuse_nonsense
 from lorentzoo.registry.components import Component, Kind
 from lorentzoo.registry.construction import bounded_construction
 from lorentzoo.registry.meaning import find_part, record_own_parts
+from lorentzoo.registry.overrides import COMPOSITION_KEYS, override_parameter, override_slot
 from lorentzoo.registry.parameters import FILLED, check_parameters, parameters_of
 from lorentzoo.registry.specs import (
     NO_BACKBONE,
@@ -42,7 +43,6 @@ __all__ = [
 
 P = TypeVar("P", bound=Part)
 PartLike = str | Mapping[str, Any] | PartSpec
-_KEYS = ("spurion_mode", "anchor", "in_scalars", "in_context")
 _DEFAULT_HEAD: Final = "classify"
 
 
@@ -163,11 +163,11 @@ def model_spec(name: str, **overrides: Any) -> Spec:
     spec = replace(spec, plugins=record_own_parts(spec, component.plugin))
     for key, value in {**inline.parameters, **overrides}.items():
         if key in SLOTS or (key == "generator" and spec.generator is not None):
-            spec = _override_slot(spec, key, value)
-        elif key in _KEYS:
+            spec = override_slot(spec, key, value)
+        elif key in COMPOSITION_KEYS:
             spec = Spec.from_data({**spec.to_data(), key: value})
         else:
-            spec = _override_parameter(spec, key, value, inline.name)
+            spec = override_parameter(spec, key, value, inline.name)
     return spec
 
 
@@ -401,54 +401,6 @@ def _read_pooling(spec: Spec) -> Any:
         return given["pooling"]
     known = parameters_of(catalogue().target(component))
     return known["pooling"].default if "pooling" in known else None
-
-
-def _with_slot(spec: Spec, slot: str, value: Any) -> Spec:
-    changes: dict[str, Any] = {slot: value}
-    return replace(spec, **changes)
-
-
-def _override_slot(spec: Spec, slot: str, value: Any) -> Spec:
-    current = getattr(spec, slot)
-    if isinstance(value, Mapping) and "name" not in value:
-        if isinstance(current, tuple):
-            if len(current) != 1:
-                raise ParameterError(
-                    f"{slot} of this model has {len(current)} parts: give a name with the parameters"
-                )
-            return _with_slot(spec, slot, (current[0].merged(value),))
-        return _with_slot(spec, slot, current.merged(value))
-    return Spec.from_data({**spec.to_data(), slot: value})
-
-
-def _override_parameter(spec: Spec, key: str, value: Any, model: str) -> Spec:
-    """Give a bare parameter to the one part that has it."""
-    owners: list[tuple[str, int | None, PartSpec]] = []
-    everything: set[str] = set()
-    for slot in spec.slots:
-        if slot == "head" and spec.generator is not None:
-            continue  # the generator brings it
-        current = getattr(spec, slot)
-        for index, item in enumerate(current) if isinstance(current, tuple) else ((None, current),):
-            names = set(parameters_of(catalogue().target(find_part(spec, slot, item.name)))) - FILLED
-            everything |= names
-            if key in names:
-                owners.append((slot, index, item))
-    if not owners:
-        listing = ", ".join(sorted(everything | set(SLOTS) | set(_KEYS)))
-        raise ParameterError(f"no part of model {model!r} has a parameter {key!r}. Possible: {listing}.")
-    if len(owners) > 1:
-        places = " and ".join(f"{slot} {item.name!r}" for slot, _, item in owners)
-        raise ParameterError(
-            f"{key!r} is a parameter of {places}: write e.g. {owners[0][0]}={{'{key}': {value!r}}}"
-        )
-    slot, index, item = owners[0]
-    merged = item.merged({key: value})
-    if index is None:
-        return _with_slot(spec, slot, merged)
-    parts = list(getattr(spec, slot))
-    parts[index] = merged
-    return _with_slot(spec, slot, tuple(parts))
 
 
 def _origin(component: Component) -> str:
