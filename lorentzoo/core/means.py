@@ -11,7 +11,7 @@ __all__ = ["mean_and_deviation", "target_columns", "mean_loss"]
 
 
 def mean_loss(values: Tensor, weight: Tensor | None) -> Tensor:
-    """Σ w x / Σ |w| over events, their mean without weights; zero where all weights are. Shape (B,) -> ().
+    """Σ w x / Σ |w| over events, their mean without weights; zero where all weights are, or without events. (B,) -> ().
 
     With weights of one sign this is the weighted mean. With both, as in calculations at next-to-leading order, it keeps
     the size of a mean in batches whose weights nearly cancel, and its gradients are in proportion to Σ w x.

@@ -28,7 +28,14 @@ from lorentzoo.registry.specs import (
     parse_inline,
     parse_part,
 )
-from lorentzoo.registry.trial import read_width, try_backbone, try_embedding, try_frames, try_head
+from lorentzoo.registry.trial import (
+    read_out_scalars,
+    read_width,
+    try_backbone,
+    try_embedding,
+    try_frames,
+    try_head,
+)
 
 __all__ = [
     "build",
@@ -268,7 +275,7 @@ def build_model(spec: Spec) -> Model:
             "backbone",
             spec.backbone,
             Backbone,
-            out_scalars=_wanted_scalars(spec.head.name, head),
+            out_scalars=read_out_scalars(spec.head.name, head),
             out_vectors=head.out_vectors,
             **widths,
         )
@@ -279,7 +286,7 @@ def build_model(spec: Spec) -> Model:
         vectors = getattr(catalogue().target(find_part(spec, "head", spec.head.name)), "out_vectors", 0)
         backbone = part("backbone", spec.backbone, Backbone, out_scalars=0, out_vectors=vectors, **widths)
         head = part("head", spec.head, Head, in_scalars=read_width(spec.backbone.name, backbone))
-    out_scalars = _wanted_scalars(spec.head.name, head) if backbone_class.projects else backbone.width
+    out_scalars = read_out_scalars(spec.head.name, head) if backbone_class.projects else backbone.width
     try_backbone(
         spec.backbone.name,
         backbone,
@@ -373,16 +380,6 @@ def _construct(component: Component, item: PartSpec, base: type[P], filled: Mapp
     if not isinstance(made, base):
         raise CompositionError(f"{label} is a {type(made).__name__}, not a lorentzoo.{base.__name__}")
     return made
-
-
-def _wanted_scalars(name: str, head: Head) -> int:
-    wanted = getattr(head, "out_scalars", None)
-    if not isinstance(wanted, int):
-        raise CompositionError(
-            f"head {name!r} is given to a backbone that projects, so its constructor is to set self.out_scalars to the "
-            f"number of scalars that it takes of each row, an int, not {wanted!r}"
-        )
-    return wanted
 
 
 def _explain(error: Exception, item: PartSpec) -> str:

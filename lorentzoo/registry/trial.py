@@ -21,7 +21,7 @@ from lorentzoo.core.interfaces import Backbone, Embedding, FramesNet, Head
 from lorentzoo.core.layout import Packed
 from lorentzoo.core.spurions import Spurions
 
-__all__ = ["read_width", "try_backbone", "try_embedding", "try_frames", "try_head"]
+__all__ = ["read_out_scalars", "read_width", "try_backbone", "try_embedding", "try_frames", "try_head"]
 
 _LENGTHS: Final = (3, 2)
 
@@ -115,6 +115,23 @@ def read_width(name: str, backbone: Backbone) -> int:
             "if it takes out_scalars and returns as many"
         )
     return width
+
+
+def read_out_scalars(name: str, head: Head) -> int:
+    """How many scalars of each row a head takes of a backbone that projects.
+
+    Raises
+    ------
+    CompositionError
+        If it does not say so.
+    """
+    wanted = getattr(head, "out_scalars", None)
+    if not isinstance(wanted, int):
+        raise CompositionError(
+            f"head {name!r} is given to a backbone that projects, so its constructor is to set self.out_scalars to the "
+            f"number of scalars that it takes of each row, an int, not {wanted!r}"
+        )
+    return wanted
 
 
 def try_backbone(

@@ -138,7 +138,7 @@ class Uncalled(lz.Backbone):
         (TensorWidth, r"backbone 'tried' does not project .*, not tensor\(8\)"),
         (
             Uncalled,
-            "backbone 'tried': its constructor was given in_scalars, and failed with AttributeError: .*__init__",
+            "backbone 'tried': cannot be made .AttributeError: .*__init__",
         ),
     ],
 )
