@@ -37,11 +37,12 @@ def difference(ours: ClassPredictions, theirs: ClassPredictions) -> str:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("study", type=Path)
-    rows = {
-        row.label: [run.evaluation for run in row.runs]
-        for row in show_study(parser.parse_args().study).finished
-    }
+    parser.add_argument("study", type=Path, nargs="?", default=Path("studies/small-data-1000"))
+    study = parser.parse_args().study
+    if not study.exists():
+        print(f"nothing to compare: run the study first, {study} does not exist")
+        return
+    rows = {row.label: [run.evaluation for run in row.runs] for row in show_study(study).finished}
     trees = next(iter(rows.values()))
     print("| row | one training | averaged | with trees | averaged - trees | with trees - trees |")
     print("|---|---|---|---|---|---|")

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 SCRIPTS = Path(__file__).parents[2] / "benchmarks"
+RECORDED = Path(__file__).parents[1] / "recorded"
 SMALLEST = {
     "amplitudes": [["--gluons", "2", "--seconds", "0.1", "--repeats", "1"]],
     "batch_order": [["--cpu-seconds", "0.2"]],
     "beam_boost": [["--jets", "2"]],
-    "few_jets": [["no/such/study"]],
+    "few_jets": [["no/such/study"], [str(RECORDED / "study-0.1")]],
     "float32_symmetry": [["--events", "2", "--only", "lgatr-slim"]],
     "lgatr": [
         ["--rounds", "1", "--events", "1", "--only", "slim"],
