@@ -7,6 +7,7 @@ nothing either on a fixed axis: there no equivariant frame exists. Nothing is ev
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import torch
@@ -124,18 +125,34 @@ def gram_schmidt_frames(vectors: Tensor, support: Tensor, gamma_max: float) -> T
         vector = vectors[..., axis, :]
         along_time = inner(vector, time)
         size = along_time.square() + (along_time.square() - inner(vector, vector)).clamp(min=0)
-        remainder = vector - along_time.unsqueeze(-1) * time
-        for other in rows[1:]:
-            remainder = remainder + inner(remainder, other).unsqueeze(-1) * other
+        remainder = _without(vector, rows)
         square = -inner(remainder, remainder)
         good = square > _DEGENERATE * size
         sound = sound & good
-        rows.append(remainder / torch.where(good, square, torch.ones_like(square)).sqrt().unsqueeze(-1))
-    rows.append(_fourth(*rows))
+        unit = remainder / torch.where(good, square, torch.ones_like(square)).sqrt().unsqueeze(-1)
+        rows.append(_refined(unit, rows, good))
+    rows.append(_refined(_fourth(*rows), rows, sound))
     tetrad = lower_index(torch.stack(rows, dim=-2))
     # Row a of L is η^aa u_aᵀ g.
     frames = torch.cat([tetrad[..., :1, :], -tetrad[..., 1:, :]], dim=-2)
     return torch.where(sound[..., None, None], frames, fallback)
+
+
+def _without(vector: Tensor, rows: Sequence[Tensor]) -> Tensor:
+    """What is left of a vector beside orthonormal ones, the first of them time-like."""
+    remainder = vector - inner(vector, rows[0]).unsqueeze(-1) * rows[0]
+    for other in rows[1:]:
+        remainder = remainder + inner(remainder, other).unsqueeze(-1) * other
+    return remainder
+
+
+def _refined(unit: Tensor, rows: Sequence[Tensor], good: Tensor) -> Tensor:
+    """A space-like unit vector made orthogonal to the rows to all digits: a first pass leaves what cancelled in it."""
+    again = _without(unit, rows)
+    square = -inner(again, again)
+    sound = good & (square > 0)
+    size = torch.where(sound, square, torch.ones_like(square)).sqrt().unsqueeze(-1)
+    return torch.where(sound.unsqueeze(-1), again / size, unit)
 
 
 def _fourth(u0: Tensor, u1: Tensor, u2: Tensor) -> Tensor:

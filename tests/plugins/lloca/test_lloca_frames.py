@@ -299,3 +299,19 @@ def test_what_makes_no_sense_is_refused():
         lz.compose(frames={"name": "lloca-polar", "lab_scalars": "momenta"}, backbone="deep-sets")
     with pytest.raises(CompositionError, match="gamma_max must exceed 1"):
         lz.compose(frames="lloca-polar:gamma_max=0.5", backbone="deep-sets")
+
+
+@pytest.mark.parametrize("harder", [1.0, 1e2, 1e4, 1e6, 1e8])
+@pytest.mark.parametrize("name", FULL)
+def test_one_particle_that_is_much_harder_costs_no_digits_but_those_of_the_boost(
+    name: str, harder: float
+) -> None:
+    """|LgLᵀ-g| is a few ulp times γ², as the largest component of L says, and 1e-9 at most."""
+    net = frames_net(name)
+    for seed in range(20):
+        cloud = events([6], seed)
+        momenta = cloud.momenta.clone()
+        momenta[0] *= harder
+        cloud = lz.ParticleCloud.from_packed(momenta, [0, 6], validate=False)
+        frames = net(cloud).per_particle().detach()
+        assert defect(frames) < min(1e-9, 5e-15 * float(frames.abs().max()) ** 2)
