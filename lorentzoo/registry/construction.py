@@ -20,7 +20,7 @@ __all__ = ["MAX_LAYERS", "MAX_PARAMETERS", "bounded_construction"]
 
 MAX_PARAMETERS: Final = 100_000_000
 """Numbers of a part, forty times those of the largest network of the zoo. ``LORENTZOO_MAX_PARAMETERS`` allows more."""
-MAX_LAYERS: Final = 2_000
+MAX_LAYERS: Final = 1_000
 """Modules inside a part; the largest network of the zoo has 169."""
 _FILLERS: Final = frozenset(
     {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.eye, torch.arange}

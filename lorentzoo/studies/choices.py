@@ -43,7 +43,7 @@ class Budget(BaseModel):
         Exactly one of them.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
     cpu_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     steps: PositiveInt | None = None
@@ -84,7 +84,7 @@ class Pretraining(BaseModel):
         What differs in the recipe of the training that follows, e.g. ``{rates: {backbone: 0.3}}``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
     dataset: Any
     budget: Budget

@@ -78,7 +78,7 @@ class Study(BaseModel):
         Earlier name of `test`; keys that the tasks of the study do not know are passed over here.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
     name: str
     description: str = ""

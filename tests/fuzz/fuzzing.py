@@ -44,7 +44,7 @@ def is_ours(error: BaseException) -> bool:
     return f"lorentzoo{os.sep}" in last.filename and (last.line or "").startswith("raise")
 
 
-def outcome(check: Callable[[Any], Any], value: Any, *, again: bool = False) -> str:
+def outcome(check: Callable[[Any], Any], value: Any, allowed: float = SECONDS, *, again: bool = False) -> str:
     """``"accepted"``, ``"refused"``, or what must not be.
 
     `check` gives what is wrong with a result, or nothing.
@@ -60,17 +60,23 @@ def outcome(check: Callable[[Any], Any], value: Any, *, again: bool = False) -> 
     if fault:
         return fault
     seconds = time.process_time() - started
-    if seconds > SECONDS and not again:
+    if seconds > allowed and not again:
         # What is imported or compiled at the first use does not count.
-        return outcome(check, value, again=True)
-    if seconds > SECONDS:
+        return outcome(check, value, allowed, again=True)
+    if seconds > allowed:
         return f"{result} after {seconds:.1f} s"
     if (grown := _memory() - before) > MEGABYTES:
         return f"{result} with {grown:.0f} MB"
     return result
 
 
-def survey(name: str, strategy: st.SearchStrategy[Any], check: Callable[[Any], Any], examples: int) -> None:
+def survey(
+    name: str,
+    strategy: st.SearchStrategy[Any],
+    check: Callable[[Any], Any],
+    examples: int,
+    seconds: float = SECONDS,
+) -> None:
     """A property of random inputs."""
     counts = COUNTS.setdefault(name, Counter())
 
@@ -79,7 +85,7 @@ def survey(name: str, strategy: st.SearchStrategy[Any], check: Callable[[Any], A
     def every(value: Any) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = outcome(check, value)
+            found = outcome(check, value, seconds)
         counts[found if found in ("accepted", "refused") else "faults"] += 1
         assert found in ("accepted", "refused"), found
 

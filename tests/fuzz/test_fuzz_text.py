@@ -47,6 +47,8 @@ PLAIN = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=6,
 )
+LARGE = 5.0
+"""Seconds for a network of a thousand layers, which is the most that is made."""
 SLOTS = ("spurions", "frames", "embedding", "backbone", "head")
 
 
@@ -138,7 +140,7 @@ def test_specifications(examples: int) -> None:
                 return f"a prediction that is not finite of {spec.to_data()}"
         return None
 
-    survey("specifications", specifications(), check, examples)
+    survey("specifications", specifications(), check, examples, seconds=LARGE)
 
 
 @sizes(quick=60, slow=5_000)
@@ -154,6 +156,7 @@ def test_overrides_of_models(examples: int) -> None:
         st.tuples(names, st.dictionaries(keys, ODD | PLAIN, max_size=2)),
         check,
         examples,
+        seconds=LARGE,
     )
 
 

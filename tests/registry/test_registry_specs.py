@@ -251,7 +251,7 @@ def test_dates_stay_text() -> None:
 @pytest.mark.parametrize(
     ("slots", "message"),
     [
-        ({"backbone": "transformer:num_blocks=1000000"}, "'transformer' would have more than 2000 layers"),
+        ({"backbone": "transformer:num_blocks=1000000"}, "'transformer' would have more than 1000 layers"),
         ({"backbone": "deep-sets:hidden=[60000,60000]"}, "more than 100000000 parameters; set LORENTZOO_MAX"),
         ({"backbone": "cgenn:hidden_channels=1000000000", "embedding": "momenta"}, "'cgenn' would have more"),
         ({"backbone": "cgenn:hidden_channels=-1", "embedding": "momenta"}, "hidden_channels .*at least 1"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from lorentzoo.core.errors import StudyError
@@ -170,3 +172,9 @@ def test_a_study_is_a_value() -> None:
     assert isinstance(study, Study)
     assert study.config(seed=5).seed == 5
     assert study.config(seed=5).max_steps == 10
+
+
+def test_infinite_values_go_through_plain_data() -> None:
+    """As null, a bound would come back as none at all."""
+    study = load_study(BASE | {"axes": {"backbone": [{"name": "deep-sets", "bound": float("inf")}]}})
+    assert load_study(json.loads(json.dumps(study.model_dump(mode="json")))) == study
