@@ -55,7 +55,9 @@ def read_tensor(values: Tensor | ArrayLike, what: str) -> Tensor:
         raise ValueError(f"{what} is a ragged or mixed array of objects; see ParticleCloud.from_list")
     if array.dtype.kind not in "biufc" or array.dtype.itemsize > _LARGEST_ITEM[array.dtype.kind]:
         raise ValueError(f"{what} holds {array.dtype}, not numbers of at most 64 bits")
-    return torch.as_tensor(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False)))
+    array = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False))
+    # One of a single number counts as contiguous with negative strides, too, which torch refuses.
+    return torch.as_tensor(array if min(array.strides, default=0) >= 0 else array.copy())
 
 
 def read_momenta(values: Tensor | ArrayLike, ndim: int, shape: str) -> Tensor:

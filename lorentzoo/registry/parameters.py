@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 import typing
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import pydantic
 
@@ -32,6 +33,9 @@ FILLED = frozenset(
     }
 )
 """Parameters that the composition fills and a specification does not name."""
+
+_LARGEST: Final = 3.4e38
+"""Of float32."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,8 @@ def check_parameters(
     Raises
     ------
     ParameterError
-        Saying the component, the parameter, what was given and what is allowed.
+        Saying the component, the parameter, what was given and what is allowed; also for negative values of parameters
+        that are annotated as int, and infinite ones of those annotated as float, unless their default is such a value.
     """
     known = parameters_of(target)
     open_names = [name for name in known if name not in reserved]
@@ -128,12 +133,28 @@ def _convert(label: str, parameter: Parameter, value: Any) -> Any:
     try:
         if isinstance(value, bool) and parameter.annotation in (int, float):
             raise ValueError("a truth value is not a number")
-        return adapter.validate_python(value)
+        converted = adapter.validate_python(value)
     except (pydantic.ValidationError, ValueError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, pydantic.ValidationError) else str(error)
         raise ParameterError(
             f"{label}: {parameter.name}={value!r} does not fit {parameter.type or 'its type'} ({reason})"
         ) from None
+    if _counts(parameter) and isinstance(converted, int) and converted < 0:
+        raise ParameterError(f"{label}: {parameter.name} must not be negative, and is {converted}")
+    if _is_finite(parameter) and isinstance(converted, float) and abs(converted) > _LARGEST:
+        raise ParameterError(f"{label}: {parameter.name} must be finite in float32, and is {converted}")
+    return converted
+
+
+def _is_finite(parameter: Parameter) -> bool:
+    """Whether it is a plain number, and not a bound that is off by default."""
+    return parameter.annotation in (float, float | None) and parameter.default not in (math.inf, -math.inf)
+
+
+def _counts(parameter: Parameter) -> bool:
+    """Whether it is a plain whole number: those count something, unless their default is negative."""
+    default_below = isinstance(parameter.default, int) and parameter.default < 0
+    return parameter.annotation in (int, int | None) and not default_below
 
 
 def _hashable(value: Any) -> bool:

@@ -203,7 +203,8 @@ def studies(draw: st.DrawFn) -> Any:
         if isinstance(parent, dict) and draw(st.integers(0, 4)) == 0:
             parent[draw(st.text(max_size=3) | st.integers() | st.none())] = parent.pop(last)
         else:
-            parent[last] = draw(ODD | PLAIN)
+            # What is drawn is changed by later draws.
+            parent[last] = copy.deepcopy(draw(ODD | PLAIN))
     return study
 
 

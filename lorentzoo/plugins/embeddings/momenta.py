@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import torch
 
 from lorentzoo import Embedding, Features, Frames, ParticleCloud, Symmetry
 
 __all__ = ["Momenta"]
+
+_SMALLEST: Final = 1e-6
+"""Momenta of 1e10 GeV in this unit have squares that float32 still holds."""
+_LARGEST: Final = 1e12
 
 
 class Momenta(Embedding):
@@ -26,8 +31,10 @@ class Momenta(Embedding):
 
     def __init__(self, scale: float = 1.0, *, in_vectors: int = 0, matrix_names: Sequence[str] = ()) -> None:
         super().__init__()
-        if not scale > 0:
-            raise ValueError(f"scale must be positive, not {scale}")
+        if not _SMALLEST <= scale <= _LARGEST:
+            raise ValueError(
+                f"scale must be positive, not {scale}, and from {_SMALLEST:g} to {_LARGEST:g} GeV"
+            )
         self.scale = scale
         self.in_vectors = in_vectors
         self._names = tuple(matrix_names) if matrix_names else tuple(f"vector_{v}" for v in range(in_vectors))

@@ -55,6 +55,8 @@ class ParticleNet(Backbone):
         out_vectors: int = 0,
     ) -> None:
         super().__init__()
+        if neighbours < 1:
+            raise ValueError(f"neighbours must be at least 1, not {neighbours}")
         reps = [Reps.parse(text) for text in hidden_reps]
         if len(reps) != len(channels) - 1:
             raise ValueError(

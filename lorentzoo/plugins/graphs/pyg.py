@@ -68,6 +68,8 @@ class PygNet(Backbone):
         out_vectors: int = 0,
     ) -> None:
         super().__init__()
+        if neighbours < 1:
+            raise ValueError(f"neighbours must be at least 1, not {neighbours}")
         cls = _find(conv)
         reps = Reps.parse(hidden_reps)
         parameters = dict(conv_parameters or {})

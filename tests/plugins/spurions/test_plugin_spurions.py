@@ -58,7 +58,8 @@ def test_tokens_stand_in_front_and_maps_give_vectors() -> None:
     ("given", "message"),
     [
         ({"name": "vectors", "values": [[1, 2, 3]]}, "values must be a list of four-vectors"),
-        ({"name": "vectors", "values": [[1, 2, 3, float("nan")]]}, "spurions must be finite"),
+        ({"name": "vectors", "values": [[1, 2, 3, float("inf")]]}, "spurions must be finite"),
+        ({"name": "vectors", "values": [[1, 2, 3, 1e11]]}, r"components of spurions are at most 1e\+10"),
         ({"name": "vectors", "values": [[1, 0, 0, 0]], "names": ["a", "b"]}, r"1 spurions but 2 names"),
         ({"name": "matrices", "values": [[1, 0, 0, 0]]}, "does not fit"),
         ({"name": "matrices", "values": [[[1, 0], [0, 1]]]}, "values must be a list of 4x4 matrices"),
