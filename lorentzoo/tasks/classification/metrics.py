@@ -6,22 +6,29 @@ more classes each stands against all others (one versus rest).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lorentzoo.output.metric import Metric
+from lorentzoo.output.table import Cell
+from lorentzoo.output.uncertainty import summarise
 from lorentzoo.tasks.weights import effective_number
 
 __all__ = [
     "EFFICIENCY_GRID",
+    "METRICS",
     "SIGNAL_EFFICIENCIES",
     "Rejection",
     "auc",
     "background_rejection",
     "classification_metrics",
+    "rejection_cell",
+    "rejection_numbers",
     "rejection_curve",
     "roc_points",
     "signal_threshold",
@@ -233,3 +240,51 @@ def _mean_rejection(each: list[dict[str, Any]]) -> dict[str, Any]:
         "passing": int(sum(one["passing"] for one in each)),
         "is_limit": all(one["is_limit"] for one in each),
     }
+
+
+def rejection_cell(each: Sequence[Mapping[str, Any]]) -> Cell:
+    """Mean, spread over seeds and binomial error of rejections (as `Rejection.to_data` has them), one a seed."""
+    values = [float(one["value"]) for one in each]
+    if any(one["is_limit"] for one in each):
+        return Cell(f"> {min(values):.0f}", min(values))
+    summary = summarise(values)
+    statistical = float(np.mean([one["error"] for one in each]))
+    places = max(1 - math.floor(math.log10(max(statistical, 1e-3))), 0)
+    texts = [f"{summary.mean:.{places}f}"]
+    if summary.count > 1:
+        texts.append(f"{summary.spread:.{places}f}")
+    return Cell(" ± ".join([*texts, f"{statistical:.{places}f}"]), summary.mean)
+
+
+def rejection_numbers(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Binomial error of rejections, and whether one is a limit."""
+    return {
+        "statistical": float(np.mean([one["error"] for one in each])),
+        "is_limit": any(one["is_limit"] for one in each),
+    }
+
+
+_REJECTION_NOTE = (
+    "Background rejections: spread over seeds where there are several ± binomial error of the finite number of "
+    "background events; '>' is a lower limit at 95 % confidence, where in some seed no background event passes."
+)
+
+METRICS: Final = (
+    Metric("accuracy", "Accuracy", "high"),
+    Metric("auc", "AUC", "high"),
+    *(
+        Metric(
+            f"rejection_{efficiency}",
+            f"1/ε_B (ε_S = {efficiency})",
+            "high",
+            cell=rejection_cell,
+            numbers=rejection_numbers,
+            note=_REJECTION_NOTE,
+        )
+        for efficiency in reversed(SIGNAL_EFFICIENCIES)
+    ),
+    Metric("log_loss", "Log-loss", "low", shown="file"),
+    Metric("accuracy_error", shown="file"),
+    Metric("classes", shown="file"),
+)
+"""What is stated of a classifier: columns in order."""

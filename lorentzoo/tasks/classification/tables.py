@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,8 +10,8 @@ import numpy as np
 from lorentzoo.output.metric import Metric
 from lorentzoo.output.rows import Row
 from lorentzoo.output.table import Cell, Table, text_cell
-from lorentzoo.output.uncertainty import summarise
 from lorentzoo.tasks.classification.diagnostics import pair_rejection, qcd_class, working_point
+from lorentzoo.tasks.classification.metrics import rejection_cell
 from lorentzoo.tasks.classification.predictions import ClassPredictions
 from lorentzoo.tasks.predictions import average_predictions
 
@@ -21,34 +20,10 @@ __all__ = [
     "class_table",
     "ensemble_table",
     "percent",
-    "rejection_cell",
-    "rejection_numbers",
     "rejection_table",
 ]
 
 _SCORE = "The score between two classes is p_S/(p_S + p_B)"
-
-
-def rejection_cell(each: Sequence[Mapping[str, Any]]) -> Cell:
-    """Mean, spread over seeds and binomial error of rejections (as `Rejection.to_data` has them), one a seed."""
-    values = [float(one["value"]) for one in each]
-    if any(one["is_limit"] for one in each):
-        return Cell(f"> {min(values):.0f}", min(values))
-    summary = summarise(values)
-    statistical = float(np.mean([one["error"] for one in each]))
-    places = max(1 - math.floor(math.log10(max(statistical, 1e-3))), 0)
-    texts = [f"{summary.mean:.{places}f}"]
-    if summary.count > 1:
-        texts.append(f"{summary.spread:.{places}f}")
-    return Cell(" ± ".join([*texts, f"{statistical:.{places}f}"]), summary.mean)
-
-
-def rejection_numbers(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Binomial error of rejections, and whether one is a limit."""
-    return {
-        "statistical": float(np.mean([one["error"] for one in each])),
-        "is_limit": any(one["is_limit"] for one in each),
-    }
 
 
 def rejection_table(runs: Sequence[ClassPredictions]) -> Table:

@@ -22,13 +22,11 @@ from lorentzoo.output.rows import Row
 from lorentzoo.output.table import Table
 from lorentzoo.output.task import Settings, TrainFunction
 from lorentzoo.registry.specs import PartSpec
-from lorentzoo.tasks.classification.metrics import SIGNAL_EFFICIENCIES, classification_metrics
+from lorentzoo.tasks.classification.metrics import METRICS, classification_metrics
 from lorentzoo.tasks.classification.predictions import ClassPredictions
 from lorentzoo.tasks.classification.tables import (
     class_table,
     ensemble_table,
-    rejection_cell,
-    rejection_numbers,
 )
 from lorentzoo.tasks.predictions import average_predictions, predict_events
 from lorentzoo.tasks.predictive import PredictiveTask
@@ -38,33 +36,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Classification"]
 
-_REJECTION_NOTE = (
-    "Background rejections: spread over seeds where there are several ± binomial error of the finite number of "
-    "background events; '>' is a lower limit at 95 % confidence, where in some seed no background event passes."
-)
-
 
 class Classification(PredictiveTask):
     """Classes of events, by the head's probabilities."""
 
-    metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric("accuracy", "Accuracy", "high"),
-        Metric("auc", "AUC", "high"),
-        *(
-            Metric(
-                f"rejection_{efficiency}",
-                f"1/ε_B (ε_S = {efficiency})",
-                "high",
-                cell=rejection_cell,
-                numbers=rejection_numbers,
-                note=_REJECTION_NOTE,
-            )
-            for efficiency in reversed(SIGNAL_EFFICIENCIES)
-        ),
-        Metric("log_loss", "Log-loss", "low", shown="file"),
-        Metric("accuracy_error", shown="file"),
-        Metric("classes", shown="file"),
-    )
+    metrics: ClassVar[tuple[Metric, ...]] = METRICS
     ranking: ClassVar[tuple[str, ...]] = ("auc", "accuracy")
 
     # ---- before training ---------------------------------------------------------------------

@@ -14,12 +14,13 @@ from lorentzoo.core.errors import TrainingError
 from lorentzoo.core.trainable import Trainable
 from lorentzoo.output.evaluation import Evaluation
 from lorentzoo.output.figure import ReportFigure
-from lorentzoo.output.metric import Metric, count_cell
+from lorentzoo.output.metric import Metric
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.rows import Row
 from lorentzoo.output.task import Settings, Task, TrainFunction
 from lorentzoo.registry.specs import parse_part
 from lorentzoo.tasks.generation.evaluation import GeneratorEvaluation, evaluate_generator
+from lorentzoo.tasks.generation.metrics import C2ST, METRICS, SECONDS
 from lorentzoo.tasks.generation.settings import GenerationSettings
 
 if TYPE_CHECKING:
@@ -27,42 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Generation"]
 
-_SECONDS = Metric("seconds_per_sample", "CPU-s/sample")
-_C2ST = Metric("c2st_auc", "C2ST AUC", "low")
-
 
 class Generation(Task):
     """Events drawn from a density, and how they differ from true ones."""
 
-    metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric(
-            "nll",
-            "NLL",
-            "low",
-            note="NLL: mean of -ln p over held-out events, relative to Π d⁴p or Π d³p/2E in powers of GeV; 'No density' "
-            "counts those that the generator cannot draw, which the mean leaves out.",
-        ),
-        _C2ST,
-        Metric("fpd", "FPD", "low"),
-        Metric("nll_infinite", "No density", cell=count_cell),
-        Metric("nll_failed", "Density failed", cell=count_cell, shown="nonzero"),
-        Metric("samples_failed", "Samples failed", cell=count_cell, shown="nonzero"),
-        Metric("cut_violations", "Cuts violated", cell=count_cell),
-        Metric("evaluations_per_sample", "Evaluations/sample", cell=count_cell),
-        _SECONDS,
-        *(
-            Metric(name, shown="file")
-            for name in (
-                "nll_error",
-                "nll_events",
-                "c2st_auc_error",
-                "c2st_effective_fraction",
-                "c2st_cpu_seconds",
-                "fpd_error",
-            )
-        ),
-        Metric("cut_violations", shown="file", family=True),
-    )
+    metrics: ClassVar[tuple[Metric, ...]] = METRICS
     ranking: ClassVar[tuple[str, ...]] = ("c2st_auc", "nll")
     settings: ClassVar[type[Settings]] = GenerationSettings
     settings_key: ClassVar[str] = "generation"
@@ -126,7 +96,7 @@ class Generation(Task):
         from lorentzoo.tasks.generation.plots import plot_marginals
 
         caption = "A classifier's AUC between true and generated events against the processor time of drawing an event."
-        drawn = ReportFigure("drawing", plot_costs(rows, _SECONDS, _C2ST, legend=False), caption)
+        drawn = ReportFigure("drawing", plot_costs(rows, SECONDS, C2ST, legend=False), caption)
         first = {
             row.label: evaluation
             for row in rows

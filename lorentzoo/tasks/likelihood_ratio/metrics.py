@@ -12,11 +12,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from lorentzoo.output.metric import Metric
 from lorentzoo.tasks.classification.diagnostics import equal_bins, reliability
 from lorentzoo.tasks.classification.metrics import auc
 from lorentzoo.tasks.weights import effective_fraction, ratio_weights
 
-__all__ = ["closure", "ratio_metrics"]
+__all__ = ["METRICS", "closure", "ratio_metrics"]
 
 Array = NDArray[np.float64]
 
@@ -101,3 +102,31 @@ def ratio_metrics(
         chi2, degrees = closure(values[is_p], values[~is_p], weight[is_p], reweighted)
         found[f"closure_{name}"] = chi2 / degrees
     return found
+
+
+METRICS: Final = (
+    Metric(
+        "cross_entropy",
+        "Cross-entropy",
+        "low",
+        note="Cross-entropy of both samples in equal parts: ln 2 = 0.6931 where they cannot be told apart, least at "
+        "the true ratio.",
+    ),
+    Metric("auc", "AUC"),
+    Metric("calibration_error", "ECE", "low"),
+    Metric(
+        "mean_ratio",
+        "⟨w⟩ of q",
+        note="⟨w⟩ of q: mean ratio of the second sample's events; 1 where it is right.",
+    ),
+    Metric("mean_ratio_error", shown="file"),
+    Metric("effective_fraction", "Kish fraction", "high"),
+    Metric(
+        "closure",
+        "χ²/n",
+        "low",
+        family=True,
+        note="χ²/n: reweighted events of q against those of p in twenty bins, per degree of freedom.",
+    ),
+)
+"""What is stated of it: columns in order."""

@@ -21,7 +21,7 @@ from lorentzoo.output.metric import Metric
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.rows import Row
 from lorentzoo.output.task import Settings, TrainFunction
-from lorentzoo.tasks.likelihood_ratio.metrics import ratio_metrics
+from lorentzoo.tasks.likelihood_ratio.metrics import METRICS, ratio_metrics
 from lorentzoo.tasks.likelihood_ratio.predictions import RatioPredictions
 from lorentzoo.tasks.predictions import average_predictions, predict_events
 from lorentzoo.tasks.predictive import PredictiveTask
@@ -35,31 +35,7 @@ __all__ = ["LikelihoodRatio"]
 class LikelihoodRatio(PredictiveTask):
     """The ratio p/q of events labelled 1 (p) and 0 (q), Cranmer, Pavez and Louppe (arXiv:1506.02169)."""
 
-    metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric(
-            "cross_entropy",
-            "Cross-entropy",
-            "low",
-            note="Cross-entropy of both samples in equal parts: ln 2 = 0.6931 where they cannot be told apart, least at "
-            "the true ratio.",
-        ),
-        Metric("auc", "AUC"),
-        Metric("calibration_error", "ECE", "low"),
-        Metric(
-            "mean_ratio",
-            "⟨w⟩ of q",
-            note="⟨w⟩ of q: mean ratio of the second sample's events; 1 where it is right.",
-        ),
-        Metric("mean_ratio_error", shown="file"),
-        Metric("effective_fraction", "Kish fraction", "high"),
-        Metric(
-            "closure",
-            "χ²/n",
-            "low",
-            family=True,
-            note="χ²/n: reweighted events of q against those of p in twenty bins, per degree of freedom.",
-        ),
-    )
+    metrics: ClassVar[tuple[Metric, ...]] = METRICS
     ranking: ClassVar[tuple[str, ...]] = ("cross_entropy",)
 
     def check_data(self, data: EventData) -> None:

@@ -12,7 +12,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["QUANTILES", "regression_metrics", "relative_error", "target_metrics", "weighted_quantile"]
+from lorentzoo.output.metric import Metric
+
+__all__ = [
+    "METRICS",
+    "QUANTILES",
+    "regression_metrics",
+    "relative_error",
+    "target_metrics",
+    "weighted_quantile",
+]
 
 Array = NDArray[np.float64]
 
@@ -134,3 +143,37 @@ def regression_metrics(
         there = weight != 0
         found["nll"] = weighted_mean(-log_prob[there], weight[there])
     return found
+
+
+METRICS: Final = (
+    Metric(
+        "nmse",
+        "NMSE",
+        "low",
+        note="NMSE: mean over targets of the mean squared error over the variance of the target, 1 - R².",
+    ),
+    Metric("mse", "MSE", "low", family=True, shown="always"),
+    Metric("rmse", "RMSE", "low", family=True),
+    Metric("mae", "MAE", "low", family=True),
+    Metric("bias", "Bias", family=True, shown="file"),
+    Metric("r2", "R²", "high", family=True),
+    *(
+        Metric(
+            f"relative_error_{100 * quantile:g}",
+            f"|δ| {100 * quantile:g} %",
+            "low",
+            family=True,
+            note="|δ|: quantiles of the absolute relative error |prediction - truth|/|truth|.",
+        )
+        for quantile in QUANTILES
+    ),
+    Metric(
+        "pull_mean",
+        "Pull mean",
+        family=True,
+        note="Pulls: (prediction - truth) over the predicted standard deviation; 0 ± 1 is perfect.",
+    ),
+    Metric("pull_width", "Pull width", family=True),
+    Metric("nll", "NLL", "low", note="NLL: mean of -ln p of the true targets, in their own units."),
+)
+"""What is stated of it: columns in order."""

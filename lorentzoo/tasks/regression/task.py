@@ -26,7 +26,7 @@ from lorentzoo.output.task import Settings, TrainFunction
 from lorentzoo.registry.specs import PartSpec
 from lorentzoo.tasks.predictions import average_predictions, predict_events
 from lorentzoo.tasks.predictive import PredictiveTask
-from lorentzoo.tasks.regression.metrics import QUANTILES, regression_metrics
+from lorentzoo.tasks.regression.metrics import METRICS, regression_metrics
 from lorentzoo.tasks.regression.predictions import ValuePredictions
 from lorentzoo.tasks.regression.tables import LINEAR, SQUARES, square_unit, target_table
 
@@ -39,37 +39,7 @@ __all__ = ["Regression"]
 class Regression(PredictiveTask):
     """Numbers of events, by the mean squared error or by the density of the head."""
 
-    metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric(
-            "nmse",
-            "NMSE",
-            "low",
-            note="NMSE: mean over targets of the mean squared error over the variance of the target, 1 - R².",
-        ),
-        Metric("mse", "MSE", "low", family=True, shown="always"),
-        Metric("rmse", "RMSE", "low", family=True),
-        Metric("mae", "MAE", "low", family=True),
-        Metric("bias", "Bias", family=True, shown="file"),
-        Metric("r2", "R²", "high", family=True),
-        *(
-            Metric(
-                f"relative_error_{100 * quantile:g}",
-                f"|δ| {100 * quantile:g} %",
-                "low",
-                family=True,
-                note="|δ|: quantiles of the absolute relative error |prediction - truth|/|truth|.",
-            )
-            for quantile in QUANTILES
-        ),
-        Metric(
-            "pull_mean",
-            "Pull mean",
-            family=True,
-            note="Pulls: (prediction - truth) over the predicted standard deviation; 0 ± 1 is perfect.",
-        ),
-        Metric("pull_width", "Pull width", family=True),
-        Metric("nll", "NLL", "low", note="NLL: mean of -ln p of the true targets, in their own units."),
-    )
+    metrics: ClassVar[tuple[Metric, ...]] = METRICS
     ranking: ClassVar[tuple[str, ...]] = ("mse", "nmse")
 
     # ---- before training ---------------------------------------------------------------------
@@ -230,7 +200,7 @@ class _Columns:
 
 
 def _belongs_to_target(metric: Metric) -> bool:
-    return metric.name not in {known.name for known in Regression.metrics}
+    return metric.name not in {known.name for known in METRICS}
 
 
 def _width(target: Tensor) -> int:
