@@ -351,7 +351,7 @@ def load_dataset(name: str, **parameters: Any) -> Any:
     component = catalogue().find("dataset", inline.name)
     target = catalogue().target(component)
     label = f"dataset {inline.name!r}"
-    checked = check_parameters(label, target, {**component.defaults, **inline.parameters})
+    checked = check_parameters(label, target, {**component.defaults, **inline.parameters}, finite=False)
     try:
         return target(**checked)
     except (LorentzooError, OSError):

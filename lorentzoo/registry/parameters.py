@@ -87,7 +87,7 @@ def parameters_of(target: Any) -> dict[str, Parameter]:
 
 
 def check_parameters(
-    label: str, target: Any, given: Mapping[str, Any], *, reserved: Collection[str] = ()
+    label: str, target: Any, given: Mapping[str, Any], *, reserved: Collection[str] = (), finite: bool = True
 ) -> dict[str, Any]:
     """Validate values against a constructor's annotations and return them converted.
 
@@ -101,6 +101,8 @@ def check_parameters(
         Values by name.
     reserved
         Names that the caller may not set here because the composition fills them.
+    finite
+        Whether plain numbers must be finite, as those of networks; a cut of a data set may be off, at infinity.
 
     Raises
     ------
@@ -119,14 +121,14 @@ def check_parameters(
             hint = f"; did you mean {close[0]!r}?" if close else "."
             listing = ", ".join(open_names) or "none"
             raise ParameterError(f"{label} has no parameter {name!r}{hint} Its parameters: {listing}.")
-        checked[name] = _convert(label, known[name], value)
+        checked[name] = _convert(label, known[name], value, finite)
     for name in open_names:
         if known[name].required and name not in given and name not in FILLED:
             raise ParameterError(f"{label} needs a value for {name!r} ({known[name].type})")
     return checked
 
 
-def _convert(label: str, parameter: Parameter, value: Any) -> Any:
+def _convert(label: str, parameter: Parameter, value: Any, finite: bool) -> Any:
     adapter = _adapter(parameter.annotation) if _hashable(parameter.annotation) else None
     if adapter is None:
         return value
@@ -141,7 +143,7 @@ def _convert(label: str, parameter: Parameter, value: Any) -> Any:
         ) from None
     if _counts(parameter) and isinstance(converted, int) and converted < 0:
         raise ParameterError(f"{label}: {parameter.name} must not be negative, and is {converted}")
-    if _is_finite(parameter) and isinstance(converted, float) and abs(converted) > _LARGEST:
+    if finite and _is_finite(parameter) and isinstance(converted, float) and abs(converted) > _LARGEST:
         raise ParameterError(f"{label}: {parameter.name} must be finite in float32, and is {converted}")
     return converted
 

@@ -153,7 +153,7 @@ def test_verify_fails_with_exit_code_one(call: Callable[..., Answer], own_catalo
         (("list", "backbones"), "Did you mean 'backbone'"),
         (("verify", "deep-sets:colour=3"), "has a parameter 'colour'"),
         (("verify", "deep-sets:"), "ends with ':' but gives no parameters"),
-        (("verify", "no-such.yaml"), "there is no model 'no-such.yaml'"),
+        (("verify", "no-such.yaml"), "there is no file no-such.yaml"),
         (("data", "info", "no-such-data"), "no-such-data"),
     ],
 )

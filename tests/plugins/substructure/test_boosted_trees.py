@@ -13,7 +13,7 @@ import lorentzoo as lz
 from lorentzoo.core.cloud import Batch
 from lorentzoo.core.errors import CompositionError, MissingExtraError, NotFittedError
 from lorentzoo.plugins.substructure.forest import ForestError
-from lorentzoo.studies import StudyResult, run_study, study_tables, train_model
+from lorentzoo.studies import run_study, study_tables, train_model
 from lorentzoo.testing import random_cloud
 from lorentzoo.training.costs import measure_costs
 
@@ -207,7 +207,7 @@ def test_another_layout_of_trees_is_noticed(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_it_is_a_row_beside_networks(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Drawing figures takes seconds, and has tests of its own.
-    monkeypatch.setattr(StudyResult, "write", lambda self: self.directory)
+    monkeypatch.setattr("lorentzoo.studies.runner.write_report", lambda result: result.directory)
     result = run_study(
         {
             "name": "baseline",
