@@ -11,5 +11,5 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     for name, counts in COUNTS.items():
         terminalreporter.write_line(
             f"fuzz {name}: {counts.total()} cases, {counts['accepted']} accepted, {counts['refused']} refused, "
-            f"{counts['faults']} faults"
+            f"{counts['faults']} faults, {counts['hangs']} hangs"
         )

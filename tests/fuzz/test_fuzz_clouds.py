@@ -97,7 +97,7 @@ def networks() -> list[Any]:
     return [network.eval() for network in made]
 
 
-@sizes(quick=150, slow=10_000)
+@sizes(quick=150, slow=5_000)
 def test_clouds(networks: list[Any], examples: int) -> None:
     def check(call: tuple[str, list[Any], dict[str, Any]]) -> str | None:
         how, given, options = call

@@ -126,7 +126,7 @@ def specifications(draw: st.DrawFn) -> Any:
     return data
 
 
-@sizes(quick=120, slow=8_000)
+@sizes(quick=120, slow=5_000)
 def test_specifications(examples: int) -> None:
     cloud = random_cloud([3, 1])
 
@@ -208,7 +208,7 @@ def studies(draw: st.DrawFn) -> Any:
     return study
 
 
-@sizes(quick=200, slow=10_000)
+@sizes(quick=200, slow=5_000)
 def test_studies(tmp_path: Path, examples: int) -> None:
     path = tmp_path / "study.yaml"
 

@@ -58,8 +58,8 @@ class Kinematics(Embedding):
         standardise: bool = True,
     ) -> None:
         super().__init__()
-        if len(set(features)) != len(features):
-            raise ValueError(f"features repeat: {list(features)}")
+        if not features or len(set(features)) != len(features):
+            raise ValueError(f"features must be different names, at least one, not {list(features)}")
         self.features: tuple[str, ...] = tuple(features)
         self.rapidity = rapidity
         self.standardise = standardise

@@ -103,7 +103,7 @@ def test_named_subsets() -> None:
 
 
 def test_repeated_features_are_refused() -> None:
-    with pytest.raises(ValueError, match="features repeat"):
+    with pytest.raises(ValueError, match="features must be different names, at least one"):
         Kinematics(["log_pt", "log_pt"])
 
 
