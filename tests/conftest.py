@@ -58,6 +58,16 @@ def _seeded() -> None:
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def _registered_for_one_test() -> Iterator[None]:
+    """What a test registers does not reach the tests after it, which draw from all that there is."""
+    from lorentzoo.registry import catalogue
+
+    yield
+    if catalogue._current is not None and catalogue._current._session:
+        catalogue._current = None
+
+
 @pytest.fixture
 def own_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers is gone afterwards."""

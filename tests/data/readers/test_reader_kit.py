@@ -12,12 +12,23 @@ from lorentzoo.data.named import __all__ as shipped
 from lorentzoo.testing.datasets import check_dataset
 
 WRITTEN = ("toptag-hdf5", "jetclass-root", "jetclass-parquet", "jetnet-hdf5", "padded-npz")
+LHE = Path(__file__).parents[2] / "plugins" / "amplitudes" / "lhe" / "madgraph-pp-jj.lhe.gz"
+AMPLITUDES = {
+    "amplitudes": {"process": ["qq-Zng", "gg-ng"], "multiplicity": [2, 3], "num_events": 200},
+    "amplitudes-lhe": {"path": str(LHE), "process": "gg-ng"},
+}
 
 
 def test_every_data_set_is_checked() -> None:
-    assert {*shipped, "showers", *WRITTEN} == set(lz.list_components("dataset"))
+    # Those that are shipped, and showers, in tests/data/test_dataset_kit.py.
+    assert {*shipped, "showers", *WRITTEN, *AMPLITUDES} == set(lz.list_components("dataset"))
 
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_readers_conform(name: str, written: Callable[[str], Path]) -> None:
     check_dataset(name, {"path": str(written(name))}).raise_if_failed()
+
+
+@pytest.mark.parametrize("name", AMPLITUDES)
+def test_amplitudes_conform(name: str) -> None:
+    check_dataset(name, AMPLITUDES[name]).raise_if_failed()
