@@ -199,15 +199,14 @@ def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _spec(model: str) -> Any:
     from lorentzoo.registry.composition import model_spec
+    from lorentzoo.registry.plain_data import read_text
     from lorentzoo.registry.specs import Spec
 
     path = Path(model)
-    if path.suffix in (".yaml", ".yml", ".json") and not path.is_file():
-        raise FileNotFoundError(f"there is no file {model}")
     if path.suffix in (".yaml", ".yml"):
-        return Spec.from_yaml(path.read_text(encoding="utf-8"))
+        return Spec.from_yaml(read_text(path, "the specification"))
     if path.suffix == ".json":
-        return Spec.from_json(path.read_text(encoding="utf-8"))
+        return Spec.from_json(read_text(path, "the specification"))
     return model_spec(model)
 
 
@@ -221,13 +220,14 @@ def _model(model: str) -> Any:
 
 
 def _options(config: Path | None, pairs: list[str]) -> dict[str, Any]:
-    import yaml
+    from lorentzoo.core.errors import TrainingError
+    from lorentzoo.registry.yaml_text import read_yaml_file
 
     options: dict[str, Any] = {}
     if config is not None:
-        loaded = yaml.safe_load(config.read_text(encoding="utf-8"))
+        loaded = read_yaml_file(config, "the file of --config", TrainingError)
         if not isinstance(loaded, dict):
-            raise ValueError(f"{config} does not hold a mapping of training options")
+            raise TrainingError(f"{config} does not hold a mapping of training options")
         options |= loaded
     return options | _read_pairs("--set", pairs)
 
@@ -239,14 +239,15 @@ def _read_test(pairs: list[str], **aliases: int | None) -> dict[str, Any]:
 
 def _read_pairs(option: str, pairs: list[str]) -> dict[str, Any]:
     """Values of ``key=value``, as YAML."""
-    import yaml
+    from lorentzoo.core.errors import TrainingError
+    from lorentzoo.registry.yaml_text import read_yaml
 
     found: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
-            raise ValueError(f"{option} takes key=value, not {pair!r}")
-        number = yaml.safe_load(value)
+            raise TrainingError(f"{option} takes key=value, not {pair!r}")
+        number = read_yaml(value, f"{option} {key}", TrainingError)
         try:
             # YAML reads 1e-3 as text.
             found[key] = float(number) if isinstance(number, str) else number

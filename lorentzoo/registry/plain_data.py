@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from lorentzoo.core.errors import LorentzooError, SpecError
 
-__all__ = ["MAX_CHARACTERS", "MAX_DEPTH", "MAX_ITEMS", "check_plain", "read_json"]
+__all__ = ["MAX_CHARACTERS", "MAX_DEPTH", "MAX_ITEMS", "check_plain", "read_json", "read_text"]
 
 MAX_DEPTH: Final = 32
 """Lists and mappings inside each other."""
@@ -74,6 +75,28 @@ def read_json(text: str, what: str, error: type[LorentzooError] = SpecError) -> 
         raise error(f"cannot read {what} as JSON: {problem}") from None
     check_plain(data, what, error)
     return data
+
+
+def read_text(path: Path, what: str, error: type[LorentzooError] = SpecError) -> str:
+    """The text of a file that holds plain data.
+
+    Raises
+    ------
+    SpecError
+        Or `error`, if there is no such file, it is a folder, a pipe or a device, is larger than any text that is read, or
+        is not UTF-8.
+    """
+    try:
+        if not path.exists():
+            raise error(f"{what}: there is no file {path}")
+        if not path.is_file():
+            raise error(f"{what}: {path} is a folder, a pipe or a device, not a file")
+        # A character has at most four bytes.
+        if path.stat().st_size > 4 * MAX_CHARACTERS:
+            raise error(f"{what} has {path.stat().st_size} bytes; at most {4 * MAX_CHARACTERS} are read")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise error(f"{what} cannot be read: {problem}") from None
 
 
 def _inner(value: Any) -> list[Any]:

@@ -14,7 +14,7 @@ from yaml.composer import ComposerError
 from yaml.constructor import ConstructorError
 
 from lorentzoo.core.errors import LorentzooError, SpecError
-from lorentzoo.registry.plain_data import MAX_CHARACTERS, MAX_DEPTH, MAX_ITEMS, check_plain
+from lorentzoo.registry.plain_data import MAX_CHARACTERS, MAX_DEPTH, MAX_ITEMS, check_plain, read_text
 
 try:
     from yaml import CSafeLoader as _Parser
@@ -61,18 +61,7 @@ def read_yaml_file(path: Path, what: str, error: type[LorentzooError] = SpecErro
     SpecError
         Or `error`, also if there is no such file, or it is a folder, a pipe or a device.
     """
-    try:
-        if not path.exists():
-            raise error(f"{what}: there is no file {path}")
-        if not path.is_file():
-            raise error(f"{what}: {path} is a folder, a pipe or a device, not a file")
-        # A character has at most four bytes.
-        if path.stat().st_size > 4 * MAX_CHARACTERS:
-            raise error(f"{what} has {path.stat().st_size} bytes; at most {4 * MAX_CHARACTERS} are read")
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise error(f"{what} cannot be read: {problem}") from None
-    return read_yaml(text, what, error)
+    return read_yaml(read_text(path, what, error), what, error)
 
 
 # ---- helpers ----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -166,6 +167,46 @@ def test_an_error_is_one_line_on_standard_error(
     assert answer.err.startswith("error: ")
     assert words in answer.err
     assert answer.err.strip().count("\n") == 0
+
+
+BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
+
+
+@pytest.mark.parametrize("how", ["verify", "config", "set", "test"])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (BOMB, "aliases counted as often as they occur"),
+        ("!!python/object/apply:os.getcwd []", "tags such as"),
+        ("[" * 5000, "levels deep"),
+        ("a: 1\na: 2", "'a' occurs twice"),
+    ],
+)
+def test_text_of_others_is_bounded_wherever_it_comes_in(
+    call: Callable[..., Answer], tmp_path: Path, how: str, text: str, words: str
+) -> None:
+    path = tmp_path / "given.yaml"
+    path.write_text(text, "utf-8")
+    arguments = {
+        "verify": ("verify", str(path)),
+        "config": ("train", SMALL, "--config", str(path)),
+        "set": ("train", SMALL, "--set", f"epochs={text}"),
+        "test": ("train", SMALL, "--test", f"num_samples={text}"),
+    }[how]
+    answer = call(*arguments, *(() if how == "verify" else ("--out", str(tmp_path / "run"))))
+    assert answer.code == 1
+    assert answer.err.startswith("error: ")
+    assert words in answer.err
+
+
+@pytest.mark.parametrize("ending", ["yaml", "json"])
+def test_a_pipe_or_folder_is_not_read(call: Callable[..., Answer], tmp_path: Path, ending: str) -> None:
+    pipe, folder = tmp_path / f"pipe.{ending}", tmp_path / f"folder.{ending}"
+    os.mkfifo(pipe)
+    assert "is a folder, a pipe or a device" in call("verify", str(pipe)).err
+    assert "is a folder, a pipe or a device" in call("train", SMALL, "--config", str(pipe)).err
+    folder.mkdir()
+    assert "is a folder, a pipe or a device" in call("train", str(folder)).err
 
 
 def test_debug_shows_the_trace(monkeypatch: pytest.MonkeyPatch) -> None:
