@@ -88,10 +88,10 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     networks = {
-        "lgatr": {"backbone": "lgatr:num_blocks=4", "embedding": {"name": "momenta", "scale": 20.0}},
+        "lgatr": {"backbone": "lgatr:num_blocks=4", "embedding": "momenta"},
         "lgatr-slim": {
             "backbone": "lgatr-slim:num_blocks=4",
-            "embedding": ["invariants", {"name": "momenta", "scale": 20.0}],
+            "embedding": ["invariants", "momenta"],
         },
         "lloca-transformer": {
             "backbone": "transformer:num_blocks=4",

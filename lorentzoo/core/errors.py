@@ -12,6 +12,7 @@ __all__ = [
     "CompositionError",
     "DensityWarning",
     "FittedError",
+    "InputsWarning",
     "LorentzooError",
     "MissingExtraError",
     "NoClosedFormError",
@@ -104,6 +105,10 @@ class RunError(LorentzooError, RuntimeError):
 
 class UnitsWarning(UserWarning):
     """Momenta that look as if they were given in other units."""
+
+
+class InputsWarning(UserWarning):
+    """Events that are far from those on which a model was fitted."""
 
 
 class DensityWarning(UserWarning):

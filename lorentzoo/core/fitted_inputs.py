@@ -1,34 +1,81 @@
-"""Does a cloud bring the scalars and the context that a model was fitted on, in its order?"""
+"""Are inputs what a model was fitted on: the same columns, and events of the same kind?"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any, Final
 
+import torch
 from torch import Tensor
 
 from lorentzoo.core.cloud import Batch, ParticleCloud
+from lorentzoo.core.errors import InputsWarning
 
-__all__ = ["InputNames"]
+__all__ = ["FittedInputs"]
+
+_FAR: Final = 2.0
+"""Beyond the lowest and the highest Σ pT by this factor, and above the largest multiplicity, events are far."""
+_PART: Final = 0.1
+"""Of the events that may be far without a word."""
 
 
 @dataclass(frozen=True)
-class InputNames:
-    """Names of the columns on which a model was fitted; empty where they had none.
+class FittedInputs:
+    """Names of the columns on which a model was fitted, and what its events were like; empty where it knows nothing.
 
     Attributes
     ----------
     scalars, context
         Names in the order of the columns.
+    activity
+        Lowest and highest scalar sum of transverse momenta Σ pT of an event, in GeV.
+    multiplicity
+        Lowest and highest number of particles of an event.
     """
 
     scalars: tuple[str, ...] = ()
     context: tuple[str, ...] = ()
+    activity: tuple[float, float] | None = None
+    multiplicity: tuple[int, int] | None = None
 
     @classmethod
-    def read(cls, batches: Sequence[Batch]) -> InputNames:
-        """The names in the first of some batches."""
-        return cls(batches[0].cloud.scalar_names, batches[0].cloud.context_names) if batches else cls()
+    def read(cls, batches: Iterable[Batch]) -> FittedInputs:
+        """What some batches are like; events of weight zero are not there."""
+        found, activities, counts = cls(), [], []
+        for batch in batches:
+            cloud = batch.cloud
+            if not found.scalars and not found.context:
+                found = cls(cloud.scalar_names, cloud.context_names)
+            there = batch.weight != 0
+            activities.append(_activity(cloud)[there])
+            counts.append(cloud.layout.counts()[there])
+        if not activities or not sum(map(len, activities)):
+            return found
+        activity, count = torch.cat(activities), torch.cat(counts)
+        return replace(
+            found,
+            activity=(float(activity.min()), float(activity.max())),
+            multiplicity=(int(count.min()), int(count.max())),
+        )
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> FittedInputs:
+        """Read what `to_data` gave."""
+        ranges = {name: tuple(data[name]) for name in ("activity", "multiplicity") if data.get(name)}
+        return cls(tuple(data.get("scalars", ())), tuple(data.get("context", ())), **ranges)
+
+    def to_data(self) -> dict[str, Any]:
+        """Plain data without what is not known; empty where nothing is."""
+        stated = {
+            "scalars": self.scalars,
+            "context": self.context,
+            "activity": self.activity,
+            "multiplicity": self.multiplicity,
+        }
+        known = {name: list(value) for name, value in stated.items() if value}
+        return {"scalars": [], "context": [], **known} if known else {}
 
     def arrange(self, cloud: ParticleCloud) -> ParticleCloud:
         """The cloud with its columns in the order of the names; as it is where one side has no names.
@@ -45,6 +92,50 @@ class InputNames:
         return replace(
             cloud, scalars=scalars, context=context, scalar_names=scalar_names, context_names=context_names
         )
+
+    def doubt(self, cloud: ParticleCloud) -> str:
+        """How events differ from those of the fit; nothing where at most a tenth of them is far.
+
+        An event is far whose Σ pT is below half of the lowest or above twice the highest, or that has more than twice as
+        many particles as any.
+        """
+        if self.activity is None or self.multiplicity is None or not cloud.layout.num_events:
+            return ""
+        reasons = []
+        activity, count = _activity(cloud), cloud.layout.counts()
+        low, high = self.activity
+        outside = (activity < low / _FAR) | (activity > high * _FAR)
+        if float(outside.double().mean()) > _PART:
+            median = float(activity[outside].median())
+            ratio = median / max(high, 1e-300)
+            hint = "; are the units right?" if not 1 / 100 < ratio < 100 else ""
+            reasons.append(
+                f"{int(outside.sum())} of {len(outside)} events have transverse momenta that sum up to {median:.3g} GeV "
+                f"in the median, and it was fitted on {low:.3g} to {high:.3g} GeV{hint}"
+            )
+        many = count > _FAR * self.multiplicity[1]
+        if float(many.double().mean()) > _PART:
+            reasons.append(
+                f"{int(many.sum())} of {len(many)} events have up to {int(count.max())} particles, and it was fitted on "
+                f"{self.multiplicity[0]} to {self.multiplicity[1]}"
+            )
+        return "; ".join(reasons)
+
+    def warn(self, cloud: ParticleCloud) -> bool:
+        """Warn of events unlike those of the fit, by an `InputsWarning`; whether there was a reason to."""
+        doubt = self.doubt(cloud)
+        if doubt:
+            warnings.warn(f"events unlike those that the model knows: {doubt}", InputsWarning, stacklevel=3)
+        return bool(doubt)
+
+
+# ---- helpers ----------------------------------------------------------------------------------
+
+
+def _activity(cloud: ParticleCloud) -> Tensor:
+    """Σ pT of each event in GeV, (B,), float64."""
+    momenta = cloud.to_units("GeV").momenta.detach().to(torch.float64)
+    return cloud.layout.pool(momenta[..., 1:3].norm(dim=-1, keepdim=True), "sum").squeeze(-1)
 
 
 def _arrange(

@@ -54,12 +54,15 @@ class Part(nn.Module, ABC):
     without_gradient
         Names (or `fnmatch` patterns) of parameters that cannot change the output and are there because a published
         network has them. The conformance kit asks every other parameter for a gradient.
+    older_buffers
+        Values of buffers that weights written before there were any stand for.
     """
 
     exportable: ClassVar[bool | str] = True
     permutation_symmetric: ClassVar[bool] = True
     exact: ClassVar[bool] = True
     without_gradient: tuple[str, ...] = ()
+    older_buffers: ClassVar[Mapping[str, float]] = {}
 
     published_ignored: ClassVar[tuple[str, ...]] = ()
     """Endings of keys in published state dicts that hold no weights."""

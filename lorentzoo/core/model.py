@@ -15,8 +15,8 @@ from lorentzoo.core.anchor import Anchor, anchor_for, anchor_frames, anchor_matr
 from lorentzoo.core.cloud import Batch, ParticleCloud
 from lorentzoo.core.errors import CompositionError, FittedError
 from lorentzoo.core.features import Features
+from lorentzoo.core.fitted_inputs import FittedInputs
 from lorentzoo.core.frames import Frames
-from lorentzoo.core.input_names import InputNames
 from lorentzoo.core.interfaces import Backbone, Embedding, FramesNet, Head, SpurionMode
 from lorentzoo.core.layout import Extended, Layout
 from lorentzoo.core.spurions import Spurions
@@ -106,7 +106,7 @@ class Model(Trainable):
             those on which it was fitted. The same names in another order are put in order.
         """
         self._check(cloud)
-        cloud = self.input_names.arrange(cloud).to_units("GeV")
+        cloud = self.fitted_inputs.arrange(cloud).to_units("GeV")
         matrices = anchor_matrices(cloud, self.anchor)
         anchored = cloud if matrices is None else cloud.transform(matrices)
         if condition is not None:
@@ -279,15 +279,18 @@ class Model(Trainable):
                 "that is wanted"
             )
         batches = [replace(batch, cloud=batch.cloud.to_units("GeV")) for batch in self.read_batches(batches)]
-        self.input_names = InputNames.read(batches)
+        self.fitted_inputs = FittedInputs.read(batches)
         wanting = [part for part in (self.head, self.embedding) if refit or not is_fitted(part)]
-        for part in wanting:
-            part.fit_statistics(batches)
+        if self.head in wanting:
+            self.head.fit_statistics(batches)
         anchored = []
         for batch in batches:
             matrices = anchor_matrices(batch.cloud, self.anchor)
             cloud = batch.cloud if matrices is None else batch.cloud.transform(matrices)
             anchored.append(replace(batch, cloud=cloud))
+        if self.embedding in wanting:
+            # As all that follows, it sees momenta in the coordinates in which the network does.
+            self.embedding.fit_statistics(anchored)
         if refit or not is_fitted(self.frames_net):
             # Frames-nets see the cloud as the model shows it to them: anchored and with its spurions.
             self.frames_net.fit_statistics(
@@ -325,15 +328,16 @@ class Model(Trainable):
 
         Returns
         -------
-        Probabilities (B, classes) or values (B, ...), float64, in the order of the data.
+        Probabilities (B, classes) or values (B, ...), float64, in the order of the data. Events that are far from those
+        of the fit get a warning.
         """
         was_training, device = self.training, torch.device(self.device if device is None else device)
         self.eval().to(device)
+        outputs, doubted = [], False
         try:
-            outputs = [
-                self.head.predict(self(cloud.to(device)).double()).cpu().numpy()
-                for cloud in _clouds(data, batch_size)
-            ]
+            for cloud in _clouds(data, batch_size):
+                doubted = doubted or self.fitted_inputs.warn(cloud)
+                outputs.append(self.head.predict(self(cloud.to(device)).double()).cpu().numpy())
         finally:
             self.train(was_training)
         return np.concatenate(outputs) if outputs else np.zeros((0,))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any, Final
 
@@ -12,16 +12,27 @@ from torch import Tensor, nn
 
 from lorentzoo.core.cloud import Batch, ParticleCloud
 from lorentzoo.core.errors import ParameterError
-from lorentzoo.core.input_names import InputNames
+from lorentzoo.core.fitted_inputs import FittedInputs
 from lorentzoo.core.symmetry import Symmetry, intersection
 
-__all__ = ["Trainable", "is_fitted"]
+__all__ = ["Trainable", "complete_state", "is_fitted"]
 
 
 def is_fitted(module: nn.Module) -> bool:
     """Whether a part has statistics, and all of them are fitted."""
     flags = [flag for name, flag in module.named_buffers() if name.rpartition(".")[2] == "fitted"]
     return bool(flags) and all(flag.device.type != "meta" and bool(flag) for flag in flags)
+
+
+def complete_state(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict with the buffers that its parts did not have when it was written, see `Part.older_buffers`."""
+    completed, own = dict(state), dict(model.named_buffers())
+    for prefix, part in model.named_modules():
+        older = getattr(part, "older_buffers", {})
+        names = {f"{prefix}.{name}": value for name, value in older.items() if f"{prefix}.{name}" in own}
+        if names and not any(name in state for name in names):
+            completed |= {name: torch.full_like(own[name], value) for name, value in names.items()}
+    return completed
 
 
 _WANTED: Final = (
@@ -39,13 +50,13 @@ class Trainable(nn.Module, ABC):
         The plain data from which `lorentzoo.compose` made it.
     task
         Name of the task for which it is trained.
-    input_names
-        Names of the scalars and of the context on which it was fitted.
+    fitted_inputs
+        Names of the scalars and of the context on which it was fitted, and what its events were like.
     """
 
     spec: Any = None
     task: str
-    input_names: InputNames = InputNames()
+    fitted_inputs: FittedInputs = FittedInputs()
 
     # ---- what training asks -------------------------------------------------------------------
 

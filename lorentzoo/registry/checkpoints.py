@@ -24,8 +24,8 @@ from safetensors.torch import save as write_tensors
 from torch import Tensor
 
 from lorentzoo.core.errors import CheckpointError, SpecError
-from lorentzoo.core.input_names import InputNames
-from lorentzoo.core.trainable import Trainable
+from lorentzoo.core.fitted_inputs import FittedInputs
+from lorentzoo.core.trainable import Trainable, complete_state
 from lorentzoo.registry.composition import build
 from lorentzoo.registry.files import locked, remove_stale, write_atomically
 from lorentzoo.registry.specs import FORMAT, Spec
@@ -73,9 +73,8 @@ def save(model: Trainable, directory: str | Path) -> Path:
         "bytes": len(payload),
         "dtype": str(model.dtype).removeprefix("torch."),
     }
-    names = model.input_names
-    if names.scalars or names.context:
-        data["inputs"] = {"scalars": list(names.scalars), "context": list(names.context)}
+    if inputs := model.fitted_inputs.to_data():
+        data["inputs"] = inputs
     data["checksum"] = _seal(data)
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -116,8 +115,7 @@ def load(directory: str | Path, *, device: torch.device | str = "cpu") -> Any:
     if model.dtype != dtype:
         model.to(dtype)
     load_state(model, state, source=str(directory), own_types=True)
-    inputs = stated["inputs"]
-    model.input_names = InputNames(tuple(inputs.get("scalars", ())), tuple(inputs.get("context", ())))
+    model.fitted_inputs = FittedInputs.from_data(stated["inputs"])
     return model.to(device).eval()
 
 
@@ -142,6 +140,7 @@ def load_state(
     CheckpointError
         Naming every missing, unexpected and misshapen entry.
     """
+    state = complete_state(model, state)
     own = model.state_dict()
     missing = sorted(set(own) - set(state))
     unexpected = sorted(set(state) - set(own))

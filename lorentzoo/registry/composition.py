@@ -231,6 +231,10 @@ def build_model(spec: Spec) -> Model:
         return _construct(component, item, base, filled)
 
     spurions = Spurions.merge([part("spurions", item, Spurions) for item in spec.spurions])
+    backbone_component = find_part(spec, "backbone", spec.backbone.name)
+    backbone_class = catalogue().target(backbone_component)
+    if not (isinstance(backbone_class, type) and issubclass(backbone_class, Backbone)):
+        raise CompositionError(f"backbone {spec.backbone.name!r} is not a subclass of lorentzoo.Backbone")
     frames = part("frames", spec.frames, FramesNet, in_scalars=spec.in_scalars, in_context=spec.in_context)
     embeddings = [
         part(
@@ -241,6 +245,7 @@ def build_model(spec: Spec) -> Model:
             in_vectors=spurions.num_matrices,
             spurion_names=spurions.vector_names,
             matrix_names=spurions.matrix_names,
+            reads_vectors=backbone_class.reads_vectors,
         )
         for item in spec.embedding
     ]
@@ -254,10 +259,6 @@ def build_model(spec: Spec) -> Model:
             f"backbone {spec.backbone.name!r} would have no input: the embedding is empty and in_scalars is 0"
         )
 
-    backbone_component = find_part(spec, "backbone", spec.backbone.name)
-    backbone_class = catalogue().target(backbone_component)
-    if not (isinstance(backbone_class, type) and issubclass(backbone_class, Backbone)):
-        raise CompositionError(f"backbone {spec.backbone.name!r} is not a subclass of lorentzoo.Backbone")
     mode = spec.spurion_mode or backbone_class.spurion_mode
     own = 0 if embedding.places_scalars else spec.in_scalars
     widths: dict[str, Any] = {

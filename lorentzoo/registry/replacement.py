@@ -51,5 +51,5 @@ def replace_head(model: Model, head: str | Mapping[str, Any] | PartSpec) -> Mode
             "wants, so it would have to be trained anew; compose the model again"
         )
     made.load_state_dict(state, strict=False)
-    made.input_names = model.input_names
+    made.fitted_inputs = model.fitted_inputs
     return made.to(model.device)

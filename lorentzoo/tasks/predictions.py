@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lorentzoo.core import minkowski
-from lorentzoo.core.cloud import ParticleCloud
+from lorentzoo.core.cloud import Batch
 from lorentzoo.core.errors import RunError, TrainingError
 from lorentzoo.core.trainable import Trainable
 from lorentzoo.data.events import EventData
@@ -134,11 +134,12 @@ def predict_events(
     """
     was_training = model.training
     model.eval()
+    parts, doubted = [], False
     try:
-        parts = [
-            _predict_batch(model, data, start, min(start + batch_size, len(data)), columns)
-            for start in range(0, len(data), batch_size)
-        ]
+        for start in range(0, len(data), batch_size):
+            batch = data.batch(torch.arange(start, min(start + batch_size, len(data))))
+            doubted = doubted or model.fitted_inputs.warn(batch.cloud)
+            parts.append(_predict_batch(model, batch, columns))
     finally:
         model.train(was_training)
     names = list(parts[0]) if parts else ["values", "pt", "mass"]
@@ -163,13 +164,10 @@ def predict_events(
 
 def _predict_batch(
     model: Any,
-    data: EventData,
-    start: int,
-    stop: int,
+    batch: Batch,
     columns: Callable[[Tensor, Tensor], dict[str, Tensor]] | None,
 ) -> dict[str, NDArray[np.float64]]:
-    batch = data.batch(torch.arange(start, stop))
-    cloud: ParticleCloud = batch.cloud
+    cloud = batch.cloud
     total = cloud.to_units("GeV").total()
     output = model(cloud.to(model.device)).double()
     found = {"values": model.head.predict(output), "pt": minkowski.pt(total), "mass": minkowski.mass(total)}

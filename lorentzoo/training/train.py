@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from lorentzoo.core.errors import TrainingError
-from lorentzoo.core.input_names import InputNames
+from lorentzoo.core.fitted_inputs import FittedInputs
 from lorentzoo.core.trainable import Trainable
 from lorentzoo.data.batching import make_loader
 from lorentzoo.data.events import EventData
@@ -33,7 +33,7 @@ from lorentzoo.training.resume import read_checkpoint
 __all__ = ["TrainResult", "seed_everything", "threads", "train"]
 
 _STATISTICS_EVENTS: Final = 20_000
-"""Events of files from which statistics are taken."""
+"""Events of files from which statistics are taken, and of any set from which ranges are."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,8 @@ def train(
             task.check(model, train_set)
         else:
             loop.restore(checkpoint)
-        model.input_names = InputNames(train_set.scalar_names, train_set.context_names)
+        few = train_set.sample(_STATISTICS_EVENTS)
+        model.fitted_inputs = FittedInputs.read(make_loader(few, recipe.batch_size))
         resumed_at = loop.course.epochs
         # Killed between the last epoch and the end, nothing is left to train.
         if model.num_parameters and not loop.is_over:

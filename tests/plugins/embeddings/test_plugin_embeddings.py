@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 import lorentzoo as lz
+from lorentzoo.core.anchor import anchor_matrices
+from lorentzoo.core.errors import CheckpointError
 from lorentzoo.core.frames import Frames
 from lorentzoo.core.minkowski import boost, pseudorapidity, random_lorentz, rotation
 from lorentzoo.plugins.embeddings.invariants import Invariants
 from lorentzoo.plugins.embeddings.kinematics import Kinematics
 from lorentzoo.plugins.embeddings.momenta import Momenta
 from lorentzoo.plugins.spurions.reference import beam_plane, time
+from lorentzoo.registry.checkpoints import load_state
 from lorentzoo.testing import random_cloud
 
 ALL = ("log_pt", "log_e", "log_pt_rel", "log_e_rel", "dphi", "deta", "delta_r")
@@ -169,6 +174,69 @@ def test_momenta_scale_particles_and_not_spurions() -> None:
     assert both(plane, Frames.identity(plane.layout)).vectors.shape == (9, 3, 4)
     with pytest.raises(ValueError, match="scale must be positive, not 0"):
         Momenta(0)
+
+
+@pytest.mark.parametrize("frames", ["identity", "lloca-polar"])
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3])
+def test_the_scale_of_momenta_is_that_of_the_training_set(
+    jets: lz.JetDataset, frames: str, unit: float
+) -> None:
+    batch = jets.batch(slice(0, 200))
+    cloud = lz.ParticleCloud.from_packed(batch.cloud.momenta * unit, batch.cloud.layout.ptr, validate=False)
+    # Signs of weights are no matter, and events of weight zero are not there.
+    weight = torch.tensor([1.0, -1.0, 2.0, 0.0], dtype=torch.float64).repeat(50)
+    model = lz.compose(frames=frames, embedding="momenta", backbone="transformer:num_blocks=1")
+    assert not model.is_fitted
+    model.fit_statistics([replace(batch, cloud=cloud, weight=weight)])
+    # Networks in learned frames see events at rest.
+    seen = cloud if frames == "identity" else cloud.transform(anchor_matrices(cloud, "rest"))
+    assert model.anchor == ("none" if frames == "identity" else "rest")
+    of_particle = weight.abs().repeat_interleave(cloud.layout.counts())
+    expected = ((of_particle * seen.momenta[:, 0] ** 2).sum() / of_particle.sum()).sqrt()
+    torch.testing.assert_close(model.embedding.fitted_scale, expected)
+    features = model.embedding(seen, Frames.identity(cloud.layout))
+    torch.testing.assert_close(features.vectors[:, 0], seen.momenta / expected)
+
+
+def test_a_scale_is_fitted_only_where_vectors_are_inputs(jets: lz.JetDataset) -> None:
+    batch = jets.batch(slice(0, 100))
+    for backbone in ("pelican:num_blocks=1", "substructure"):
+        model = lz.compose(embedding="momenta", backbone=backbone)
+        model.fit_statistics([batch])
+        assert model.embedding.scale == 1.0
+        assert "fitted_scale" not in dict(model.embedding.named_buffers())
+    stated = lz.compose(embedding="momenta:scale=7", backbone="lorentznet:num_blocks=1")
+    assert not list(stated.embedding.buffers())
+
+
+def test_weights_from_before_there_was_a_fitted_scale_are_in_gev() -> None:
+    model = lz.compose(embedding="momenta", backbone="lorentznet:num_blocks=1").eval()
+    state = {name: value for name, value in model.state_dict().items() if "fitted" not in name}
+    load_state(model, state, source="a file of version 0.1.0")
+    assert model.embedding.fitted_scale == 1.0
+    assert model.is_fitted
+    stated = lz.compose(embedding="momenta:scale=1", backbone="lorentznet:num_blocks=1").eval()
+    stated.load_state_dict(state)
+    assert torch.equal(model(CLOUD), stated(CLOUD))
+    half = {name: value for name, value in model.state_dict().items() if not name.endswith("fitted_scale")}
+    with pytest.raises(CheckpointError, match=r"missing \['embedding.fitted_scale'\]"):
+        load_state(model, half, source="a damaged file")
+
+
+@pytest.mark.parametrize(
+    "backbone", ["lgatr:num_blocks=4", "lgatr-slim:num_blocks=4", "lorentznet:num_blocks=4"]
+)
+@pytest.mark.parametrize("fitted", [False, True])
+def test_float32_is_exact_with_default_parameters(jets: lz.JetDataset, backbone: str, fitted: bool) -> None:
+    batch = jets.batch(slice(0, 32))
+    pooling = "global-token" if "lgatr" in backbone else "mean"
+    model = lz.compose(embedding="momenta", backbone=backbone, head={"name": "classify", "pooling": pooling})
+    if fitted:
+        model.fit_statistics([batch])
+    with torch.no_grad():
+        single = model.eval()(batch.cloud).double()
+        double = copy.deepcopy(model).double()(batch.cloud)
+    assert ((single - double).norm(dim=-1) / double.norm(dim=-1)).median() < 1e-5
 
 
 def test_kinematics_relative_to_a_total_at_rest() -> None:
