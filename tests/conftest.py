@@ -37,6 +37,15 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def _threads_are_as_they_were() -> Iterator[None]:
+    """A process that forks must have one thread: the others are not there in the child, which would wait for them."""
+    yield
+    count = torch.get_num_threads()
+    torch.set_num_threads(1)
+    assert count == 1, f"a test left torch with {count} threads"
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _forward_mode() -> None:
     """The first use of forward mode makes torch warn of its own torch.jit."""

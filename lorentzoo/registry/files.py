@@ -5,10 +5,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
-__all__ = ["locked", "remove_stale", "write_atomically"]
+__all__ = ["locked", "owned", "remove_stale", "write_atomically"]
+
+_HELD: Final[set[tuple[int, int, int, int]]] = set()
+"""Locks by process, thread, device and inode: on another descriptor the same thread would wait for itself."""
 
 
 def write_atomically(path: Path, payload: bytes) -> None:
@@ -37,26 +43,65 @@ def write_atomically(path: Path, payload: bytes) -> None:
 
 @contextlib.contextmanager
 def locked(directory: Path, *, wait: bool = True) -> Iterator[None]:
-    """Keep other processes that ask for it out of a directory; the lock goes with the process, however it ends.
+    """Keep others that ask for it out of a directory; the lock goes with the process, however it ends.
 
-    The directory itself is locked: no file is left, and nothing that a link points to is touched.
+    The directory itself is locked: no file is left, and nothing that a link points to is touched. The thread that has the
+    lock may ask for it again.
 
     Raises
     ------
     BlockingIOError
-        If another process has it, and `wait` is not set.
+        If another process or thread has it, and `wait` is not set.
     """
     try:
         import fcntl
     except ImportError:  # not on this system
         yield
         return
+    facts = directory.stat()
+    key = (os.getpid(), threading.get_ident(), facts.st_dev, facts.st_ino)
+    if key in _HELD:
+        yield
+        return
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        _HELD.add(key)
         yield
     finally:
+        _HELD.discard(key)
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def owned(directory: Path, *, patience: float = 0.0) -> Iterator[None]:
+    """Make a directory and lock it, and remove what killed writers have left in it.
+
+    Parameters
+    ----------
+    directory
+        Of which one process at a time is the only writer.
+    patience
+        Seconds to wait for a process that has it: those that were killed, or their children, may take a moment.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process has it for longer.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + patience
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(locked(directory, wait=False))
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.05)
+        remove_stale(directory, ("*",))
+        yield
 
 
 def remove_stale(directory: Path, names: tuple[str, ...]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from lorentzoo.core.errors import RunError, StudyError
 from lorentzoo.output.files import name_folder, write_json
 from lorentzoo.output.progress import ProgressLine
-from lorentzoo.registry.files import locked
+from lorentzoo.registry.files import owned
 from lorentzoo.registry.specs import parse_part
 from lorentzoo.studies.grid import Study, load_study
 from lorentzoo.studies.plan import Plan, RunSpec, make_plan
@@ -232,10 +232,9 @@ def _number_of_workers(asked: int | None, study: Study, pending: list[tuple[str,
 @contextmanager
 def _only_here(directory: Path) -> Iterator[None]:
     """Two processes never run the same study."""
-    directory.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         try:
-            stack.enter_context(locked(directory, wait=False))
+            stack.enter_context(owned(directory))
         except BlockingIOError:
             raise StudyError(
                 f"another process is running the study in {directory}; wait for it or choose another directory"

@@ -38,7 +38,7 @@ from lorentzoo.studies.plan import RunSpec
 from lorentzoo.training.costs import Costs, measure_costs
 from lorentzoo.training.course import history_from_csv, history_to_csv
 from lorentzoo.training.fitting import open_dataset
-from lorentzoo.training.resume import forget_checkpoints
+from lorentzoo.training.resume import forget_checkpoints, only_here
 from lorentzoo.training.transfer import initial_weights
 
 __all__ = ["RunRecord", "execute_run", "read_run", "read_run_spec", "record_failure", "state_of"]
@@ -127,11 +127,19 @@ def execute_run(
     ------
     RunError
         If what it starts from is not finished, or of another network.
+    TrainingError
+        If another process is training in the directory.
     """
+    with only_here(directory):
+        return _execute(run, directory, line, dataset, source)
+
+
+def _execute(
+    run: RunSpec, directory: Path, line: ProgressLine, dataset: EventData | None, source: Path | None
+) -> RunRecord:
     # Lightning takes seconds to import, which those who only look at results need not wait for.
     from lorentzoo.training.train import seed_everything, threads, train
 
-    directory.mkdir(parents=True, exist_ok=True)
     (directory / _FINISHED).unlink(missing_ok=True)
     (directory / _FAILED).unlink(missing_ok=True)
     write_json(directory / "run.json", run.to_data())

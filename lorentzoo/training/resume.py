@@ -11,6 +11,7 @@ import hashlib
 import io
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,14 +20,39 @@ import torch
 from lorentzoo.core.errors import TrainingError
 from lorentzoo.output.files import write_bytes
 from lorentzoo.output.progress import ProgressLine
+from lorentzoo.registry.files import owned
 
-__all__ = ["CHECKPOINT", "PREVIOUS", "forget_checkpoints", "read_checkpoint", "write_checkpoint"]
+__all__ = ["CHECKPOINT", "PREVIOUS", "forget_checkpoints", "only_here", "read_checkpoint", "write_checkpoint"]
 
 CHECKPOINT: Final = "checkpoint.ckpt"
 """File of the last finished epoch, inside the directory of a training."""
 PREVIOUS: Final = "checkpoint.previous.ckpt"
 """File of the epoch before."""
+_PATIENCE: Final = 10.0
+"""Seconds in which workers of a killed study are gone."""
 _MAGIC: Final = b"lorentzoo checkpoint 2 "
+
+
+@contextlib.contextmanager
+def only_here(directory: Path | None) -> Iterator[None]:
+    """Two processes never train in the same directory; None is none.
+
+    Raises
+    ------
+    TrainingError
+        If another process does.
+    """
+    if directory is None:
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(owned(directory, patience=_PATIENCE))
+        except BlockingIOError:
+            raise TrainingError(
+                f"another process is training in {directory}; wait for it or choose another directory"
+            ) from None
+        yield
 
 
 def write_checkpoint(directory: Path, data: dict[str, Any]) -> None:

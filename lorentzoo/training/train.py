@@ -28,7 +28,7 @@ from lorentzoo.output.task import Task, load_task
 from lorentzoo.training.config import TrainConfig
 from lorentzoo.training.course import Course
 from lorentzoo.training.loop import TrainingLoop, seed_everything
-from lorentzoo.training.resume import read_checkpoint
+from lorentzoo.training.resume import only_here, read_checkpoint
 
 __all__ = ["TrainResult", "seed_everything", "threads", "train"]
 
@@ -100,7 +100,8 @@ def train(
     Raises
     ------
     TrainingError
-        If recipe, data and model do not fit, the loss is not finite, or the checkpoint is of another training.
+        If recipe, data and model do not fit, the loss is not finite, the checkpoint is of another training, or another
+        process is training in the directory.
     """
     recipe = TrainConfig.of(config)
     if len(train_set) == 0:
@@ -120,7 +121,8 @@ def train(
     line = progress if isinstance(progress, ProgressLine) else ProgressLine("train", show=progress)
     fingerprint = _identify(model, recipe, train_set, validation_set)
     # A line that was given is already shown.
-    with threads(recipe.num_threads), nullcontext() if line is progress else line:
+    shown = nullcontext() if line is progress else line
+    with only_here(path), threads(recipe.num_threads), shown:
         loop = TrainingLoop(model, task, recipe, loader, fingerprint, path, line)
         checkpoint = read_checkpoint(path, fingerprint, line) if path is not None and resume else None
         if checkpoint is None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import resource
 import select
 import signal
+import tempfile
 import time
 import traceback
 import warnings
@@ -17,6 +19,7 @@ from typing import Any
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 
 from lorentzoo.core.errors import LorentzooError
@@ -150,11 +153,15 @@ def _in_child(
 ) -> list[int]:
     """Try all seeds; returns those after the one at which the child died or went silent."""
     reader, writer = os.pipe()
+    stack = tempfile.TemporaryFile("w+")  # noqa: SIM115  (shared with the child)
     child = os.fork()
     if child == 0:
         warnings.simplefilter("ignore")
+        # Threads are not forked, and a pool that lacks them is waited for without end.
+        torch.set_num_threads(1)
         with os.fdopen(writer, "w") as answers:
             for seed in seeds:
+                faulthandler.dump_traceback_later(0.8 * patience, file=stack)
                 found = outcome(check, np.random.default_rng(seed))
                 answers.write(json.dumps(found) + "\n")
                 answers.flush()
@@ -170,6 +177,9 @@ def _in_child(
                 counts["faults" if ready else "hangs"] += 1
                 if ready:
                     faults.append(f"seed {seeds[done]}: the process died")
+                else:
+                    stack.seek(0)
+                    print(f"seed {seeds[done]} does not come back:\n{stack.read(2000)}")
                 done += 1
                 break
             found = json.loads(text)
@@ -178,4 +188,5 @@ def _in_child(
                 faults.append(f"seed {seeds[done]}: {found}")
             done += 1
     os.waitpid(child, 0)
+    stack.close()
     return list(seeds[done:])

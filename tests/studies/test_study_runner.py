@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import torch
 import yaml
 
 import lorentzoo as lz
-from lorentzoo.core.errors import RunError, StudyError
+from lorentzoo.core.errors import InputsWarning, RunError, StudyError
 from lorentzoo.core.model import Model
 from lorentzoo.registry.composition import model_spec
 from lorentzoo.studies import runner, worker
@@ -160,8 +161,10 @@ def test_directories_of_something_else_are_refused(tmp_path) -> None:
 
 
 def test_two_processes_do_not_share_a_directory(tmp_path) -> None:
-    with runner._only_here(tmp_path), pytest.raises(StudyError, match="another process"):
-        run_study(STUDY, tmp_path, progress=False)
+    with runner._only_here(tmp_path), ThreadPoolExecutor(1) as elsewhere:
+        refused = elsewhere.submit(run_study, STUDY, tmp_path, progress=False)
+        with pytest.raises(StudyError, match="another process"):
+            refused.result()
 
 
 # ---- killed -------------------------------------------------------------------------------------
@@ -288,7 +291,9 @@ def test_train_and_evaluate_one_model(tmp_path) -> None:
     assert 0 <= record.metrics["auc"] <= 1
     assert evaluate_run(tmp_path).metrics()["log_loss"] == pytest.approx(record.metrics["log_loss"])
     jets = lz.load_dataset("toptag", num_jets=100)
-    assert len(evaluate_run(tmp_path, jets, None)) == 100
+    # The run has seen twenty particles a jet.
+    with pytest.warns(InputsWarning, match="up to 137 particles, and it was fitted on"):
+        assert len(evaluate_run(tmp_path, jets, None)) == 100
     assert len(evaluate_run(tmp_path, split="validation")) == len(
         lz.load_dataset("toptag", num_jets=400).split("validation")
     )

@@ -25,7 +25,7 @@ def _clouds() -> tuple[lz.ParticleCloud, lz.ParticleCloud]:
 @pytest.mark.parametrize("name", ["lgatr-conditional", "lgatr-slim-conditional"])
 def test_both_clouds_turn_together(name):
     backbone = f"{name}:num_blocks=2,condition_scalars=3"
-    model = lz.compose(backbone=backbone, embedding=["invariants", "momenta"]).double().eval()
+    model = lz.compose(backbone=backbone, embedding=["invariants", "momenta:scale=1"]).double().eval()
     cloud, condition = _clouds()
     element = random_lorentz(max_rapidity=2.0)
     before = model(cloud, condition)

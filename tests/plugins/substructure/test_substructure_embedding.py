@@ -102,7 +102,8 @@ def test_training_events_have_mean_zero_and_width_one() -> None:
         rows[first].std(0, correction=0), torch.ones(2, dtype=torch.float64), rtol=1e-6, atol=0
     )
     one = random_cloud([5])
-    assert bool((channels(fitted(one), one) == 0).all())
+    # Statistics are taken in the coordinates of the network, which differ from these by rounding.
+    assert channels(fitted(one), one).abs().max() < 1e-12
 
 
 def test_statistics_live_with_the_weights(tmp_path: Path) -> None:
