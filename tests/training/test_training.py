@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from lorentzoo.core.errors import TrainingError
+from lorentzoo.core.errors import RunError, TrainingError
 from lorentzoo.core.model import Model
 from lorentzoo.data.dataset import JetDataset
 from lorentzoo.output.progress import ProgressLine
@@ -20,6 +20,7 @@ from lorentzoo.registry.specs import Spec
 from lorentzoo.studies import evaluate
 from lorentzoo.training.averaging import WeightAverage
 from lorentzoo.training.config import TrainConfig
+from lorentzoo.training.course import history_from_csv, history_to_csv
 from lorentzoo.training.optimisers import Ranger, make_optimiser, parameter_groups
 from lorentzoo.training.resume import CHECKPOINT, PREVIOUS
 from lorentzoo.training.schedules import learning_rate_factor
@@ -155,6 +156,9 @@ def test_damaged_checkpoint_starts_again(small_spec, jets, recipe, tmp_path, cap
     again = run(small_spec, jets, recipe, tmp_path, progress=True)
     assert again.resumed_at == 1
     assert torch.equal(weights(first), weights(again))
+    # What was damaged has not become the epoch before, which is kept for the next accident.
+    path.write_bytes(path.read_bytes()[:500])
+    assert run(small_spec, jets, recipe, tmp_path, progress=True).resumed_at == 1
     for name in (CHECKPOINT, PREVIOUS):
         spoiled = bytearray((tmp_path / name).read_bytes())
         spoiled[len(spoiled) // 2] ^= 1
@@ -166,6 +170,19 @@ def test_damaged_checkpoint_starts_again(small_spec, jets, recipe, tmp_path, cap
     assert "damaged" in shown
     assert "training starts again" in shown
     assert "val_auc" in shown
+
+
+def test_histories_are_what_was_written_or_refused() -> None:
+    rows = [{"epoch": 1.0, "loss": 0.5}, {"epoch": 2.0, "loss": 0.25, "val_loss": float("inf")}]
+    text = history_to_csv(rows)
+    assert history_from_csv(text) == rows
+    for damaged, line in (
+        (text.replace("0.25", "0.2x"), 2),
+        (text.replace("0.5", "0.5,1,2,3"), 1),
+        (text.replace("0.5", '"0.5'), 1),
+    ):
+        with pytest.raises(RunError, match=f"the history is damaged after line {line}"):
+            history_from_csv(damaged)
 
 
 def test_checkpoint_of_another_training_is_refused(small_spec, jets, recipe, tmp_path) -> None:
