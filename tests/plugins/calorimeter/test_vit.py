@@ -113,5 +113,5 @@ class TestPlaces:
         assert PlaceFeatures(("depth",), learned=learned).frequencies.requires_grad is learned
 
     def test_nothing_to_see_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="at least one column and one frequency"):
+        with pytest.raises(ValueError, match="at least one column and from 1 to 32 frequencies"):
             PlaceFeatures(())
