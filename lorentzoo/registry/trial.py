@@ -188,8 +188,8 @@ def try_backbone(
     for what, tensor in (("scalars", out.scalars), ("vectors", out.vectors)):
         if tensor.dtype != dtype:
             raise CompositionError(
-                f"{label} was given features in {dtype} and returned {what} in {tensor.dtype}, which the head cannot take; "
-                "give back what is computed in the dtype that came in"
+                f"{label} was given features in {dtype} and returned {what} in {tensor.dtype}, which the head cannot "
+                "take; give back what is computed in the dtype that came in"
             )
     lead = (events,) if backbone.pools else (rows,)
     # Vectors that no head asks for are nobody's concern.
