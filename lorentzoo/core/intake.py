@@ -190,11 +190,11 @@ def unpack_awkward(
     missing = [name or "E" for name in wanted if name not in fields]
     if missing:
         raise ValueError(f"the awkward array has no field {missing}; its fields are {sorted(fields)}")
-    counts = None
-    flat = []
+    counts = np.zeros(0, np.int64)
+    flat: list[NDArray[Any]] = []
     for name in wanted:
         own, values = _flatten_field(array[name], str(name))
-        counts = own if counts is None else counts
+        counts = counts if flat else own
         if not np.array_equal(own, counts):
             first = int(np.argmax(own != counts))
             raise ValueError(
@@ -274,7 +274,9 @@ def _count_rows(batch: Tensor, rows: int, least: int) -> Tensor:
             "(order = batch.argsort(stable=True))"
         )
     if len(batch) and int(batch[-1]) >= _MOST_EVENTS:
-        raise ValueError(f"`batch` names the event {int(batch[-1])}, which is no number of an event of {rows} particles")
+        raise ValueError(
+            f"`batch` names the event {int(batch[-1])}, which is no number of an event of {rows} particles"
+        )
     counts = torch.bincount(batch.to(torch.int64), minlength=least)
     return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
 

@@ -58,7 +58,7 @@ class Part(nn.Module, ABC):
 
     exportable: ClassVar[bool | str] = True
     permutation_symmetric: ClassVar[bool] = True
-    exact: ClassVar[bool] = True
+    exact: bool = True
     without_gradient: tuple[str, ...] = ()
 
     published_ignored: ClassVar[tuple[str, ...]] = ()

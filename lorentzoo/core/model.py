@@ -385,10 +385,15 @@ class Model(Trainable):
 
     @property
     def exact(self) -> bool:
-        """Whether every part declares its statement of symmetry exact."""
-        return all(
-            part.exact for part in (self.spurions, self.frames_net, self.embedding, self.backbone, self.head)
-        )
+        """Whether every part declares its statement of symmetry exact, and so is that of their composition.
+
+        It is not where scalars that rotations leave alone are seen in learned frames beside space-like spurions: these turn
+        frames without boosting them, and such scalars see the boost of a frame and nothing else.
+        """
+        parts = (self.spurions, self.frames_net, self.embedding, self.backbone, self.head)
+        turns = self.frames_net.learned and not self.spurions.are_causal
+        sees_boosts = Symmetry.spanned_by("Jx", "Jy", "Jz") <= self.embedding.scalar_symmetry
+        return all(part.exact for part in parts) and not (turns and sees_boosts)
 
     @property
     def permutation_symmetric(self) -> bool:
