@@ -387,8 +387,8 @@ class Model(Trainable):
     def exact(self) -> bool:
         """Whether every part declares its statement of symmetry exact, and so is that of their composition.
 
-        It is not where scalars that rotations leave alone are seen in learned frames beside space-like spurions: these turn
-        frames without boosting them, and such scalars see the boost of a frame and nothing else.
+        It is not where scalars that rotations leave alone are seen in learned frames beside space-like spurions, which
+        turn frames without boosting them: such scalars see the boost of a frame and nothing else.
         """
         parts = (self.spurions, self.frames_net, self.embedding, self.backbone, self.head)
         turns = self.frames_net.learned and not self.spurions.are_causal
