@@ -14,6 +14,7 @@ __all__ = [
     "FittedError",
     "LorentzooError",
     "MissingExtraError",
+    "MissingFileError",
     "NoClosedFormError",
     "NoDensityError",
     "NotFittedError",
@@ -64,6 +65,10 @@ class CheckpointError(LorentzooError, RuntimeError):
 
 class PluginError(LorentzooError, ImportError):
     """A plugin that could not be loaded."""
+
+
+class MissingFileError(LorentzooError, FileNotFoundError):
+    """A file that is not there, or a pattern that matches none."""
 
 
 class MissingExtraError(LorentzooError, ImportError):

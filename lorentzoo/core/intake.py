@@ -58,8 +58,10 @@ def read_tensor(values: Tensor | ArrayLike, what: str) -> Tensor:
     if array.dtype.kind not in "biufc" or array.dtype.itemsize > _LARGEST_ITEM[array.dtype.kind]:
         raise ValueError(f"{what} holds {array.dtype}, not numbers of at most 64 bits")
     array = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False))
-    # One of a single number counts as contiguous with negative strides, too, which torch refuses.
-    return torch.as_tensor(array if min(array.strides, default=0) >= 0 else array.copy())
+    # One of a single number counts as contiguous with negative strides, too, which torch refuses; of memory that must not
+    # be written to it warns.
+    usable = array.flags.writeable and min(array.strides, default=0) >= 0
+    return torch.as_tensor(array if usable else array.copy())
 
 
 def read_momenta(values: Tensor | ArrayLike, ndim: int, shape: str) -> Tensor:

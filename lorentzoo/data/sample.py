@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lorentzoo.core.errors import LorentzooError
+from lorentzoo.core.errors import LorentzooError, MissingFileError
 from lorentzoo.data.ragged import gather
 from lorentzoo.data.writing import replacing
 
@@ -244,7 +244,7 @@ class Sample:
             If the file is truncated, corrupt, inconsistent, or of a newer format.
         """
         if not Path(path).is_file():
-            raise FileNotFoundError(f"there is no sample file {path}")
+            raise MissingFileError(f"there is no sample file {path}")
         try:
             with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
                 missing = sorted({"header", "metadata", *_DTYPES} - set(archive.files))

@@ -5,10 +5,38 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["locked", "remove_stale", "write_atomically"]
+__all__ = ["locked", "read_file", "remove_stale", "write_atomically"]
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """The contents of a regular file.
+
+    Parameters
+    ----------
+    path
+        Of the file, or of a link to one.
+    most
+        Bytes that are read.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    OSError
+        If it is a folder, a pipe or a device, which might never end, or cannot be read.
+    ValueError
+        If it is larger.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError("it is a folder, a pipe or a device, not a file")
+    if status.st_size > most:
+        raise ValueError(f"it has {status.st_size} bytes; at most {most} are read")
+    return path.read_bytes()
 
 
 def write_atomically(path: Path, payload: bytes) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from lorentzoo.core.errors import LorentzooError, SpecError
+from lorentzoo.registry.files import read_file
 
-__all__ = ["MAX_CHARACTERS", "MAX_DEPTH", "MAX_ITEMS", "check_plain", "read_json"]
+__all__ = ["MAX_CHARACTERS", "MAX_DEPTH", "MAX_ITEMS", "check_plain", "read_json", "read_json_file"]
 
 MAX_DEPTH: Final = 32
 """Lists and mappings inside each other."""
@@ -20,6 +22,8 @@ MAX_ITEMS: Final = 20_000
 """Values, names and keys together, each counted as often as it is referred to."""
 MAX_CHARACTERS: Final = 250_000
 """Of the text of one specification or study."""
+_MAX_FILE: Final = 1 << 26
+"""Bytes of a file that the package wrote itself, e.g. of a study of ten thousand runs."""
 _MAX_INTEGER: Final = 1 << 63
 
 
@@ -74,6 +78,24 @@ def read_json(text: str, what: str, error: type[LorentzooError] = SpecError) -> 
         raise error(f"cannot read {what} as JSON: {problem}") from None
     check_plain(data, what, error)
     return data
+
+
+def read_json_file(path: Path) -> Any:
+    """Plain data of a file that the package wrote itself, and that may have been damaged or exchanged since.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    OSError
+        If it is a folder, a pipe or a device, or cannot be read.
+    ValueError
+        If it is not JSON, is nested too deeply, or has more than 64 MB.
+    """
+    try:
+        return json.loads(read_file(path, _MAX_FILE))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _inner(value: Any) -> list[Any]:

@@ -14,7 +14,6 @@ A directory, named by the hash of the run's full specification::
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import traceback
@@ -33,6 +32,7 @@ from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.task import load_task
 from lorentzoo.registry.checkpoints import save
 from lorentzoo.registry.composition import build
+from lorentzoo.registry.plain_data import read_json_file
 from lorentzoo.registry.specs import distribution_version
 from lorentzoo.studies.plan import RunSpec
 from lorentzoo.training.costs import Costs, measure_costs
@@ -277,10 +277,10 @@ def _check(directory: Path) -> None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json_file(path)
     except FileNotFoundError:
         raise RunError(f"{path.parent.name} has no {path.name}") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise RunError(f"{path.name} of {path.parent.name} is damaged: {error}") from None
     if not isinstance(data, dict):
         raise RunError(f"{path.name} of {path.parent.name} is damaged: not a mapping")
