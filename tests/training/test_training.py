@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 from torch import nn
 
+import lorentzoo as lz
 from lorentzoo.core.errors import RunError, TrainingError
 from lorentzoo.core.model import Model
 from lorentzoo.data.dataset import JetDataset
@@ -99,6 +100,25 @@ def test_zero_weight_events_teach_nothing(small_spec, jets, recipe) -> None:
         part.weight = torch.cat([torch.zeros(20), torch.ones(20)]).double()
     results = [train(fresh(small_spec), part, None, recipe, progress=False) for part in (train_set, silent)]
     assert torch.equal(weights(results[0]), weights(results[1]))
+
+
+def test_events_of_weight_zero_are_not_there(jets, recipe) -> None:
+    """Neither for normalisations over batches, nor with targets of which no loss is finite."""
+    part = {"name": "part", "num_blocks": 1}
+    pairs = lz.compose(backbone=part, embedding=["kinematics", "momenta"], head="regress:transform=log")
+    found = []
+    for odd in (0, 20):
+        train_set = jets.split("train").subset(torch.arange(40 + odd))
+        train_set.target = train_set.lengths.double()
+        train_set.weight = torch.ones(40 + odd).double()
+        train_set.class_names = ()
+        train_set.target[40:] = 0.0
+        train_set.weight[40:] = 0.0
+        result = train(fresh(pairs.spec), train_set, train_set, recipe, progress=False)
+        found.append((weights(result), [b.clone() for b in result.model.buffers()], result.course.history))
+    assert torch.equal(found[0][0], found[1][0])
+    assert all(torch.equal(a, b) for a, b in zip(found[0][1], found[1][1], strict=True))
+    assert [row["val_loss"] for row in found[0][2]] == [row["val_loss"] for row in found[1][2]]
 
 
 @pytest.mark.parametrize(
