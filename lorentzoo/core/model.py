@@ -296,7 +296,7 @@ class Model(Trainable):
         if refit or not is_fitted(self.backbone):
             self.backbone.fit_inputs(self.show(batch.cloud) for batch in anchored)
         if self.head in wanting:
-            self.head.fit_features((self._given(batch.cloud), batch) for batch in anchored)
+            self.head.fit_features((self._compute_features(batch.cloud), batch) for batch in anchored)
 
     @torch.no_grad()
     def show(self, cloud: ParticleCloud) -> tuple[Features, Frames, Layout]:
@@ -305,7 +305,7 @@ class Model(Trainable):
         return seen.features, self._for_messages(seen.frames, cloud), seen.layout
 
     @torch.no_grad()
-    def _given(self, cloud: ParticleCloud) -> Features:
+    def _compute_features(self, cloud: ParticleCloud) -> Features:
         return self.features(cloud)
 
     @torch.no_grad()

@@ -21,7 +21,7 @@ MAX_DEPTH: Final = 32
 MAX_ITEMS: Final = 20_000
 """Values, names and keys together, each counted as often as it is referred to."""
 MAX_CHARACTERS: Final = 250_000
-"""Of the text of one specification or study."""
+"""Characters of the text of one specification or study."""
 _MAX_FILE: Final = 1 << 26
 """Bytes of a file that the package wrote itself, e.g. of a study of ten thousand runs."""
 _MAX_INTEGER: Final = 1 << 63

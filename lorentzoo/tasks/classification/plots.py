@@ -169,7 +169,7 @@ def plot_scores(predictions: ClassPredictions, *, ax: Axes | None = None) -> Axe
             score = predictions.values[chosen, 1 if len(names) == 2 else label]
             axis = Regular(25, 0.0, 1.0, underflow=False, overflow=False)
             histogram = Hist(axis, storage=Weight())
-            # The last bin holds its upper edge: saturated probabilities are no overflow.
+            # The last bin holds its upper edge: saturated probabilities do not overflow.
             histogram.fill(np.clip(score, 0.0, np.nextafter(1.0, 0.0)), weight=predictions.weight[chosen])
             histograms.append(histogram)
             labels.append(name)

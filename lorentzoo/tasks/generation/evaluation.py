@@ -262,7 +262,7 @@ def evaluate_generator(
     samples, seconds, evaluations = _draw(generator, test, num_samples, seed, line)
     log_prob = _compute_log_probs(generator, test, min(num_log_prob, len(test)), line)
     table = observable_table(samples, chosen)
-    # A momentum beyond all numbers, or none at all, is no event.
+    # A momentum beyond all numbers, or none at all, is not an event.
     measurable = np.isfinite(table).all(1)
     if not measurable.all():
         samples, table = samples.select(torch.from_numpy(measurable)), table[measurable]
@@ -338,7 +338,7 @@ def _draw_what_succeeds(
 
 
 def _compute_log_probs(generator: Generator, data: EventData, count: int, line: ProgressLine) -> Array:
-    """Of the first events; NaN where the generator fails and says for which, or has no density at all."""
+    """Log densities of the first events; NaN where the generator fails and says for which, or has no density at all."""
     values = torch.full((count,), math.nan, dtype=torch.float64)
     if generator.has_density is not True:
         return values.numpy()
