@@ -23,10 +23,13 @@ def list_command(
     """
     import fnmatch
 
+    from lorentzoo.core.errors import ParameterError
     from lorentzoo.registry.catalogue import catalogue
     from lorentzoo.registry.listing import list_models
 
     if symmetry is not None:
+        if kind not in (None, "model"):
+            raise ParameterError(f"only models have a symmetry as a whole: leave out {kind!r}, or --symmetry")
         names = set(list_models(pattern, symmetry=symmetry))
         found = [c for c in catalogue().components("model") if c.name in names or c.full_name in names]
     else:

@@ -25,7 +25,7 @@ def print_json(value: Any) -> None:
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table for a terminal; tab-separated columns where the output is no terminal."""
+    """A table for a terminal; tab-separated columns where the output is not a terminal."""
     if not sys.stdout.isatty():
         for row in rows:
             typer.echo("\t".join(plain(cell) for cell in row))

@@ -28,6 +28,8 @@ class EmbeddingList(Embedding):
     def __init__(self, parts: Sequence[Embedding]) -> None:
         super().__init__()
         self.parts = nn.ModuleList(parts)
+        self.exact = all(part.exact for part in parts)
+        self.permutation_symmetric = all(part.permutation_symmetric for part in parts)  # type: ignore[misc]
         names = [name for part in parts for name in (*part.scalar_names, *part.vector_names)]
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:

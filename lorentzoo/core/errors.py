@@ -15,6 +15,7 @@ __all__ = [
     "InputsWarning",
     "LorentzooError",
     "MissingExtraError",
+    "MissingFileError",
     "NoClosedFormError",
     "NoDensityError",
     "NotFittedError",
@@ -65,6 +66,10 @@ class CheckpointError(LorentzooError, RuntimeError):
 
 class PluginError(LorentzooError, ImportError):
     """A plugin that could not be loaded."""
+
+
+class MissingFileError(LorentzooError, FileNotFoundError):
+    """A file that is not there, or a pattern that matches none."""
 
 
 class MissingExtraError(LorentzooError, ImportError):

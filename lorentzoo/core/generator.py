@@ -90,7 +90,7 @@ class Generator(Part, Trainable):
         self.network = network
         if network is not None:
             self.permutation_symmetric = network.permutation_symmetric  # type: ignore[misc]
-            self.exact = network.exact  # type: ignore[misc]
+            self.exact = network.exact
 
     # ---- what it does ----------------------------------------------------------------------
 

@@ -27,6 +27,8 @@ __all__ = [
 
 _LARGEST_ITEM: Final = {"b": 1, "i": 8, "u": 8, "f": 8, "c": 16}
 """Bytes of the largest numbers of each kind that torch has."""
+_MOST_EVENTS: Final = 10**8
+"""A batch vector that names later events is damaged: each number below it would be an empty event."""
 
 
 def read_tensor(values: Tensor | ArrayLike, what: str) -> Tensor:
@@ -56,8 +58,10 @@ def read_tensor(values: Tensor | ArrayLike, what: str) -> Tensor:
     if array.dtype.kind not in "biufc" or array.dtype.itemsize > _LARGEST_ITEM[array.dtype.kind]:
         raise ValueError(f"{what} holds {array.dtype}, not numbers of at most 64 bits")
     array = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False))
-    # One of a single number counts as contiguous with negative strides, too, which torch refuses.
-    return torch.as_tensor(array if min(array.strides, default=0) >= 0 else array.copy())
+    # One of a single number counts as contiguous with negative strides, too, which torch refuses; of memory that must not
+    # be written to it warns.
+    usable = array.flags.writeable and min(array.strides, default=0) >= 0
+    return torch.as_tensor(array if usable else array.copy())
 
 
 def read_momenta(values: Tensor | ArrayLike, ndim: int, shape: str) -> Tensor:
@@ -177,44 +181,78 @@ def unpack_awkward(
     """Momenta, ptr and scalars from awkward records with fields E (or energy), px, py, pz."""
     import awkward as ak
 
+    if not isinstance(array, ak.Array):
+        raise TypeError(
+            f"expected an awkward array of events, each a list of records E, px, py, pz, not {type(array).__name__}"
+        )
+    scalars = read_names(scalars, "scalars")
     fields = set(ak.fields(array))
     energy = next((name for name in ("E", "energy", "e", "t") if name in fields), None)
     wanted = [energy, "px", "py", "pz", *scalars]
     missing = [name or "E" for name in wanted if name not in fields]
     if missing:
         raise ValueError(f"the awkward array has no field {missing}; its fields are {sorted(fields)}")
-    counts = ak.num(array["px"], axis=1)
-    flat = []
+    counts = np.zeros(0, np.int64)
+    flat: list[NDArray[Any]] = []
     for name in wanted:
-        column = array[name]
-        if bool(ak.any(ak.is_none(column))) or bool(ak.any(ak.is_none(column, axis=1), axis=None)):
+        own, values = _flatten_field(array[name], str(name))
+        counts = counts if flat else own
+        if not np.array_equal(own, counts):
+            first = int(np.argmax(own != counts))
             raise ValueError(
-                f"field {name!r} of the awkward array has missing values (None); drop or fill them"
+                f"event {first} has {int(counts[first])} particles by field {energy!r}, but {int(own[first])} by {name!r}"
             )
-        own = ak.num(column, axis=1)
-        if not bool(ak.all(own == counts)):
-            first = int(np.argmax(ak.to_numpy(own != counts)))
-            raise ValueError(
-                f"event {first} has {int(counts[first])} particles by field 'px', but {int(own[first])} by {name!r}"
-            )
-        flat.append(ak.to_numpy(ak.flatten(column, axis=1)))
-    ptr = np.concatenate([[0], np.cumsum(ak.to_numpy(counts))]).astype(np.int64)
+        flat.append(values)
+    ptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     momenta = np.stack([column.astype(np.float64) for column in flat[:4]], axis=-1)
-    rows = np.stack([column.astype(np.float32) for column in flat[4:]], axis=-1) if scalars else None
+    with np.errstate(over="ignore"):  # what float32 cannot hold is refused with all that is not finite
+        rows = np.stack([column.astype(np.float32) for column in flat[4:]], axis=-1) if scalars else None
     return momenta, ptr, rows
+
+
+def _flatten_field(column: Any, name: str) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Numbers of particles of each event (B,), and the values of all of them (P,)."""
+    import awkward as ak
+
+    try:
+        if bool(ak.any(ak.is_none(column))) or bool(ak.any(ak.is_none(column, axis=1), axis=None)):
+            raise MissingValuesError(name)
+        counts = ak.to_numpy(ak.num(column, axis=1))
+        values = np.ma.getdata(ak.to_numpy(ak.flatten(column, axis=1)))
+        fits = column.ndim == 2 and values.ndim == 1 and (values.dtype.kind in "biuf" or not values.size)
+    except MissingValuesError:
+        raise ValueError(
+            f"field {name!r} of the awkward array has missing values (None); drop or fill them"
+        ) from None
+    except Exception:  # awkward raises many kinds on unions, records and depths that differ
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"field {name!r} of the awkward array must be a list of numbers in each event, not {ak.type(column)}"
+        )
+    return np.asarray(counts, np.int64), values if values.size else np.zeros(0)
+
+
+class MissingValuesError(Exception):
+    """Within this module: a field has missing values."""
 
 
 def unpack_pyg(data: Any) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     """Momenta, ptr, scalars and context of torch-geometric data; events as ``ptr`` or else ``batch`` says."""
-    momenta = getattr(data, "momenta", None)
+    momenta, scalars, context, ptr, batch = (
+        None if (value := getattr(data, name, None)) is None else read_tensor(value, f"`{name}`")
+        for name in ("momenta", "x", "context", "ptr", "batch")
+    )
     if momenta is None:
-        raise ValueError(
-            f"the torch-geometric data has no `momenta` (P, 4); its attributes are {sorted(data.keys())}"
-        )
-    context = getattr(data, "context", None)
-    ptr, batch = getattr(data, "ptr", None), getattr(data, "batch", None)
+        known = sorted(data.keys()) if callable(getattr(data, "keys", None)) else type(data).__name__
+        raise ValueError(f"the torch-geometric data has no `momenta` (P, 4); its attributes are {known}")
+    if not momenta.ndim:
+        raise ValueError("`momenta` must have shape (P, 4) with components (E, px, py, pz), not ()")
+    if ptr is not None and ptr.ndim != 1:
+        raise ValueError(f"`ptr` must say where each event begins, shape (B+1,), not {tuple(ptr.shape)}")
     if batch is not None:
-        counted = _count_rows(batch, momenta.shape[0], 0 if context is None else len(context))
+        least = len(context) if context is not None and context.ndim else 0
+        counted = _count_rows(batch, momenta.shape[0], least)
         if ptr is not None and not _same_events(ptr, counted):
             raise ValueError(
                 "`ptr` and `batch` of the torch-geometric data give other events; drop one of them"
@@ -222,21 +260,26 @@ def unpack_pyg(data: Any) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]
         ptr = counted if ptr is None else ptr
     if ptr is None:
         ptr = torch.tensor([0, momenta.shape[0]], dtype=torch.int64, device=momenta.device)
-    return momenta, ptr, getattr(data, "x", None), context
+    return momenta, ptr, scalars, context
 
 
 def _count_rows(batch: Tensor, rows: int, least: int) -> Tensor:
     """The ptr of a vector that names the event of each row, in order."""
     if batch.ndim != 1 or len(batch) != rows:
         raise ValueError(f"`batch` must name the event of each of {rows} particles, not {tuple(batch.shape)}")
-    if batch.is_floating_point() or (len(batch) and int(batch.min()) < 0):
+    whole = not (batch.is_floating_point() or batch.is_complex() or batch.dtype == torch.bool)
+    if not whole or (len(batch) and int(batch.min()) < 0):
         raise ValueError("`batch` must hold numbers of events: whole, from 0")
     if bool((batch.diff() < 0).any()):
         raise ValueError(
             "`batch` is not sorted, so that events would be torn apart; sort particles by event first "
             "(order = batch.argsort(stable=True))"
         )
-    counts = torch.bincount(batch, minlength=least)
+    if len(batch) and int(batch[-1]) >= _MOST_EVENTS:
+        raise ValueError(
+            f"`batch` names the event {int(batch[-1])}, which is no number of an event of {rows} particles"
+        )
+    counts = torch.bincount(batch.to(torch.int64), minlength=least)
     return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
 
 

@@ -60,7 +60,7 @@ class Part(nn.Module, ABC):
 
     exportable: ClassVar[bool | str] = True
     permutation_symmetric: ClassVar[bool] = True
-    exact: ClassVar[bool] = True
+    exact: bool = True
     without_gradient: tuple[str, ...] = ()
     older_buffers: ClassVar[Mapping[str, float]] = {}
 

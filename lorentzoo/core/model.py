@@ -299,7 +299,7 @@ class Model(Trainable):
         if refit or not is_fitted(self.backbone):
             self.backbone.fit_inputs(self.show(batch.cloud) for batch in anchored)
         if self.head in wanting:
-            self.head.fit_features((self._given(batch.cloud), batch) for batch in anchored)
+            self.head.fit_features((self._compute_features(batch.cloud), batch) for batch in anchored)
 
     @torch.no_grad()
     def show(self, cloud: ParticleCloud) -> tuple[Features, Frames, Layout]:
@@ -308,7 +308,7 @@ class Model(Trainable):
         return seen.features, self._for_messages(seen.frames, cloud), seen.layout
 
     @torch.no_grad()
-    def _given(self, cloud: ParticleCloud) -> Features:
+    def _compute_features(self, cloud: ParticleCloud) -> Features:
         return self.features(cloud)
 
     @torch.no_grad()
@@ -389,10 +389,15 @@ class Model(Trainable):
 
     @property
     def exact(self) -> bool:
-        """Whether every part declares its statement of symmetry exact."""
-        return all(
-            part.exact for part in (self.spurions, self.frames_net, self.embedding, self.backbone, self.head)
-        )
+        """Whether every part declares its statement of symmetry exact, and so is that of their composition.
+
+        It is not where scalars that rotations leave alone are seen in learned frames beside space-like spurions, which
+        turn frames without boosting them: such scalars see the boost of a frame and nothing else.
+        """
+        parts = (self.spurions, self.frames_net, self.embedding, self.backbone, self.head)
+        turns = self.frames_net.learned and not self.spurions.are_causal
+        sees_boosts = Symmetry.spanned_by("Jx", "Jy", "Jz") <= self.embedding.scalar_symmetry
+        return all(part.exact for part in parts) and not (turns and sees_boosts)
 
     @property
     def permutation_symmetric(self) -> bool:

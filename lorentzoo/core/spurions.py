@@ -54,6 +54,12 @@ class Spurions(Part):
         return len(self._vectors)
 
     @property
+    def are_causal(self) -> bool:
+        """Whether every reference vector is future time-like or light-like, as a momentum is."""
+        energy, size = self._vectors[:, 0], np.linalg.norm(self._vectors[:, 1:], axis=-1)
+        return bool(((energy > 0) & (energy >= size * (1 - 1e-9))).all())
+
+    @property
     def num_matrices(self) -> int:
         """Number of linear maps."""
         return len(self._matrices)

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lorentzoo.core.errors import LorentzooError
+from lorentzoo.core.errors import LorentzooError, MissingFileError
 from lorentzoo.data.ragged import gather
 from lorentzoo.data.writing import replacing
 
@@ -106,7 +106,7 @@ class Sample:
     metadata : mapping
         Plain JSON data: generator and versions, settings, seed, selection, class names, counts, notes.
     free_masses : ndarray, shape (P,), float32
-        Masses in GeV of particles that are no species (jets), instead of those of the table; shape (0,) without any.
+        Masses in GeV of particles that are not of a species (jets), instead of those of the table; shape (0,) without any.
     targets : ndarray, shape (B, D), float64
         Values that may be predicted instead of the class, named by ``metadata["target_names"]``, with
         ``metadata["target_units"]``; shape (0, 0) without any.
@@ -244,7 +244,7 @@ class Sample:
             If the file is truncated, corrupt, inconsistent, or of a newer format.
         """
         if not Path(path).is_file():
-            raise FileNotFoundError(f"there is no sample file {path}")
+            raise MissingFileError(f"there is no sample file {path}")
         try:
             with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
                 missing = sorted({"header", "metadata", *_DTYPES} - set(archive.files))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from lorentzoo.core.errors import MissingFileError
+
 __all__ = ["sample_path", "shipped_samples"]
 
 _FOLDER = Path(__file__).parent / "samples"
@@ -20,7 +22,7 @@ def sample_path(name_or_path: str | os.PathLike[str]) -> Path:
 
     Raises
     ------
-    FileNotFoundError
+    MissingFileError
         If there is neither; the message lists the shipped names.
     """
     path = Path(name_or_path)
@@ -28,7 +30,7 @@ def sample_path(name_or_path: str | os.PathLike[str]) -> Path:
         return path
     if str(name_or_path) in shipped_samples():
         return _FOLDER / f"{name_or_path}.npz"
-    raise FileNotFoundError(
+    raise MissingFileError(
         f"{name_or_path} is neither a sample file nor the name of a shipped sample "
         f"({', '.join(shipped_samples())}); `lorentzoo data make` generates one"
     )

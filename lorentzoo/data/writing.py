@@ -75,7 +75,7 @@ def only_one_maker(path: Path) -> Iterator[None]:
     try:
         with contextlib.suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # A lock on a file that its holder has removed meanwhile is no lock.
+            # A lock on a file that its holder has removed meanwhile is not a lock.
             held = lock.stat().st_ino == os.fstat(handle).st_ino
         if not held:
             raise EventWriteError(

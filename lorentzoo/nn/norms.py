@@ -18,6 +18,8 @@ class MaskedBatchNorm(nn.BatchNorm1d):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Shapes (..., C), (...) -> (..., C)."""
+        if x.shape[-1] == 0:  # a network that reads pairs of momenta alone
+            return x
         rows = x.reshape(-1, x.shape[-1])
         if not self.training:
             out = F.batch_norm(

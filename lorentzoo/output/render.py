@@ -44,11 +44,11 @@ def to_markdown(
 ) -> str:
     """A GitHub table; rows without numbers give their message in the second column."""
     title, columns, rows, messages, notes = _make_plain(title, columns, rows, messages, notes)
-    lines = [f"### {title}", "", _markdown_row(columns)]
+    lines = [f"### {_markdown(title)}", "", _markdown_row(columns)]
     lines.append("|" + "|".join([":--", *("--:" for _ in columns[1:])]) + "|")
     lines += [_markdown_row(row) for row in rows]
     lines += [_markdown_row([label, message, *[""] * (len(columns) - 2)]) for label, message in messages]
-    lines += ["", *(note + "  " for note in notes)]
+    lines += ["", *(_markdown(note) + "  " for note in notes)]
     return "\n".join(lines) + "\n"
 
 
@@ -90,7 +90,12 @@ _MARKDOWN: Final = str.maketrans({"|": "\\|", "<": "&lt;", ">": "&gt;", "&": "&a
 
 
 def _markdown_row(texts: Sequence[str]) -> str:
-    return "| " + " | ".join(text.translate(_MARKDOWN) for text in texts) + " |"
+    return "| " + " | ".join(_markdown(text) for text in texts) + " |"
+
+
+def _markdown(text: str) -> str:
+    """Text without HTML, cells, links and images of its own."""
+    return text.translate(_MARKDOWN).replace("](", "]\\(")
 
 
 def _latex_row(texts: Sequence[str]) -> str:

@@ -25,6 +25,7 @@ from lorentzoo.output.rows import Row
 from lorentzoo.output.settings import read_settings
 from lorentzoo.output.table import Table
 from lorentzoo.registry.catalogue import catalogue
+from lorentzoo.registry.meaning import find_part
 
 if TYPE_CHECKING:
     from lorentzoo.core.cloud import Batch
@@ -294,10 +295,11 @@ def task_name(spec: Spec) -> str:
     ------
     CompositionError
         If that states none.
+    UnknownNameError
+        If there is no such part, naming the plugin that it came from.
     """
     kind, part = ("head", spec.head) if spec.generator is None else ("generator", spec.generator)
-    recorded = spec.plugins.get(f"{kind}/{part.name}", "").partition(" (")[0]
-    target = catalogue().target(catalogue().find(kind, part.name, (recorded,)))
+    target = catalogue().target(find_part(spec, kind, part.name))
     name = getattr(target, "task", None)
     if not isinstance(name, str):
         raise CompositionError(

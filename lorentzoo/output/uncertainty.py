@@ -50,16 +50,20 @@ def summarise(values: Sequence[float]) -> Summary:
     >>> summarise([1.0, 3.0])
     Summary(mean=2.0, spread=1.4142135623730951, count=2)
     """
-    spread = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
-    return Summary(float(np.mean(values)), spread, len(values))
+    # Infinite values have no spread, which is nothing to be warned of.
+    with np.errstate(invalid="ignore"):
+        spread = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+        return Summary(float(np.mean(values)), spread, len(values))
 
 
 def paired_difference(values: Mapping[int, float], reference: Mapping[int, float]) -> Difference | None:
-    """Difference of two rows, paired over the seeds that both have; None if there are none."""
+    """Difference of two rows, paired over the seeds that both have; None if there are none, or one is infinite."""
     common = sorted(set(values) & set(reference))
     if not common:
         return None
     differences = np.array([values[seed] - reference[seed] for seed in common])
+    if not np.isfinite(differences).all():
+        return None
     mean = float(differences.mean())
     if len(common) == 1:
         return Difference(mean, -math.inf, math.inf, 1)

@@ -28,6 +28,7 @@ from lorentzoo.core.fitted_inputs import FittedInputs
 from lorentzoo.core.trainable import Trainable, complete_state
 from lorentzoo.registry.composition import build
 from lorentzoo.registry.files import locked, remove_stale, write_atomically
+from lorentzoo.registry.plain_data import read_json_file
 from lorentzoo.registry.specs import FORMAT, Spec
 
 __all__ = ["load", "load_state", "save"]
@@ -59,7 +60,7 @@ def save(model: Trainable, directory: str | Path) -> Path:
     CheckpointError
         If the model has no specification, or the disk does not take the files.
     """
-    if not isinstance(model.spec, Spec):
+    if not isinstance(model, Trainable) or not isinstance(model.spec, Spec):
         raise CheckpointError(
             "this model has no specification; make it by lorentzoo.compose or create_model to save it"
         )
@@ -166,7 +167,7 @@ def _finish_interrupted(directory: Path) -> None:
     if not (new.is_file() and spec.is_file()):
         return
     try:
-        stated = json.loads(spec.read_text(encoding="utf-8"))["weights"]["sha256"]
+        stated = read_json_file(spec)["weights"]["sha256"]
     except (ValueError, KeyError, TypeError):
         return
     if hashlib.sha256(new.read_bytes()).hexdigest() == stated:
@@ -230,10 +231,10 @@ def _seal(data: dict[str, Any]) -> str:
 def _read_spec(directory: Path) -> tuple[Spec, dict[str, Any]]:
     path = directory / _SPEC
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json_file(path)
     except FileNotFoundError:
         raise CheckpointError(f"{directory} is not a saved model: it has no {_SPEC}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from None
     if not isinstance(data, dict):
         raise SpecError(f"{path} does not hold a specification")

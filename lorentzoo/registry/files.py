@@ -5,16 +5,44 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-__all__ = ["locked", "owned", "remove_stale", "write_atomically"]
+__all__ = ["locked", "owned", "read_file", "remove_stale", "write_atomically"]
 
 _HELD: Final[set[tuple[int, int, int, int]]] = set()
 """Locks by process, thread, device and inode: on another descriptor the same thread would wait for itself."""
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """The contents of a regular file.
+
+    Parameters
+    ----------
+    path
+        Of the file, or of a link to one.
+    most
+        Bytes that are read.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    OSError
+        If it is a folder, a pipe or a device, which might never end, or cannot be read.
+    ValueError
+        If it is larger.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError("it is a folder, a pipe or a device, not a file")
+    if status.st_size > most:
+        raise ValueError(f"it has {status.st_size} bytes; at most {most} are read")
+    return path.read_bytes()
 
 
 def write_atomically(path: Path, payload: bytes) -> None:

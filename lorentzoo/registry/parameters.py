@@ -35,7 +35,7 @@ FILLED = frozenset(
 """Parameters that the composition fills and a specification does not name."""
 
 _LARGEST: Final = 3.4e38
-"""Of float32."""
+"""The largest number of float32."""
 
 
 @dataclass(frozen=True)

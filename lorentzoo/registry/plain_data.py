@@ -12,15 +12,26 @@ from pathlib import Path
 from typing import Any, Final
 
 from lorentzoo.core.errors import LorentzooError, SpecError
+from lorentzoo.registry.files import read_file
 
-__all__ = ["MAX_CHARACTERS", "MAX_DEPTH", "MAX_ITEMS", "check_plain", "read_json", "read_text"]
+__all__ = [
+    "MAX_CHARACTERS",
+    "MAX_DEPTH",
+    "MAX_ITEMS",
+    "check_plain",
+    "read_json",
+    "read_json_file",
+    "read_text",
+]
 
 MAX_DEPTH: Final = 32
 """Lists and mappings inside each other."""
 MAX_ITEMS: Final = 20_000
 """Values, names and keys together, each counted as often as it is referred to."""
 MAX_CHARACTERS: Final = 250_000
-"""Of the text of one specification or study."""
+"""Characters of the text of one specification or study."""
+_MAX_FILE: Final = 1 << 26
+"""Bytes of a file that the package wrote itself, e.g. of a study of ten thousand runs."""
 _MAX_INTEGER: Final = 1 << 63
 
 
@@ -87,16 +98,30 @@ def read_text(path: Path, what: str, error: type[LorentzooError] = SpecError) ->
         is not UTF-8.
     """
     try:
-        if not path.exists():
-            raise error(f"{what}: there is no file {path}")
-        if not path.is_file():
-            raise error(f"{what}: {path} is a folder, a pipe or a device, not a file")
         # A character has at most four bytes.
-        if path.stat().st_size > 4 * MAX_CHARACTERS:
-            raise error(f"{what} has {path.stat().st_size} bytes; at most {4 * MAX_CHARACTERS} are read")
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise error(f"{what} cannot be read: {problem}") from None
+        return read_file(path, 4 * MAX_CHARACTERS).decode("utf-8")
+    except FileNotFoundError:
+        raise error(f"{what}: there is no file {path}") from None
+    except (OSError, ValueError) as problem:
+        raise error(f"{what}: {path} cannot be read: {problem}") from None
+
+
+def read_json_file(path: Path) -> Any:
+    """Plain data of a file that the package wrote itself, and that may have been damaged or exchanged since.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    OSError
+        If it is a folder, a pipe or a device, or cannot be read.
+    ValueError
+        If it is not JSON, is nested too deeply, or has more than 64 MB.
+    """
+    try:
+        return json.loads(read_file(path, _MAX_FILE))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _inner(value: Any) -> list[Any]:

@@ -22,7 +22,7 @@ _BOUND: Final = 1e-6
 """Relative difference in float64 that is allowed: edge statistics of published frames-nets are float32 numbers."""
 _EVENTS, _PARTICLES = 3, 12
 _MAX_RAPIDITY: Final = 1.5
-"""Of the drawn frames."""
+"""Largest rapidity of the drawn frames."""
 
 
 @torch.no_grad()

@@ -24,6 +24,7 @@ from lorentzoo.core.spurions import Spurions
 __all__ = ["read_out_scalars", "read_width", "try_backbone", "try_embedding", "try_frames", "try_head"]
 
 _LENGTHS: Final = (3, 2)
+_NOT_JUDGED: Final = object()
 
 
 def try_frames(
@@ -50,14 +51,15 @@ def try_frames(
     cloud: ParticleCloud = spurions(_draw_cloud(in_scalars, in_context))
     label = f"frames {name!r}"
     out = _run(label, frames_net, (cloud,), f"a cloud of momenta of shape {tuple(cloud.momenta.shape)}")
-    if out is None:
+    if out is _NOT_JUDGED:
         return
     if not isinstance(out, Frames):
-        raise CompositionError(f"{label} returns {type(out).__name__}, not lorentzoo.Frames")
+        given = "nothing" if out is None else type(out).__name__
+        raise CompositionError(f"{label} returns {given}, not lorentzoo.Frames")
     wanted = (len(cloud.momenta), 4, 4)
-    given = tuple(out.per_particle().shape)
-    if given != wanted:
-        raise CompositionError(f"{label} returned matrices of shape {given}, where {wanted} are expected")
+    shape = tuple(out.per_particle().shape)
+    if shape != wanted:
+        raise CompositionError(f"{label} returned matrices of shape {shape}, where {wanted} are expected")
 
 
 def try_embedding(
@@ -85,7 +87,7 @@ def try_embedding(
     label = f"embedding {name!r}"
     given = f"a cloud of momenta of shape {tuple(cloud.momenta.shape)}"
     out = _run(label, embedding, (cloud, Frames.identity(cloud.layout)), given)
-    if out is None:
+    if out is _NOT_JUDGED:
         return
     _require_features(label, out)
     rows = len(cloud.momenta)
@@ -180,9 +182,15 @@ def try_backbone(
         f"{(rows, in_vectors, 4)} and context of shape {(events, in_context)}"
     )
     out = _run(label, backbone, (features, Frames.identity(layout), layout, context), given)
-    if out is None:
+    if out is _NOT_JUDGED:
         return
     _require_features(label, out)
+    for what, tensor in (("scalars", out.scalars), ("vectors", out.vectors)):
+        if tensor.dtype != dtype:
+            raise CompositionError(
+                f"{label} was given features in {dtype} and returned {what} in {tensor.dtype}, which the head cannot "
+                "take; give back what is computed in the dtype that came in"
+            )
     lead = (events,) if backbone.pools else (rows,)
     # Vectors that no head asks for are nobody's concern.
     vectors = out_vectors or out.vectors.shape[-2]
@@ -239,7 +247,7 @@ def try_head(
         f"{(rows, out_vectors, 4)}"
     )
     out = _run(label, head, (features, cloud), given)
-    if out is not None and not (
+    if out is not _NOT_JUDGED and not (
         isinstance(out, Tensor) and out.ndim and len(out) in (cloud.num_events, rows)
     ):
         found = f"a tensor of shape {tuple(out.shape)}" if isinstance(out, Tensor) else type(out).__name__
@@ -278,18 +286,19 @@ def _is_exempt(part: nn.Module) -> bool:
 
 def _require_features(label: str, out: Any) -> None:
     if not isinstance(out, Features):
-        raise CompositionError(f"{label} returns {type(out).__name__}, not lorentzoo.Features")
+        given = "nothing" if out is None else type(out).__name__
+        raise CompositionError(f"{label} returns {given}, not lorentzoo.Features")
 
 
 def _run(label: str, part: nn.Module, given: tuple[Any, ...], described: str) -> Any:
-    """What the part gives back; None where that is not to be judged."""
+    """What the part gives back; `_NOT_JUDGED` where that is left to the first real events."""
     training = part.training
     part.eval()
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             return part(*given)
     except (LorentzooError, ValueError, torch.linalg.LinAlgError):
-        return None
+        return _NOT_JUDGED
     except Exception as error:
         raise CompositionError(
             f"{label} was given {described}, and failed with {type(error).__name__}: {error}"

@@ -19,6 +19,7 @@ from lorentzoo.nn.flops import FlopsSetting
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.components import Kind
 from lorentzoo.registry.composition import make_part, model_spec
+from lorentzoo.registry.meaning import find_part
 from lorentzoo.registry.parameters import parameters_of
 from lorentzoo.registry.specs import PartSpec, Spec
 
@@ -75,14 +76,15 @@ def published_flops(
         )
     try:
         setting = _describe(composed, multiplicity, spurions, convention)
-        return _count("backbone", composed.backbone, setting) + _count("frames", composed.frames, setting)
+        backbone = _count(composed, "backbone", composed.backbone, setting)
+        return backbone + _count(composed, "frames", composed.frames, setting)
     except NoClosedFormError as error:
         raise StudyError(str(error)) from error
 
 
-def _count(kind: Kind, part: PartSpec, setting: FlopsSetting) -> int:
+def _count(spec: Spec, kind: Kind, part: PartSpec, setting: FlopsSetting) -> int:
     """What the part's plugin says."""
-    component = catalogue().find(kind, part.name)
+    component = find_part(spec, kind, part.name)
     if not component.published_flops:
         known = sorted(item.name for item in catalogue().components(kind) if item.published_flops)
         raise StudyError(
@@ -93,8 +95,8 @@ def _count(kind: Kind, part: PartSpec, setting: FlopsSetting) -> int:
 
 def _describe(spec: Spec, particles: int, spurions: int | None, convention: Convention) -> FlopsSetting:
     embeddings = [make_part("embedding", item.to_data(), Embedding, in_scalars=0) for item in spec.embedding]
-    backbone = catalogue().target(catalogue().find("backbone", spec.backbone.name))
-    learned = catalogue().target(catalogue().find("frames", spec.frames.name)).learned
+    backbone = catalogue().target(find_part(spec, "backbone", spec.backbone.name))
+    learned = catalogue().target(find_part(spec, "frames", spec.frames.name)).learned
     vectors = sum(len(embedding.vector_names) for embedding in embeddings)
     if vectors and backbone.reads_vectors == "inputs" and not backbone.equivariant:
         raise NoClosedFormError(
@@ -102,8 +104,8 @@ def _describe(spec: Spec, particles: int, spurions: int | None, convention: Conv
         )
     if (spec.spurion_mode or backbone.spurion_mode) == "channels":
         raise NoClosedFormError("published networks have reference vectors as tokens, not as channels")
-    head = _parameters("head", spec.head)
-    frames = _parameters("frames", spec.frames)
+    head = _parameters(spec, "head", spec.head)
+    frames = _parameters(spec, "frames", spec.frames)
     if spurions is None:
         own = sum(make_part("spurions", item.to_data(), Spurions).num_vectors for item in spec.spurions)
         spurions = own if own or learned else _PUBLISHED_SPURIONS
@@ -114,7 +116,7 @@ def _describe(spec: Spec, particles: int, spurions: int | None, convention: Conv
         auxiliary=spec.in_scalars,
         vectors=vectors,
         outputs=head.get("num_classes", head.get("num_targets", 1)),
-        parameters=_parameters("backbone", spec.backbone),
+        parameters=_parameters(spec, "backbone", spec.backbone),
         head=head,
         frames=frames,
         pooling=head.get("pooling"),
@@ -132,8 +134,8 @@ def _as_spec(spec: Spec | Mapping[str, Any] | str, overrides: Mapping[str, Any])
     return spec if isinstance(spec, Spec) else Spec.from_data(spec)
 
 
-def _parameters(kind: Kind, item: PartSpec) -> dict[str, Any]:
-    component = catalogue().find(kind, item.name)
+def _parameters(spec: Spec, kind: Kind, item: PartSpec) -> dict[str, Any]:
+    component = find_part(spec, kind, item.name)
     known = parameters_of(catalogue().target(component))
     defaults = {name: parameter.default for name, parameter in known.items() if not parameter.required}
     return {**defaults, **component.defaults, **item.parameters}

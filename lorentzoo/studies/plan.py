@@ -26,7 +26,7 @@ __all__ = ["Plan", "PlannedRow", "RunSpec", "make_plan", "test_settings"]
 
 
 _KEYS: Final = ("spec", "dataset", "data_hash", "train_size", "config", "start_from")
-"""Of the specification of a run, beside that of the settings of its test."""
+"""Keys of the specification of a run, beside that of the settings of its test."""
 
 
 @dataclass(frozen=True)

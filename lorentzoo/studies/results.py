@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,10 @@ import numpy as np
 
 from lorentzoo.core.errors import LorentzooError, StudyError
 from lorentzoo.data.events import EventData
+from lorentzoo.output.files import digest_of
 from lorentzoo.output.metric import value_of
 from lorentzoo.output.task import task_name
+from lorentzoo.registry.plain_data import read_json_file
 from lorentzoo.studies.grid import Study, load_study
 from lorentzoo.studies.runs import RunRecord, read_run, state_of
 
@@ -111,7 +112,11 @@ def read_study(directory: Path) -> StudyResult:
     """
     path = directory / STUDY_FILE
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = read_json_file(path)
+        seal = stored.pop("seal", None) if isinstance(stored, dict) else None
+        # Studies of earlier versions have no seal.
+        if seal is not None and seal != digest_of(stored):
+            raise ValueError("it does not have the contents it was written with")
         study = load_study(stored["study"])
         rows = tuple(_read_row(directory, row) for row in stored["rows"])
         data = dict(stored["data"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import threading
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lorentzoo.core.errors import RunError, StudyError
-from lorentzoo.output.files import name_folder, write_json
+from lorentzoo.output.files import digest_of, name_folder, write_json
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.registry.files import owned
 from lorentzoo.registry.specs import parse_part
@@ -109,9 +110,10 @@ def _claim(directory: Path, plan: Plan) -> None:
         for row in plan.rows
     ]
     data = describe_data(open_dataset(parse_part(plan.study.dataset, "dataset")), plan.study)
-    write_json(
-        directory / STUDY_FILE, {"study": plan.study.model_dump(mode="json"), "rows": rows, "data": data}
-    )
+    written = {"study": plan.study.model_dump(mode="json"), "rows": rows, "data": data}
+    # Sealed as it will be read.
+    stated = json.loads(json.dumps(written, ensure_ascii=False).encode(errors="replace"))
+    write_json(directory / STUDY_FILE, {**stated, "seal": digest_of(stated)})
 
 
 def _pending(

@@ -14,7 +14,6 @@ A directory, named by the hash of the run's full specification::
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import traceback
@@ -33,6 +32,7 @@ from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.task import load_task
 from lorentzoo.registry.checkpoints import save
 from lorentzoo.registry.composition import build
+from lorentzoo.registry.plain_data import read_json_file
 from lorentzoo.registry.specs import distribution_version
 from lorentzoo.studies.plan import RunSpec
 from lorentzoo.training.costs import Costs, measure_costs
@@ -223,13 +223,18 @@ def read_run(directory: Path) -> RunRecord:
     state = state_of(directory)
     if state != "finished":
         raise RunError(f"run {directory.name} cannot be used: {state.removeprefix('damaged: ')}")
+    try:
+        costs = Costs(**_read_json(directory / "costs.json"))
+        history = history_from_csv((directory / "history.csv").read_text(encoding="utf-8"))
+    except (RunError, TypeError, UnicodeDecodeError) as error:
+        raise RunError(f"run {directory.name} cannot be used: {error}") from None
     return RunRecord(
         directory,
         read_run_spec(directory),
         _read_json(directory / "metrics.json"),
-        Costs(**_read_json(directory / "costs.json")),
+        costs,
         _read_json(directory / "training.json"),
-        history_from_csv((directory / "history.csv").read_text(encoding="utf-8")),
+        history,
         _read_json(directory / "environment.json"),
     )
 
@@ -257,13 +262,13 @@ def _check(directory: Path) -> None:
     """Refuse a directory in which anything is not as it was written, or which is of another run than its files."""
     stated = _read_json(directory / _FINISHED)
     version = stated.get("format")
-    if not isinstance(version, int) or version < 1:
+    if type(version) is not int or version < 1:
         raise RunError(f"{_FINISHED} does not state its format")
     if version > _FORMAT:
         raise RunError(f"its format {version} is newer than {_FORMAT}; upgrade lorentzoo")
     sealed = {name: value for name, value in stated.items() if name != "seal"}
-    # Files of the first format had no seal.
-    if version > 1 and stated.get("seal") != digest_of(sealed):
+    # Files of the first format had no seal; one that has is no such file, whatever it says.
+    if (version > 1 or "seal" in stated) and stated.get("seal") != digest_of(sealed):
         raise RunError(f"{_FINISHED} does not have the contents it was written with")
     checksums = stated.get("checksums")
     if not isinstance(checksums, dict) or not set(_KEPT) < set(checksums):
@@ -280,10 +285,10 @@ def _check(directory: Path) -> None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json_file(path)
     except FileNotFoundError:
         raise RunError(f"{path.parent.name} has no {path.name}") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise RunError(f"{path.name} of {path.parent.name} is damaged: {error}") from None
     if not isinstance(data, dict):
         raise RunError(f"{path.name} of {path.parent.name} is damaged: not a mapping")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
@@ -15,6 +13,7 @@ from lorentzoo.core.errors import StudyError
 from lorentzoo.data.dataset import JetDataset
 from lorentzoo.output.numbers import with_prefix
 from lorentzoo.output.progress import ProgressLine
+from lorentzoo.output.spreadsheet import to_csv
 from lorentzoo.output.table import Cell, Table
 from lorentzoo.registry.composition import create_model, load_dataset
 from lorentzoo.registry.listing import list_models
@@ -118,12 +117,7 @@ class TaggerTable:
             for origin in ("measured", "quoted"):
                 line |= {f"{origin}_{name}": value for name, value in (data[origin] or {}).items()}
             lines.append(line)
-        columns = list(dict.fromkeys(name for line in lines for name in line))
-        stream = io.StringIO()
-        writer = csv.DictWriter(stream, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines)
-        return stream.getvalue()
+        return to_csv(lines)
 
 
 def tagger_table(

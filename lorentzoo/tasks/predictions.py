@@ -53,6 +53,12 @@ class Predictions:
     kind: ClassVar[str] = ""
     """What stands first among the names in the file."""
     _optional: ClassVar[tuple[str, ...]] = _BESIDE
+    """Further arrays that the file keeps."""
+
+    @property
+    def _per_event(self) -> tuple[str, ...]:
+        """Those of them that have a row an event."""
+        return self._optional
 
     def __len__(self) -> int:
         return len(self.weight)
@@ -65,6 +71,14 @@ class Predictions:
     def metrics(self) -> dict[str, Any]:
         """Weighted metrics, as plain data."""
         raise NotImplementedError
+
+    def counted(self: P) -> P:
+        """Without the events of weight zero, which are not there, neither in a count nor in a figure."""
+        there = self.weight != 0
+        if there.all():
+            return self
+        arrays = {name: getattr(self, name) for name in (*_ARRAYS, *self._per_event)}
+        return replace(self, **{name: array[there] for name, array in arrays.items() if array is not None})
 
     def to_data(self) -> dict[str, Any]:
         """Number of events and metrics, as plain data."""
@@ -203,8 +217,11 @@ def average_predictions(members: Sequence[P]) -> P:
         ):
             raise RunError("the members predict different events; evaluate them on the same split")
     values = np.mean([member.values for member in members], axis=0)
-    # Logarithms belong to the probabilities of one network.
-    further: dict[str, Any] = (
-        {"log_values": None} if len(members) > 1 and hasattr(first, "log_values") else {}
-    )
+    further: dict[str, Any] = {}
+    name = "log_values"
+    if len(members) > 1 and hasattr(first, name):
+        logs = [getattr(member, name) for member in members]
+        # The logarithm of the mean, which tells events apart whose mean is rounded to 0 or 1.
+        known = all(each is not None for each in logs)
+        further[name] = np.logaddexp.reduce(logs) - np.log(len(logs)) if known else None
     return replace(first, values=values, **further)

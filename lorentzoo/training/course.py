@@ -8,6 +8,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from lorentzoo.core.errors import RunError
 from lorentzoo.training.config import TrainConfig
 
 __all__ = ["Course", "history_from_csv", "history_to_csv"]
@@ -82,8 +83,21 @@ def history_to_csv(history: list[dict[str, float]]) -> str:
 
 
 def history_from_csv(text: str) -> list[dict[str, float]]:
-    """What `history_to_csv` wrote."""
-    return [
-        {key: float(value) for key, value in row.items() if value}
-        for row in csv.DictReader(io.StringIO(text))
-    ]
+    """What `history_to_csv` wrote.
+
+    Raises
+    ------
+    RunError
+        If it is something else: a cell that is not a number, or a line with more cells than there are columns.
+    """
+    found: list[dict[str, float]] = []
+    # Line ends stay as they are: a damaged one belongs to its cell.
+    lines = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        for row in lines:
+            if None in row:
+                raise ValueError("more cells than columns")
+            found.append({key: float(value) for key, value in row.items() if value})
+    except (ValueError, csv.Error) as error:
+        raise RunError(f"the history is damaged after line {len(found) + 1}: {error}") from None
+    return found

@@ -62,7 +62,8 @@ def write_checkpoint(directory: Path, data: dict[str, Any]) -> None:
     payload = stream.getvalue()
     head = _MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n"
     path = directory / CHECKPOINT
-    if path.is_file():
+    # A damaged one must not take the place of the whole one from which training went on.
+    if path.is_file() and _payload_of(path)[0] is not None:
         _keep_as(path, directory / PREVIOUS)
     write_bytes(path, head + payload)
 
@@ -120,8 +121,8 @@ def _keep_as(path: Path, other: Path) -> None:
     os.replace(temporary, other)
 
 
-def _read(path: Path) -> tuple[dict[str, Any] | None, str]:
-    """The contents, or why they cannot be used."""
+def _payload_of(path: Path) -> tuple[bytes | None, str]:
+    """What follows the first line, or why it cannot be used."""
     try:
         head, newline, payload = path.read_bytes().partition(b"\n")
     except OSError as error:
@@ -130,6 +131,14 @@ def _read(path: Path) -> tuple[dict[str, Any] | None, str]:
         return None, "is damaged, or of an earlier version"
     if hashlib.sha256(payload).hexdigest().encode() != head.removeprefix(_MAGIC):
         return None, "is damaged: its checksum is not the one it states"
+    return payload, ""
+
+
+def _read(path: Path) -> tuple[dict[str, Any] | None, str]:
+    """The contents, or why they cannot be used."""
+    payload, reason = _payload_of(path)
+    if payload is None:
+        return None, reason
     try:
         checkpoint = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except Exception as error:  # zipfile, pickle and torch raise many kinds

@@ -77,7 +77,8 @@ def train(
     model
         From `lorentzoo.compose` or `lorentzoo.create_model`: a model, or a generator.
     train_set, validation_set
-        Events. Without a validation set there is no early stopping and no best model.
+        Events; those of weight zero are not there. Without a validation set there is no early stopping and no best
+        model.
     config
         Recipe, or a mapping with its keys.
     directory
@@ -108,8 +109,10 @@ def train(
         raise TrainingError("the training set has no events")
     if not bool((train_set.weight > 0).any()):
         raise TrainingError("the event weights of the training set are all zero or negative")
+    train_set = _drop_weightless(train_set)
+    validation_set = None if validation_set is None else _drop_weightless(validation_set)
     if validation_set is not None and len(validation_set) == 0:
-        raise TrainingError("the validation set has no events; leave it out or fill it")
+        raise TrainingError("the validation set has no events of any weight; leave it out or fill it")
     if validation_set is None and (recipe.patience is not None or recipe.keep == "best"):
         raise TrainingError("patience and keep='best' need a validation set")
     task = load_task(model.task) if task is None else task
@@ -187,6 +190,12 @@ def _fit(loop: TrainingLoop, validation: Any) -> None:
     if trainer.interrupted:
         raise KeyboardInterrupt
     loop.cpu()
+
+
+def _drop_weightless(events: EventData) -> EventData:
+    """Without the events of weight zero, which normalisations over a batch would see, and a loss that is not finite."""
+    there = events.weight != 0
+    return events if bool(there.all()) else events.subset(there)
 
 
 def _choose_for_statistics(train_set: EventData) -> EventData:

@@ -77,6 +77,7 @@ def test_list_by_symmetry(call: Callable[..., Answer]) -> None:
     found = call("list", "--pattern", "deep-sets", "--symmetry", "SO(2)_beam", "--json")
     assert [entry["name"] for entry in found.data] == ["deep-sets"]
     assert call("list", "--pattern", "deep-sets", "--symmetry", "SO(3)", "--json").data == []
+    assert "only models have a symmetry as a whole" in call("list", "backbone", "--symmetry", "SO(3)").err
 
 
 def test_describe(call: Callable[..., Answer]) -> None:

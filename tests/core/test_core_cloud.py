@@ -339,7 +339,7 @@ def test_awkward_counters_that_do_not_fit_and_missing_values() -> None:
     ak = pytest.importorskip("awkward")
     columns = {name: ak.unflatten(P.numpy()[:, i], [2, 1]) for i, name in enumerate(("E", "px", "py", "pz"))}
     array = ak.zip({**columns, "charge": ak.unflatten(np.ones(3), [1, 2])}, depth_limit=1)
-    with pytest.raises(ValueError, match="event 0 has 2 particles by field 'px', but 1 by 'charge'"):
+    with pytest.raises(ValueError, match="event 0 has 2 particles by field 'E', but 1 by 'charge'"):
         lz.ParticleCloud.from_awkward(array, ["charge"])
     assert lz.ParticleCloud.from_awkward(array).multiplicity().tolist() == [2, 1]
     for broken in ([[5.0, None], [9.0]], [None, [9.0]]):
@@ -420,3 +420,12 @@ def test_events_are_selected_by_mask_and_by_number() -> None:
         assert torch.equal(part.context, cloud.context[[0, 2]])
     with pytest.raises(ValueError, match="call to_packed"):
         cloud.to_padded().select(torch.tensor([0]))
+
+
+def test_memory_that_must_not_be_written_to_is_copied() -> None:
+    """As of a file that is mapped into memory; torch would warn, and write to it nevertheless."""
+    momenta = np.array([[5.0, 3.0, 0.0, 0.0], [2.0, 0.0, 1.0, 0.0]])
+    momenta.setflags(write=False)
+    cloud = lz.ParticleCloud.from_packed(momenta, [0, 2])
+    cloud.momenta[0] = 0.0
+    assert momenta[0, 0] == 5.0

@@ -519,6 +519,45 @@ def test_every_verb_refuses_rows_of_others(lengths: list[int], off: int) -> None
             pytest.fail(f"{name} of {layout} took {tuple(wrong.shape)}")
 
 
+@given(lengths=st.lists(st.integers(1, 6), min_size=2, max_size=5), count=st.integers(0, 3))
+def test_every_verb_refuses_what_would_shift_or_broadcast(lengths: list[int], count: int) -> None:
+    """Shapes behind the first: numbers of tokens, heads and pairs, and values made for other events."""
+    for layout, others in zip(both(lengths), both(lengths[::-1]), strict=True):
+        x = torch.randn(*layout.lead, 2, 3)
+        tokens = torch.randn(len(lengths), count + 1, 2, 3)
+        uniform, rows = layout.uniform(count), torch.randn(len(lengths), count + 1, 3)
+        flat = x.flatten(-2)
+        verbs: dict[str, Callable[[], object]] = {
+            "tokens": lambda layout=layout, e=tokens, x=x: layout.append(count).join(e, x),
+            "width": lambda layout=layout, e=tokens, x=x: layout.append(count + 1).join(e[..., :2], x),
+            "from_events": lambda layout=uniform, e=rows: layout.from_events(e),
+            "to_events": lambda layout=uniform, x=flat: layout.to_events(torch.cat([x, x, x, x])),
+            "take": lambda layout=layout, x=x: layout.take(x, -1),
+            "append": lambda layout=layout: layout.append(-1),
+            "uniform": lambda layout=layout: layout.uniform(-1),
+            "neighbours": lambda layout=layout, x=flat: layout.neighbours(x, -1),
+            "coordinates": lambda layout=layout, x=flat: layout.neighbours(x[..., 0], 1),
+            "keys": lambda layout=layout, x=x: layout.attend(x, x[..., :2], x),
+            "heads": lambda layout=layout, x=x: layout.attend(x, torch.cat([x, x[..., :1, :]], -2), x),
+            "biases": lambda layout=layout, x=x, y=flat: layout.attend(
+                x, x, x, bias=layout.pair_values(lambda i, j: (i * j)[..., :3], y)
+            ),
+            "no columns": lambda layout=layout, x=flat: layout.pairs(lambda i, j: (i * j).sum(-1), x),
+            "reduced": lambda layout=layout, x=flat: layout.pairs(lambda i, j: (i * j).sum(2), x),
+            "values": lambda layout=layout, x=flat: layout.pair_values(lambda i, j: (i * j).sum(-1), x),
+        }
+        if lengths != lengths[::-1]:
+            y = torch.randn(*others.lead, 2)
+            bias = others.pair_values(lambda i, j: i * j, y)
+            verbs["events"] = lambda layout=layout, x=x, bias=bias: layout.attend(x, x, x, bias=bias)
+        for name, call in verbs.items():
+            try:
+                call()
+            except ShapeError:
+                continue
+            pytest.fail(f"{name} of {layout} took it")
+
+
 def test_rows_of_events_where_particles_belong_point_to_what_pools() -> None:
     with pytest.raises(
         ShapeError,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import awkward as ak
 import hypothesis.strategies as st
 import numpy as np
 import pytest
 import torch
 from fuzzing import sizes, survey
 from hypothesis.extra.numpy import array_shapes, arrays
+from torch_geometric.data import Data
 
 import lorentzoo as lz
 from lorentzoo.testing import random_cloud
@@ -85,6 +87,79 @@ def calls(draw: st.DrawFn) -> tuple[str, list[Any], dict[str, Any]]:
     return how, given, options
 
 
+ODD_COLUMNS = [
+    None, 3, "px", [], [[]], [[1.0], None], [[1.0, None]], [["a"]], [[[1.0, 2.0]]], [1.0, 2.0], [[True]], [[1j]],
+    [[1.0], "b"], [[10**20]], [[1.0], [[2.0]]], [{"x": 1}], [[np.datetime64("2026-01-01")]],
+]  # fmt: skip
+
+
+@st.composite
+def awkward_arrays(draw: st.DrawFn) -> tuple[Any, Any]:
+    """Records of particles, with up to one field missing, of another type, or not as long; and names of scalars."""
+    events = draw(st.lists(momenta(), max_size=3))
+    names = [draw(st.sampled_from(["E", "energy", "e", "t", "E", "E", "mass"])), "px", "py", "pz", "q"]
+    columns: dict[str, Any] = {
+        name: [[float(row[min(i, 3)]) for row in event] for event in events] for i, name in enumerate(names)
+    }
+    if draw(st.integers(0, 2)) == 0:
+        name = draw(st.sampled_from(names))
+        columns[name] = draw(st.sampled_from(ODD_COLUMNS) | lists_of_numbers())
+    if draw(st.integers(0, 5)) == 0:
+        columns.pop(draw(st.sampled_from(names)))
+    kind = draw(st.integers(0, 7))
+    array: Any = columns
+    if kind:
+        try:
+            array = ak.Array({name: ak.Array(column) for name, column in columns.items()})
+        except Exception:  # what awkward itself cannot hold does not reach a cloud
+            array = draw(st.sampled_from(ODD_COLUMNS))
+    if kind == 1:
+        array = draw(lists_of_numbers())
+    if kind == 2 and isinstance(array, ak.Array) and len(array):
+        array = array[0]
+    if kind == 3 and isinstance(array, ak.Array):
+        array = ak.mask(array, [draw(st.booleans()) for _ in range(len(array))])
+    scalars = draw(
+        st.sampled_from([(), (), ("q",), ["q", "px"], "q", ["none"], [3], None, 3, [[]], ("q", "q")])
+    )
+    return array, scalars
+
+
+def numbers_of_events(rows: int, events: int) -> st.SearchStrategy[Any]:
+    """Vectors that may name the event of each row, or where events begin."""
+    sizes_near = st.integers(max(rows - 1, 0), rows + 1)
+    near = sizes_near.flatmap(lambda n: arrays(np.int64, n, elements=st.integers(-1, events + 1)))
+    return (
+        st.none() | near.map(torch.from_numpy) | near.map(np.sort).map(torch.from_numpy) | lists_of_numbers()
+    )
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> Any:
+    """Data of torch-geometric with attributes that nearly fit, and what is no such data."""
+    if draw(st.integers(0, 9)) == 0:
+        return draw(st.none() | st.integers() | st.text(max_size=2) | lists_of_numbers())
+    events = draw(st.lists(momenta(), max_size=3))
+    rows = np.concatenate(events) if events else np.zeros((0, 4))
+    given: dict[str, Any] = {"momenta": torch.from_numpy(rows)}
+    batch = torch.from_numpy(np.repeat(np.arange(len(events)), [len(event) for event in events]))
+    ptr = torch.from_numpy(np.cumsum([0, *map(len, events)]))
+    for name, right in (("batch", batch), ("ptr", ptr)):
+        kind = draw(st.integers(0, 3))
+        if kind:
+            given[name] = right if kind > 1 else draw(numbers_of_events(len(rows), len(events)))
+    for name in ("x", "context"):
+        if draw(st.integers(0, 3)) == 0:
+            count = len(rows) if name == "x" else len(events)
+            given[name] = draw(st.just(torch.ones(count, 2)) | lists_of_numbers())
+    if draw(st.integers(0, 5)) == 0:
+        given["momenta"] = draw(lists_of_numbers())
+    data = Data()
+    for name, value in given.items():
+        data[name] = value
+    return data
+
+
 @pytest.fixture(scope="module")
 def networks() -> list[Any]:
     made = [
@@ -97,18 +172,37 @@ def networks() -> list[Any]:
     return [network.eval() for network in made]
 
 
+def find_fault(cloud: lz.ParticleCloud, networks: list[Any]) -> str | None:
+    """What is wrong with a cloud, or with what networks make of it."""
+    if not bool(torch.isfinite(cloud.momenta).all() and torch.isfinite(cloud.scalars).all()):
+        return "a cloud that is not finite"
+    if cloud.scalars.shape[-1] or cloud.context.shape[-1]:
+        return None
+    for network in networks:
+        if not bool(torch.isfinite(network(cloud)).all()):
+            return f"a prediction that is not finite for {cloud.momenta}"
+    return None
+
+
 @sizes(quick=150, slow=5_000)
 def test_clouds(networks: list[Any], examples: int) -> None:
     def check(call: tuple[str, list[Any], dict[str, Any]]) -> str | None:
         how, given, options = call
-        cloud = getattr(lz.ParticleCloud, how)(*given, **options)
-        if not bool(torch.isfinite(cloud.momenta).all() and torch.isfinite(cloud.scalars).all()):
-            return "a cloud that is not finite"
-        if cloud.scalars.shape[-1] or cloud.context.shape[-1]:
-            return None
-        for network in networks:
-            if not bool(torch.isfinite(network(cloud)).all()):
-                return f"a prediction that is not finite for {cloud.momenta}"
-        return None
+        return find_fault(getattr(lz.ParticleCloud, how)(*given, **options), networks)
 
     survey("clouds", calls(), check, examples)
+
+
+@sizes(quick=100, slow=3_000)
+def test_awkward_arrays(networks: list[Any], examples: int) -> None:
+    survey(
+        "awkward arrays",
+        awkward_arrays(),
+        lambda call: find_fault(lz.ParticleCloud.from_awkward(*call), networks),
+        examples,
+    )
+
+
+@sizes(quick=100, slow=3_000)
+def test_graphs(networks: list[Any], examples: int) -> None:
+    survey("graphs", graphs(), lambda data: find_fault(lz.ParticleCloud.from_pyg(data), networks), examples)

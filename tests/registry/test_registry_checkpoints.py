@@ -272,6 +272,28 @@ def test_what_killed_writers_left_is_removed(saved: Path) -> None:
     assert not stale.exists()
 
 
+@pytest.mark.parametrize("name", ["spec.json", "weights.safetensors"])
+def test_pipes_and_devices_are_not_read(saved: Path, name: str) -> None:
+    """They might never end, or have no other end."""
+    for make in (os.mkfifo, lambda path: os.symlink("/dev/zero", path), os.mkdir):
+        path = saved / name
+        path.rmdir() if path.is_dir() else path.unlink()
+        make(path)
+        with pytest.raises(CheckpointError, match=r"a folder, a pipe or a device|has no weights.safetensors"):
+            lz.load(saved)
+
+
+def test_nested_json_is_damaged(saved: Path) -> None:
+    (saved / "spec.json").write_text('{"a":' * 20_000)
+    with pytest.raises(CheckpointError, match="nested too deeply"):
+        lz.load(saved)
+
+
+def test_what_is_not_a_model_is_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="has no specification"):
+        lz.save(torch.nn.Linear(2, 2), tmp_path)  # type: ignore[arg-type]
+
+
 def test_a_file_is_not_a_saved_model(saved: Path) -> None:
     with pytest.raises(CheckpointError, match="is a file; a saved model is a directory"):
         lz.load(saved / "weights.safetensors")

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 
 import lorentzoo as lz
-from lorentzoo.core.errors import CompositionError, ParameterError, SpecError
+from lorentzoo.core.errors import CompositionError, ParameterError, SpecError, UnknownNameError
+from lorentzoo.output.task import task_name
 from lorentzoo.registry.composition import build, model_spec
 from lorentzoo.registry.specs import PartSpec, Spec, parse_inline, parse_part
 
@@ -461,3 +462,14 @@ def test_datasets_by_name() -> None:
     assert len(data) == 5
     with pytest.raises(ParameterError, match="dataset 'toptag' has no parameter 'jets'"):
         lz.load_dataset("toptag", jets=5)
+
+
+def test_a_part_of_a_plugin_that_is_not_there_names_the_plugin() -> None:
+    """Whether the model is built, or only asked what it is trained for."""
+    data = lz.compose(backbone=DEEP).spec.to_data()
+    data["head"] = {"name": "theirs"}
+    data["plugins"] = {**data["plugins"], "head/theirs": "somebody (their-package 1.2)"}
+    spec = Spec.from_data(data)
+    for use in (build, task_name):
+        with pytest.raises(UnknownNameError, match=r"came from the plugin somebody \(their-package 1\.2\)"):
+            use(spec)

@@ -49,6 +49,16 @@ class BareTensor(Plain):
         return self.layer(features.scalars)
 
 
+class Nothing(Plain):
+    def forward(self, features: Any, frames: Any, layout: Any, context: Any) -> Any:
+        self.layer(features.scalars)
+
+
+class OtherDtype(Plain):
+    def forward(self, features: Any, frames: Any, layout: Any, context: Any) -> Any:
+        return lz.Features.of_scalars(self.layer(features.scalars).double())
+
+
 @pytest.fixture(autouse=True)
 def _own_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(catalogue()._components, "backbone", dict(catalogue()._components["backbone"]))
@@ -69,6 +79,11 @@ def compose(backbone: type[lz.Backbone]) -> lz.Model:
         (NoPool, r"scalars of shape \(5, 8\).*where \(2, 8\).*is to give one row an event"),
         (OtherWidth, r"scalars of shape \(5, 8\).*where \(5, 9\)"),
         (BareTensor, "backbone 'tried' returns Tensor, not lorentzoo.Features"),
+        (Nothing, "backbone 'tried' returns nothing, not lorentzoo.Features"),
+        (
+            OtherDtype,
+            "given features in torch.float32 and returned scalars in torch.float64.*dtype that came in",
+        ),
     ],
 )
 def test_promises_that_are_not_kept(backbone: type[lz.Backbone], message: str) -> None:

@@ -211,5 +211,18 @@ def test_a_plugin_brings_its_own_closed_form(monkeypatch: pytest.MonkeyPatch) ->
     assert published_flops(given, multiplicity=11) == 11 * 7 + 3
 
 
+def test_an_equal_name_of_somebody_else_changes_no_model_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Presets record whose parts they mean."""
+    found = published_flops("lgatr-slim", multiplicity=11)
+    for kind in ("backbone", "frames", "head"):
+        known = catalogue()._components[kind]
+        names = {"backbone": "lgatr-slim", "frames": "identity", "head": "classify"}
+        others = Component(kind, names[kind], "lorentzoo.plugins.sets.deep_sets:DeepSets", plugin="others")  # type: ignore[arg-type]
+        monkeypatch.setitem(
+            catalogue()._components, kind, {**known, names[kind]: [*known[names[kind]], others]}
+        )
+    assert published_flops("lgatr-slim", multiplicity=11) == found
+
+
 def count_somebody_elses(at: FlopsSetting) -> int:
     return at.particles * at.scalars + at.outputs

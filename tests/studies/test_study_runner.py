@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -150,6 +151,33 @@ def test_a_damaged_run_is_reported_and_repeated(tmp_path, capsys) -> None:
     assert metrics(again) == metrics(first)
     (folder / "finished.json").write_text("{")
     assert state_of(folder).startswith("damaged: finished.json")
+
+
+def test_what_is_sealed_cannot_be_passed_off_as_older(finished, tmp_path) -> None:
+    """Files of the first format had no seal; one with a seal is held to it, whatever format it states."""
+    folder = tmp_path / "run"
+    shutil.copytree(finished.rows[0].runs[0].directory, folder)
+    stated = json.loads((folder / "finished.json").read_text())
+    for change in ({"format": 1}, {"format": True}, {"format": 1, "key": "0" * 16}):
+        (folder / "finished.json").write_text(json.dumps(stated | change))
+        assert state_of(folder).startswith("damaged: finished.json")
+
+
+def test_the_file_of_a_study_is_sealed(finished, tmp_path) -> None:
+    """A label, a symmetry or a hash that was changed is not shown as if it had been found."""
+    shutil.copytree(finished.directory, tmp_path / "study")
+    path = tmp_path / "study" / "study.json"
+    stored = json.loads(path.read_text())
+    assert show_study(path.parent).rows[0].label == finished.rows[0].label
+    for key in ("label", "symmetry"):
+        changed = json.loads(json.dumps(stored))
+        changed["rows"][0][key] = "SO(3)"
+        path.write_text(json.dumps(changed))
+        with pytest.raises(StudyError, match="does not have the contents it was written with"):
+            show_study(path.parent)
+    # Studies of earlier versions have no seal.
+    path.write_text(json.dumps({key: value for key, value in stored.items() if key != "seal"}))
+    assert show_study(path.parent).is_complete == finished.is_complete
 
 
 def test_directories_of_something_else_are_refused(tmp_path) -> None:

@@ -11,7 +11,8 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from lorentzoo.core.errors import TrainingError
+import lorentzoo as lz
+from lorentzoo.core.errors import RunError, TrainingError
 from lorentzoo.core.model import Model
 from lorentzoo.data.dataset import JetDataset
 from lorentzoo.output.progress import ProgressLine
@@ -20,6 +21,7 @@ from lorentzoo.registry.specs import Spec
 from lorentzoo.studies import evaluate
 from lorentzoo.training.averaging import WeightAverage
 from lorentzoo.training.config import TrainConfig
+from lorentzoo.training.course import history_from_csv, history_to_csv
 from lorentzoo.training.optimisers import Ranger, make_optimiser, parameter_groups
 from lorentzoo.training.resume import CHECKPOINT, PREVIOUS
 from lorentzoo.training.schedules import learning_rate_factor
@@ -100,6 +102,25 @@ def test_zero_weight_events_teach_nothing(small_spec, jets, recipe) -> None:
     assert torch.equal(weights(results[0]), weights(results[1]))
 
 
+def test_events_of_weight_zero_are_not_there(jets, recipe) -> None:
+    """Neither for normalisations over batches, nor with targets of which no loss is finite."""
+    part = {"name": "part", "num_blocks": 1}
+    pairs = lz.compose(backbone=part, embedding=["kinematics", "momenta"], head="regress:transform=log")
+    found = []
+    for odd in (0, 20):
+        train_set = jets.split("train").subset(torch.arange(40 + odd))
+        train_set.target = train_set.lengths.double()
+        train_set.weight = torch.ones(40 + odd).double()
+        train_set.class_names = ()
+        train_set.target[40:] = 0.0
+        train_set.weight[40:] = 0.0
+        result = train(fresh(pairs.spec), train_set, train_set, recipe, progress=False)
+        found.append((weights(result), [b.clone() for b in result.model.buffers()], result.course.history))
+    assert torch.equal(found[0][0], found[1][0])
+    assert all(torch.equal(a, b) for a, b in zip(found[0][1], found[1][1], strict=True))
+    assert [row["val_loss"] for row in found[0][2]] == [row["val_loss"] for row in found[1][2]]
+
+
 @pytest.mark.parametrize(
     "extra", [{}, {"ema": 0.9, "optimiser": "ranger"}, {"keep": "best", "optimiser": "lion"}]
 )
@@ -155,6 +176,9 @@ def test_damaged_checkpoint_starts_again(small_spec, jets, recipe, tmp_path, cap
     again = run(small_spec, jets, recipe, tmp_path, progress=True)
     assert again.resumed_at == 1
     assert torch.equal(weights(first), weights(again))
+    # What was damaged has not become the epoch before, which is kept for the next accident.
+    path.write_bytes(path.read_bytes()[:500])
+    assert run(small_spec, jets, recipe, tmp_path, progress=True).resumed_at == 1
     for name in (CHECKPOINT, PREVIOUS):
         spoiled = bytearray((tmp_path / name).read_bytes())
         spoiled[len(spoiled) // 2] ^= 1
@@ -166,6 +190,19 @@ def test_damaged_checkpoint_starts_again(small_spec, jets, recipe, tmp_path, cap
     assert "damaged" in shown
     assert "training starts again" in shown
     assert "val_auc" in shown
+
+
+def test_histories_are_what_was_written_or_refused() -> None:
+    rows = [{"epoch": 1.0, "loss": 0.5}, {"epoch": 2.0, "loss": 0.25, "val_loss": float("inf")}]
+    text = history_to_csv(rows)
+    assert history_from_csv(text) == rows
+    for damaged, line in (
+        (text.replace("0.25", "0.2x"), 2),
+        (text.replace("0.5", "0.5,1,2,3"), 1),
+        (text.replace("0.5", '"0.5'), 1),
+    ):
+        with pytest.raises(RunError, match=f"the history is damaged after line {line}"):
+            history_from_csv(damaged)
 
 
 def test_checkpoint_of_another_training_is_refused(small_spec, jets, recipe, tmp_path) -> None:

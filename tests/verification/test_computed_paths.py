@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import lorentzoo as lz
@@ -73,3 +75,45 @@ def test_messages_within_one_frame_cost_no_symmetry(is_global: bool, wanted: str
     result = lz.verify(model, CLOUD, rapidities=())
     assert result.passed, str(result)
     assert result.predicted.name == wanted
+
+
+SPACE_LIKE = [{"name": "vectors", "values": [[1.0, 0.0, 0.0, 0.5], [0.0, 1.0, 0.0, 0.0]]}]
+
+
+@pytest.mark.parametrize(
+    ("slots", "exact", "wanted"),
+    [
+        ({"embedding": "substructure:observables=[mass]"}, True, "SO⁺(1,3)"),
+        ({"embedding": "substructure:observables=[mass,width]"}, True, "SO⁺(1,1)_beam × SO(2)_beam"),
+        ({"embedding": "momenta", "backbone": "substructure:observables=[mass]"}, True, "SO⁺(1,3)"),
+        # Small transformations change no clustering.
+        (
+            {"embedding": ["substructure:observables=[smallest_pair_mass]"]},
+            False,
+            "SO⁺(1,1)_beam × SO(2)_beam",
+        ),
+        # Energies in local frames see boosts alone, and no space-like vector takes part in those.
+        (
+            {"embedding": "kinematics-rotation", "frames": "lloca-gramschmidt", "spurions": SPACE_LIKE},
+            False,
+            "SO(2)_<Ky + 2 Jx>",
+        ),
+        (
+            {"embedding": "momentum-components", "frames": "lloca-gramschmidt", "spurions": SPACE_LIKE},
+            True,
+            "SO(2)_<Ky + 2 Jx>",
+        ),
+        (
+            {"embedding": "kinematics-rotation", "frames": "lloca-polar", "spurions": "time"},
+            True,
+            "SO(3)",
+        ),
+    ],
+)
+def test_what_keeps_more_is_computed_or_called_accidental(
+    slots: dict[str, Any], exact: bool, wanted: str
+) -> None:
+    model = lz.compose(**{"backbone": "deep-sets:hidden=[8]", **slots})
+    assert model.exact is exact
+    assert model.symmetry.name == wanted
+    lz.verify(model, random_cloud([7, 9, 5, 8, 6, 7, 9, 8]), rapidities=()).raise_if_failed()

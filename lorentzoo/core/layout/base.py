@@ -111,6 +111,7 @@ class Layout(Blocks):
     def take(self, x: Tensor, count: int) -> Tensor:
         """The first `count` particles of each event, zero where there are fewer. (*lead, ...) -> (B, count, ...)."""
         self.require_rows(x, "take")
+        self.require_count(count, "take")
         dense = self._in_order(x)[:, :count]
         missing = count - dense.shape[1]
         if missing > 0:
@@ -173,8 +174,10 @@ class Layout(Blocks):
             allowed = allowed_pairs(mask, dense[0], self_pairs).unsqueeze(-1)
             if reduce == "softmax":
                 logits, values = result
+                self.require_pairs(logits, dense[0], "pairs")
                 weights = masked_softmax(logits, allowed, dim=2)
                 return torch.sum(weights.unsqueeze(-1) * values, 2)
+            self.require_pairs(result, dense[0], "pairs")
             total: Tensor = torch.where(allowed, result, torch.zeros_like(result)).sum(2)
             if reduce == "mean":
                 total = total / allowed.sum(2).clamp(min=1).to(total.dtype)
@@ -194,6 +197,8 @@ class Layout(Blocks):
             fn(*[side for x in dense for side in (x.unsqueeze(2), x.unsqueeze(1))])
             for dense in zip(*columns, strict=True)
         )
+        for value, dense in zip(values, columns[0], strict=True):
+            self.require_pairs(value, dense, "pair_values")
         return PairValues(self, groups, values)
 
     # ---- attention and neighbours ---------------------------------------------------------
@@ -235,6 +240,10 @@ class Layout(Blocks):
         self.require_rows(q, "attend, `q`")
         keys.require_rows(k, "attend, `k`")
         keys.require_rows(v, "attend, `v`")
+        if bias is not None and not (torch.compiler.is_compiling() or self.has_events_of(bias.layout)):
+            raise ShapeError(f"attend of {self!r} cannot use a bias that was made for {bias.layout!r}")
+        if not torch.compiler.is_compiling():
+            _require_heads(q, k, v, bias)
         if bias is None:
             whole = self._attend_in_rows(q, k, v, keys, scale)
             if whole is not None:
@@ -272,6 +281,11 @@ class Layout(Blocks):
         mask
             Which neighbours exist, shape (*lead, k).
         """
+        self.require_count(k, "neighbours")
+        if points.ndim != len(self.lead) + 1:
+            raise ShapeError(
+                f"neighbours takes coordinates (*lead, D) of each particle, not {tuple(points.shape)}"
+            )
         result = self.map_blocks(
             lambda mask, x, rows: find_nearest(mask, x, rows, k), points.detach(), self._row_numbers()
         )
@@ -303,6 +317,12 @@ class Extended:
         """Put tokens in front. Shapes (B, count, ...), (*base.lead, ...) -> (*layout.lead, ...)."""
         self.base.require_events(tokens, "join, `tokens`")
         self.base.require_rows(x, "join")
+        wanted = (self.base.num_events, self.count, *x.shape[len(self.base.lead) :])
+        # Other numbers of tokens would shift the rows of all events behind.
+        if not torch.compiler.is_compiling() and self.base.num_events and tuple(tokens.shape) != wanted:
+            raise ShapeError(
+                f"join takes tokens of shape {wanted} beside such particles, not {tuple(tokens.shape)}"
+            )
         if self._index is None or self._inverse is None:
             return torch.cat([tokens, x], dim=1)
         return gather_rows(torch.cat([tokens.flatten(0, 1), x]), self._index, self._inverse)
@@ -320,3 +340,14 @@ class Extended:
         rows = drop_rows(x, self._index, self._inverse)
         number = self.base.num_events * self.count
         return rows[:number].unflatten(0, (self.base.num_events, self.count)), rows[number:]
+
+
+def _require_heads(q: Tensor, k: Tensor, v: Tensor, bias: PairValues | None) -> None:
+    """Refuse queries, keys, values and biases of heads that do not belong together; one head may serve all."""
+    heads = [x.shape[-2] for x in (q, k, v)] + [block.shape[-1] for block in (bias.blocks if bias else ())]
+    if q.shape[-1] != k.shape[-1] or not set(heads) <= {1, q.shape[-2]}:
+        raise ShapeError(
+            f"attend takes queries and keys (..., H, D), values (..., H, Dv) and biases of H values, not queries "
+            f"{tuple(q.shape)}, keys {tuple(k.shape)}, values {tuple(v.shape)}"
+            + (f" and biases of {heads[-1]}" if bias else "")
+        )

@@ -145,6 +145,37 @@ class Blocks(ABC):
         """
         self._require(x, (self.num_events,), verb, "a row for each event")
 
+    def require_pairs(self, x: Tensor, of: Tensor, verb: str) -> None:
+        """Refuse what a function of pairs gives for a block (b, n, ...), unless it is (b, n, n, C).
+
+        Raises
+        ------
+        ShapeError
+            As `require_rows`.
+        """
+        b, n = of.shape[:2]
+        if torch.compiler.is_compiling() or (x.ndim == 4 and tuple(x.shape[:3]) == (b, n, n)):
+            return
+        raise ShapeError(
+            f"{verb} of {self!r} takes a function that gives a value for each pair, shape ({b}, {n}, {n}, C), not "
+            f"{tuple(x.shape)}"
+        )
+
+    def require_count(self, count: int, verb: str, least: int = 0) -> None:
+        """Refuse a negative number of rows, which would count from the end.
+
+        Raises
+        ------
+        ShapeError
+            Naming the verb and the number.
+        """
+        if not torch.compiler.is_compiling() and count < least:
+            raise ShapeError(f"{verb} of {self!r} takes a number of at least {least}, not {count}")
+
+    def has_events_of(self, other: Blocks) -> bool:
+        """Whether rows of both belong to the same places of the same events, as far as the host knows."""
+        return other is self or other.lead == self.lead
+
     def _require(self, x: Tensor, lead: tuple[int, ...], verb: str, meaning: str) -> None:
         # Traced shapes are symbols, and the operations that follow state what must be equal.
         if torch.compiler.is_compiling() or tuple(x.shape[: len(lead)]) == lead:

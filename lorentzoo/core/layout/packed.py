@@ -12,6 +12,7 @@ from torch import Tensor
 from lorentzoo.core.errors import ShapeError
 from lorentzoo.core.layout.alone import LONGEST_EVENT, attend_alone, attends_alone
 from lorentzoo.core.layout.base import Extended, Layout
+from lorentzoo.core.layout.blocks import Blocks
 from lorentzoo.core.layout.grouping import (
     MAX_BLOCK_PAIRS,
     Groups,
@@ -129,23 +130,39 @@ class Packed(Layout):
         return self.merge_blocks([x], self._everything)
 
     def uniform(self, count: int) -> Packed:
+        self.require_count(count, "uniform")
         lengths = [count] * self.num_events
         return self._cached(("uniform", count), lambda: Packed.from_lengths(lengths, device=self.device))
 
     def from_events(self, x: Tensor) -> Tensor:
         self.require_events(x, "from_events")
+        self._require_uniform(x.shape[1], "from_events")
         return x.flatten(0, 1)
 
     def to_events(self, x: Tensor) -> Tensor:
+        self.require_rows(x, "to_events")
         count = x.shape[0] // max(self.num_events, 1)
-        if count * self.num_events != x.shape[0]:
-            raise ShapeError(f"{x.shape[0]} rows are not equally many in each event of {self!r}")
+        self._require_uniform(count, "to_events")
         return x.reshape(self.num_events, count, *x.shape[1:])
+
+    def _require_uniform(self, count: int, verb: str) -> None:
+        """Refuse events that have not `count` rows each: rows would go over to the next event."""
+        if not torch.compiler.is_compiling() and any(length != count for length in self.lengths):
+            raise ShapeError(
+                f"{verb} of {self!r} takes {count} rows of each event, and these have {min(self.lengths)} to "
+                f"{max(self.lengths)}; it belongs to a layout made by `uniform`"
+            )
+
+    def has_events_of(self, other: Blocks) -> bool:
+        if other is self:
+            return True
+        return isinstance(other, Packed) and other.lengths == self.lengths
 
     def _in_order(self, x: Tensor) -> Tensor:
         return self.pad(x)
 
     def append(self, count: int) -> Extended:
+        self.require_count(count, "append")
         return self._cached(("append", count), lambda: self._extend(count))
 
     def _extend(self, count: int) -> Extended:

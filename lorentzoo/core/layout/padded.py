@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lorentzoo.core.layout.base import Extended, Layout
+from lorentzoo.core.layout.blocks import Blocks
 from lorentzoo.core.layout.grouping import MAX_BLOCK_PAIRS, Groups
 from lorentzoo.core.layout.pairs import Triangle
 
@@ -82,15 +83,23 @@ class Padded(Layout):
         self.require_rows(x, "unpad")
         return x
 
+    def has_events_of(self, other: Blocks) -> bool:
+        if other is self or not isinstance(other, Padded) or other.lead != self.lead:
+            return other is self
+        # Looking at masks on another device would wait for it.
+        known = self._mask.device.type == other._mask.device.type == "cpu"
+        return not known or torch.equal(self._mask, other._mask)
+
     def uniform(self, count: int) -> Padded:
+        self.require_count(count, "uniform")
         return Padded(torch.ones((self._mask.shape[0], count), dtype=torch.bool, device=self._mask.device))
 
     def from_events(self, x: Tensor) -> Tensor:
-        self.require_events(x, "from_events")
+        self.require_rows(x, "from_events")
         return x
 
     def to_events(self, x: Tensor) -> Tensor:
-        self.require_events(x, "to_events")
+        self.require_rows(x, "to_events")
         return x
 
     def _in_order(self, x: Tensor) -> Tensor:
@@ -99,6 +108,7 @@ class Padded(Layout):
         return self.pad(x).gather(1, order)
 
     def append(self, count: int) -> Extended:
+        self.require_count(count, "append")
         return self._cached(("append", count), lambda: self._extend(count))
 
     def _extend(self, count: int) -> Extended:

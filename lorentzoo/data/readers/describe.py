@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from lorentzoo.core.errors import MissingFileError
 from lorentzoo.data.ragged import jet_observables
 from lorentzoo.data.readers.files import BLOCK_SIZE
 from lorentzoo.data.readers.hdf5 import HDF5File
@@ -37,13 +38,13 @@ def describe_file(path: Path) -> dict[str, Any]:
 
     Raises
     ------
-    FileNotFoundError
+    MissingFileError
         If there is no such file.
     EventFileError
         If it is damaged, or of a kind that nothing reads.
     """
     if not path.exists():
-        raise FileNotFoundError(f"there is no file {path}")
+        raise MissingFileError(f"there is no file {path}")
     if not path.is_file():
         raise EventFileError(path, "it is not a file; name one of the files in it")
     head: dict[str, Any] = {"path": str(path), "bytes": path.stat().st_size}

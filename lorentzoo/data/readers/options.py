@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias
 
 from lorentzoo.core.cloud import Units
+from lorentzoo.core.errors import MissingFileError
 from lorentzoo.data.events import Split
 from lorentzoo.data.readers.columns import ColumnNames, as_names
 from lorentzoo.data.readers.source import EventFileError, Source
@@ -129,11 +130,15 @@ def find_files(path: Paths, suffixes: Sequence[str]) -> list[Path]:
 
     Raises
     ------
-    FileNotFoundError
+    MissingFileError
         Naming what has no file.
     EventFileError
         If something is a pipe or a device instead of a file.
     """
+    if not isinstance(path, str | os.PathLike) and not path:
+        raise MissingFileError(
+            "no file is named: give a path, a pattern, a folder, or a list of at least one of these"
+        )
     found: list[Path] = []
     for item in [path] if isinstance(path, str | os.PathLike) else path:
         place = Path(item).expanduser()
@@ -144,7 +149,7 @@ def find_files(path: Paths, suffixes: Sequence[str]) -> list[Path]:
         )
         files = [file for match in matches for file in _files_of(match, suffixes)]
         if not files:
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f"{item} is not a file, not a pattern that matches one, and not a folder with "
                 f"{' or '.join(suffixes)} files"
             )

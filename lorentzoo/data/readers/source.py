@@ -43,7 +43,7 @@ _SMALLEST_GEV = 1.0
 
 
 class EventFileError(LorentzooError, ValueError):
-    """A file of events cannot be used: missing columns, other units, damaged, or values that are no events."""
+    """A file of events cannot be used: missing columns, other units, damaged, or values that are not events."""
 
     def __init__(self, path: str | os.PathLike[str], reason: str) -> None:
         self.path = Path(path)
@@ -80,7 +80,7 @@ class Events:
     ) -> Events:
         """Events from padded arrays (n, N, 4) and (n, N, S); without a mask (n, N), places of zeros are padding."""
         real = (np.abs(momenta) > 0).any(-1) if mask is None else mask
-        # NaN is no zero: it counts as a particle, and is then found to be bad.
+        # NaN is not zero: it counts as a particle, and is then found to be bad.
         real = real | np.isnan(momenta).any(-1) if mask is None else real
         ptr = np.concatenate([[0], np.cumsum(real.sum(-1))]).astype(np.int64)
         rows = (

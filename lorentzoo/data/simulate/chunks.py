@@ -240,7 +240,11 @@ def _claim(folder: Path, plan: Plan) -> None:
     record = folder / "plan.json"
     description = plan.describe()
     if record.exists():
-        if json.loads(record.read_text()) != description:
+        try:
+            known = json.loads(record.read_text())
+        except ValueError:
+            raise FileExistsError(f"{record} is damaged; remove {folder} to make the sample anew") from None
+        if known != description:
             raise FileExistsError(
                 f"{folder} holds an unfinished sample with other settings; "
                 "continue that one or remove the folder"

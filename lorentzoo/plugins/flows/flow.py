@@ -20,7 +20,7 @@ Tails = Literal["linear", "bounded"]
 
 _LOG_NORMAL: Final = 0.5 * math.log(2 * math.pi)
 _MOST_NUMBERS: Final = 1024
-"""Of one density: networks grow with their square."""
+"""Numbers of one density at most: networks grow with their square."""
 
 
 class SplineFlow(nn.Module):

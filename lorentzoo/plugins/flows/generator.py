@@ -155,7 +155,7 @@ class RationalQuadraticFlow(Generator):
         self._check_tails(numbers)
         if self.momentum_layers is not None:
             self.momentum_layers.fit(numbers, events)
-        given = torch.cat([self._given(batch.cloud) for batch in batches])
+        given = torch.cat([self._read_condition(batch.cloud) for batch in batches])
         mean, deviation = mean_and_deviation(given, events)
         self.condition_mean.copy_(mean)
         self.condition_std.copy_(deviation)
@@ -253,13 +253,13 @@ class RationalQuadraticFlow(Generator):
         uniform = torch.rand(n, 1, generator=rng, dtype=torch.float64, device=device)
         return math.pi * (2 * uniform - 1)
 
-    def _given(self, cloud: ParticleCloud) -> Tensor:
+    def _read_condition(self, cloud: ParticleCloud) -> Tensor:
         """Scalars of all particles and the context, (B, C), float64."""
         scalars = cloud.scalars.reshape(cloud.num_events, self.num_particles * cloud.scalars.shape[-1])
         return torch.cat([scalars, cloud.context], dim=-1).double()
 
     def _standardised(self, cloud: ParticleCloud) -> Tensor:
-        return (self._given(cloud) - self.condition_mean.double()) / self.condition_std.double()
+        return (self._read_condition(cloud) - self.condition_mean.double()) / self.condition_std.double()
 
     # ---- symmetry --------------------------------------------------------------------------
 

@@ -120,7 +120,7 @@ class MomentumLayers(nn.Module):
         """Standardise what networks see, of training events x (B, N * D) with weights (B,)."""
         pt, angles = self._pt(x), self._angles(x)
         for n in range(self.num_particles):
-            mean, deviation = mean_and_deviation(self._seen(pt, angles, n), weight)
+            mean, deviation = mean_and_deviation(self._observe(pt, angles, n), weight)
             self.shift[n] = mean
             self.width[n] = deviation
 
@@ -130,7 +130,7 @@ class MomentumLayers(nn.Module):
         pt, angles = self._pt(x), self._angles(x)
         total = torch.zeros_like(x[..., 0])
         for n, layer in enumerate(self.layers):
-            x, log_det = layer(x, self._given(pt, angles, n, context))
+            x, log_det = layer(x, self._condition_on(pt, angles, n, context))
             total = total + log_det
         return x, total
 
@@ -138,7 +138,7 @@ class MomentumLayers(nn.Module):
         """Places (B, N * D) of values."""
         angles = self._angles(z)
         for n, layer in reversed(list(enumerate(self.layers))):
-            z = layer.inverse(z, self._given(self._pt(z), angles, n, context))  # type: ignore[operator]
+            z = layer.inverse(z, self._condition_on(self._pt(z), angles, n, context))  # type: ignore[operator]
         return z
 
     def _momenta(self, x: Tensor) -> Tensor:
@@ -155,11 +155,11 @@ class MomentumLayers(nn.Module):
         between = azimuth.unsqueeze(-1) - azimuth.unsqueeze(-2)
         return _Angles((2 * apart).clamp(min=_LEAST).log(), between.cos(), between.sin())
 
-    def _given(self, pt: Tensor, angles: _Angles, n: int, context: Tensor) -> Tensor:
-        seen = (self._seen(pt, angles, n) - self.shift[n].to(pt)) / self.width[n].to(pt)
+    def _condition_on(self, pt: Tensor, angles: _Angles, n: int, context: Tensor) -> Tensor:
+        seen = (self._observe(pt, angles, n) - self.shift[n].to(pt)) / self.width[n].to(pt)
         return torch.cat([context.to(pt), seen], dim=-1)
 
-    def _seen(self, pt: Tensor, angles: _Angles, n: int) -> Tensor:
+    def _observe(self, pt: Tensor, angles: _Angles, n: int) -> Tensor:
         """What the n-th layer sees of masses and sums, (B, N (N - 1) / 2 + 2 N)."""
         behind = torch.arange(self.num_particles, device=pt.device) > n
         log_pt = torch.where(behind, pt, 1.0).log()

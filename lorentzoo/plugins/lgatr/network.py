@@ -175,7 +175,7 @@ class LGATr(StreamBackbone):
         self.group = group
         if num_blocks < 2:
             # With one product not every spurion is seen: such a network may be more symmetric than its parts say.
-            self.exact = False  # type: ignore[misc]
+            self.exact = False
         self.without_gradient = _list_idle(
             num_blocks, options, out_vectors > 0, self.takes_condition and self.encoder is None
         )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lorentzoo import Batch, Embedding, Features, Frames, Layout, ParticleCloud, Symmetry
 from lorentzoo.nn import Standardised
-from lorentzoo.plugins.substructure.observables import JetObservable, measure
+from lorentzoo.plugins.substructure.observables import JetObservable, kept_by, kept_exactly, measure
 
 __all__ = ["SubstructureScalars"]
 
@@ -35,6 +35,7 @@ class SubstructureScalars(Standardised, Embedding):
         if not observables or len(set(observables)) != len(observables):
             raise ValueError(f"observables needs at least one, none twice, not {list(observables)}")
         self.observables: tuple[str, ...] = tuple(observables)
+        self.exact = kept_exactly(self.observables)
         self.register_standardisation(len(self.observables))
 
     @property
@@ -52,8 +53,8 @@ class SubstructureScalars(Standardised, Embedding):
 
     @property
     def fixed_symmetry(self) -> Symmetry:
-        """Beam boosts and rotations about the beam, of which observables see only differences."""
-        return Symmetry.spanned_by("Kz", "Jz", discrete=("P", "z-flip"))
+        """Beam boosts and rotations about the beam, of which observables see only differences; masses see nothing."""
+        return kept_by(self.observables)
 
     def fit_statistics(self, batches: Iterable[Batch]) -> None:
         """Take mean and standard deviation of the observables."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lorentzoo import Features, Layout, Symmetry
 from lorentzoo.plugins.substructure.measured import MeasuredEvents
-from lorentzoo.plugins.substructure.observables import JetObservable, measure
+from lorentzoo.plugins.substructure.observables import JetObservable, kept_by, kept_exactly, measure
 
 __all__ = ["Substructure"]
 
@@ -41,12 +41,13 @@ class Substructure(MeasuredEvents):
         if not observables or len(set(observables)) != len(observables):
             raise ValueError(f"observables needs at least one, none twice, not {list(observables)}")
         self.observables: tuple[str, ...] = tuple(observables)
+        self.exact = kept_exactly(self.observables)
         self.set_width(len(self.observables) + in_scalars)
 
     @property
     def symmetry(self) -> Symmetry:
-        """Beam boosts and rotations about the beam, of which observables see only differences."""
-        return Symmetry.spanned_by("Kz", "Jz", discrete=("P", "z-flip"))
+        """Beam boosts and rotations about the beam, of which observables see only differences; masses see nothing."""
+        return kept_by(self.observables)
 
     def measure(self, features: Features, layout: Layout) -> Tensor:
         """Observables and means of scalars, in float64, shape (B, width)."""

@@ -7,7 +7,7 @@ them alone exactly, for massive particles too. What is undefined (a ratio over z
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Literal
@@ -15,7 +15,7 @@ from typing import Final, Literal
 import torch
 from torch import Tensor
 
-from lorentzoo import Layout
+from lorentzoo import Layout, Symmetry
 from lorentzoo.nn import delta_phi, mass_squared, phi, pt, rapidity
 from lorentzoo.plugins.substructure.clustering import Subjets, exclusive_subjets
 
@@ -27,6 +27,8 @@ __all__ = [
     "eccentricity",
     "energy_correlator_c2",
     "energy_correlator_d2",
+    "kept_by",
+    "kept_exactly",
     "les_houches",
     "mass",
     "measure",
@@ -280,3 +282,21 @@ def measure(names: Sequence[str], layout: Layout, momenta: Tensor, scalars: Tens
         return torch.cat([measured, torch.einsum("bn,bns->bs", jets.fractions, scalars)], dim=-1)
 
     return layout.map_events(of_block, momenta, given, max_pairs=_PAIRS)
+
+
+_INVARIANT: Final = frozenset({"mass", "multiplicity"})
+_NEARLY: Final = frozenset({*_INVARIANT, "smallest_pair_mass"})
+
+
+def kept_by(names: Collection[str]) -> Symmetry:
+    """What observables of these names keep: beam boosts and rotations about the beam; everything if only invariants."""
+    return (
+        Symmetry.full()
+        if _INVARIANT.issuperset(names)
+        else Symmetry.spanned_by("Kz", "Jz", discrete=("P", "z-flip"))
+    )
+
+
+def kept_exactly(names: Collection[str]) -> bool:
+    """Whether they keep nothing else, not even under small transformations, which change no clustering."""
+    return _INVARIANT.issuperset(names) or not _NEARLY.issuperset(names)

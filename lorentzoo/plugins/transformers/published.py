@@ -13,7 +13,7 @@ PRESERVE_VARIANCE: Final = {
     "preserve_variance": PublishedOption(True, (True, False)),
     "variance_eps": PublishedOption(0.01),
 }
-"""Of attention between frames in lloca 2.0; the second is an argument of `LLoCaAttention`, in the units of momenta."""
+"""Options of attention between frames in lloca 2.0; the second is an argument of `LLoCaAttention`, in the units of momenta."""
 
 PAIRS: Final = {
     "use_pre_activation_pair": PublishedOption(True, (True, False)),
@@ -21,7 +21,7 @@ PAIRS: Final = {
     "activation": PublishedOption("gelu", ("gelu",)),
     "block_ids_with_attn_mask": PublishedOption(None, (None,)),
 }
-"""Of the Particle Transformers of lloca and weaver-core."""
+"""Options of the Particle Transformers of lloca and weaver-core."""
 
 
 class _Attention(Protocol):

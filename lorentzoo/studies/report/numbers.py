@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import Any, Final
 
 import numpy as np
 
-from lorentzoo.output.spreadsheet import guard_cells
+from lorentzoo.output.spreadsheet import to_csv
 from lorentzoo.studies.report.rows import TaskRows, group_by_task
 from lorentzoo.studies.results import RowResult, StudyResult
 
@@ -50,13 +48,7 @@ def study_data(result: StudyResult) -> dict[str, Any]:
 
 def study_csv(result: StudyResult) -> str:
     """`study_numbers` as CSV, one line a row."""
-    lines = study_numbers(result)
-    columns = list(dict.fromkeys(key for line in lines for key in line))
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(guard_cells(line) for line in lines)
-    return stream.getvalue()
+    return to_csv(study_numbers(result))
 
 
 def _numbers(row: RowResult, group: TaskRows) -> dict[str, Any]:

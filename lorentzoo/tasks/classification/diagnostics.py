@@ -15,7 +15,7 @@ from hist.intervals import clopper_pearson_interval
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix as count_confusions
 
-from lorentzoo.tasks.classification.metrics import Rejection, background_rejection
+from lorentzoo.tasks.classification.metrics import Rejection, background_rejection, log_probabilities_of
 
 __all__ = [
     "BinnedEfficiency",
@@ -106,8 +106,9 @@ def pair_rejection(
     signal: int,
     background: int,
     signal_efficiency: float,
+    log_probabilities: Array | None = None,
 ) -> Rejection | None:
-    """Rejection of one class where another is kept, by their `discriminant`; None where either has no event.
+    """Rejection of one class where another is kept, by their `discriminant`; None where either has no weight in all.
 
     Parameters
     ----------
@@ -119,13 +120,16 @@ def pair_rejection(
         The two classes; events of others are left out.
     signal_efficiency
         Fraction ε_S of the signal that is kept.
+    log_probabilities
+        Shape (B, classes); they tell events apart whose probabilities are rounded to 0 or 1.
     """
-    chosen = (target == signal) | (target == background)
-    is_signal = target[chosen] == signal
-    if is_signal.all() or not is_signal.any():
+    if min(weight[target == label].sum() for label in (signal, background)) <= 0:
         return None
-    score = discriminant(probabilities[chosen], signal, background)
-    return background_rejection(score, is_signal, weight[chosen], signal_efficiency)
+    logs = log_probabilities_of(probabilities) if log_probabilities is None else log_probabilities
+    chosen = (target == signal) | (target == background)
+    # The same order as that of the discriminant p_S/(p_S + p_B).
+    score = (logs[:, signal] - logs[:, background])[chosen]
+    return background_rejection(score, target[chosen] == signal, weight[chosen], signal_efficiency)
 
 
 def confusion_matrix(probabilities: Array, target: NDArray[np.int64], weight: Array) -> Array:

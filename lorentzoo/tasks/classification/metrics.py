@@ -27,6 +27,8 @@ __all__ = [
     "auc",
     "background_rejection",
     "classification_metrics",
+    "log_odds",
+    "log_probabilities_of",
     "rejection_cell",
     "rejection_numbers",
     "rejection_curve",
@@ -102,8 +104,13 @@ def roc_points(score: Array, is_signal: NDArray[np.bool_], weight: Array) -> tup
 
 
 def rejection_curve(score: Array, is_signal: NDArray[np.bool_], weight: Array) -> Array:
-    """log(1/ε_B) at each ε_S of `EFFICIENCY_GRID`; NaN where fewer than three background events pass."""
-    if is_signal.all() or not is_signal.any():
+    """log(1/ε_B) at each ε_S of `EFFICIENCY_GRID`; NaN where fewer than three background events pass.
+
+    Of a class without weight in all there is no curve: NaN everywhere.
+    """
+    there = weight != 0
+    score, is_signal, weight = score[there], is_signal[there], weight[there]
+    if min(weight[is_signal].sum(), weight[~is_signal].sum()) <= 0:
         return np.full(len(EFFICIENCY_GRID), np.nan)
     background, efficiency = roc_points(score, is_signal, weight)
     # The highest threshold that keeps so much: with negative weights the efficiency may fall again.
@@ -125,6 +132,8 @@ def background_rejection(
 ) -> Rejection:
     """Background rejection at the highest threshold that keeps the fraction ε_S of the signal's weight.
 
+    Both classes need a positive weight in all; an event of weight zero is not there.
+
     Parameters
     ----------
     score, is_signal, weight
@@ -137,6 +146,8 @@ def background_rejection(
     The error is σ(ε_B) = sqrt(ε_B (1 - ε_B) / n) with the effective number n of background events; the
     threshold is taken as exact. Where nothing passes, ε_B < 1 - 0.05^(1/n) at 95 % confidence.
     """
+    there = weight != 0
+    score, is_signal, weight = score[there], is_signal[there], weight[there]
     threshold = signal_threshold(score[is_signal], weight[is_signal], signal_efficiency)
     background = weight[~is_signal]
     passes = score[~is_signal] >= threshold
@@ -183,11 +194,7 @@ def classification_metrics(
     """
     there = weight != 0
     probabilities, target, weight = probabilities[there], target[there], weight[there]
-    if log_probabilities is None:
-        normalised = np.clip(probabilities, 1e-300, None)
-        logs = np.log(normalised / normalised.sum(1, keepdims=True))
-    else:
-        logs = log_probabilities[there]
+    logs = log_probabilities_of(probabilities) if log_probabilities is None else log_probabilities[there]
     classes = probabilities.shape[1]
     total = weight.sum()
     if not len(weight) or total == 0:
@@ -205,7 +212,7 @@ def classification_metrics(
         return result | _against_rest(logs[:, 1] - logs[:, 0], target == 1, weight)
     labels = range(classes)
     names = list(class_names) or [str(label) for label in labels]
-    each = {names[label]: _against_rest(_log_odds(logs, label), target == label, weight) for label in labels}
+    each = {names[label]: _against_rest(log_odds(logs, label), target == label, weight) for label in labels}
     result["auc"] = float(np.mean([one["auc"] for one in each.values()]))
     for efficiency in SIGNAL_EFFICIENCIES:
         key = f"rejection_{efficiency}"
@@ -213,8 +220,14 @@ def classification_metrics(
     return result | {"classes": each}
 
 
-def _log_odds(logs: Array, label: int) -> Array:
-    """ln p - ln(1 - p) of one class, (B,), also where p is rounded to one."""
+def log_probabilities_of(probabilities: Array) -> Array:
+    """ln p of probabilities (B, classes), normalised once more; of zero that of the smallest number."""
+    kept = np.clip(probabilities, 1e-300, None)
+    return np.asarray(np.log(kept / kept.sum(1, keepdims=True)))
+
+
+def log_odds(logs: Array, label: int) -> Array:
+    """ln p - ln(1 - p) of one class, (B,), also where p is rounded to one; from ln p (B, classes)."""
     others = np.delete(logs, label, axis=1)
     return np.asarray(logs[:, label] - np.logaddexp.reduce(others, axis=1))
 

@@ -31,12 +31,16 @@ from lorentzoo.tasks.classification.diagnostics import (
     BinnedEfficiency,
     binned_efficiency,
     confusion_matrix,
-    discriminant,
     equal_bins,
     qcd_class,
     reliability,
 )
-from lorentzoo.tasks.classification.metrics import EFFICIENCY_GRID, rejection_curve, signal_threshold
+from lorentzoo.tasks.classification.metrics import (
+    EFFICIENCY_GRID,
+    log_odds,
+    rejection_curve,
+    signal_threshold,
+)
 from lorentzoo.tasks.classification.predictions import ClassPredictions
 from lorentzoo.tasks.classification.tables import check_comparable, percent
 
@@ -153,6 +157,7 @@ def plot_scores(predictions: ClassPredictions, *, ax: Axes | None = None) -> Axe
     itself.
     """
     check_comparable([predictions])
+    predictions = predictions.counted()
     target, names = _target(predictions), predictions.predicted_classes
     with style():
         ax = axes_or_new(ax)
@@ -164,7 +169,7 @@ def plot_scores(predictions: ClassPredictions, *, ax: Axes | None = None) -> Axe
             score = predictions.values[chosen, 1 if len(names) == 2 else label]
             axis = Regular(25, 0.0, 1.0, underflow=False, overflow=False)
             histogram = Hist(axis, storage=Weight())
-            # The last bin holds its upper edge: saturated probabilities are no overflow.
+            # The last bin holds its upper edge: saturated probabilities do not overflow.
             histogram.fill(np.clip(score, 0.0, np.nextafter(1.0, 0.0)), weight=predictions.weight[chosen])
             histograms.append(histogram)
             labels.append(name)
@@ -183,6 +188,7 @@ def plot_scores(predictions: ClassPredictions, *, ax: Axes | None = None) -> Axe
 def plot_confusion(predictions: ClassPredictions, *, ax: Axes | None = None) -> Axes:
     """Which class events of each true class (row) are taken for, in percent."""
     check_comparable([predictions])
+    predictions = predictions.counted()
     names = predictions.predicted_classes
     matrix = 100 * confusion_matrix(predictions.values, _target(predictions), predictions.weight)
     with style():
@@ -239,6 +245,7 @@ def plot_efficiency(
         If the predictions have no momenta beside them, or the class is not known.
     """
     check_comparable([predictions])
+    predictions = predictions.counted()
     values = getattr(predictions, observable)
     if values is None:
         raise ValueError(
@@ -253,9 +260,9 @@ def plot_efficiency(
         title = "Fraction classified right"
     else:
         background = 1 - label if len(names) == 2 else qcd_class(names)
-        score = predictions.values[:, label]
+        score = log_odds(predictions.logs, label)
         if background is not None and len(names) > 2:
-            score = discriminant(predictions.values, label, background)
+            score = predictions.logs[:, label] - predictions.logs[:, background]
             shown = [k for k in shown if k in (label, background)]
         cut = signal_threshold(score[target == label], predictions.weight[target == label], signal_efficiency)
         passes = score >= cut
@@ -285,6 +292,7 @@ def plot_calibration(predictions: ClassPredictions, *, bins: int = 10, ax: Axes 
     With two classes the probability is that of the second; with more, that of the most probable class.
     """
     check_comparable([predictions])
+    predictions = predictions.counted()
     values, target = predictions.values, _target(predictions)
     if values.shape[1] == 2:
         probability, is_true = values[:, 1], target == 1
@@ -320,16 +328,18 @@ def plot_calibration(predictions: ClassPredictions, *, bins: int = 10, ax: Axes 
 
 
 def _log_rejection(predictions: ClassPredictions, signal: int, background: int | None) -> Array:
-    values, target, weight = predictions.values, _target(predictions), predictions.weight
+    logs, target, weight = predictions.logs, _target(predictions), predictions.weight
     if background is None:
-        return rejection_curve(values[:, signal], target == signal, weight)
+        return rejection_curve(log_odds(logs, signal), target == signal, weight)
     pair = np.isin(target, (signal, background))
-    score = discriminant(values[pair], signal, background)
+    score = (logs[:, signal] - logs[:, background])[pair]
     return rejection_curve(score, target[pair] == signal, weight[pair])
 
 
 def _log_rejection_of_all(predictions: ClassPredictions, signal: int) -> Array:
-    return rejection_curve(predictions.values[:, signal], predictions.target == signal, predictions.weight)
+    return rejection_curve(
+        log_odds(predictions.logs, signal), predictions.target == signal, predictions.weight
+    )
 
 
 def _target(predictions: ClassPredictions) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lorentzoo.tasks.classification.metrics import classification_metrics
+from lorentzoo.tasks.classification.metrics import classification_metrics, log_probabilities_of
 from lorentzoo.tasks.predictions import Predictions, read_predictions
 
 __all__ = ["ClassPredictions"]
@@ -49,6 +49,13 @@ class ClassPredictions(Predictions):
         return (*self.class_names, *(f"class {label}" for label in range(len(self.class_names), count)))[
             :count
         ]
+
+    @property
+    def logs(self) -> NDArray[np.float64]:
+        """Logarithms of the probabilities (B, classes); from these where they were not kept."""
+        if self.log_values is not None:
+            return self.log_values
+        return log_probabilities_of(self.values)
 
     def metrics(self) -> dict[str, Any]:
         """Weighted accuracy, log-loss, AUC and rejections; see `lorentzoo.tasks.classification.metrics`."""

@@ -142,7 +142,9 @@ def _pair_cell(runs: Sequence[ClassPredictions], signal: int, background: int, e
     if signal == background:
         return Cell("–")
     found = [
-        pair_rejection(run.values, run.target.astype(np.int64), run.weight, signal, background, efficiency)
+        pair_rejection(
+            run.values, run.target.astype(np.int64), run.weight, signal, background, efficiency, run.logs
+        )
         for run in runs
     ]
     known = [rejection.to_data() for rejection in found if rejection is not None]

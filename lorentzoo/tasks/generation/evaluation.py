@@ -249,21 +249,24 @@ def evaluate_generator(
         Before anything is drawn, if the events are too few, have no such observables, or do not go with the classifier.
     """
     line = progress if isinstance(progress, ProgressLine) else ProgressLine("evaluate", show=bool(progress))
+    # An event of weight zero is not there.
+    if bool((test.weight == 0).any()):
+        test = test.subset(test.weight != 0)
     everything = test.batch(torch.arange(len(test)))
     true, true_weight = everything.cloud.to_units("GeV"), everything.weight
     chosen = tuple(observables or _observables(test.particle_names, test.resonances, true))
     true_table = observable_table(true, chosen)
     # Events may take hours to draw: what would be refused afterwards is refused now.
-    require_enough(true_table.shape[1], num_samples, len(true_table))
+    require_enough(true_table.shape[1], num_samples, int(effective_number(true_weight.numpy()) + 1e-9))
     require_classifier(true, classifier, config)
     samples, seconds, evaluations = _draw(generator, test, num_samples, seed, line)
     log_prob = _compute_log_probs(generator, test, min(num_log_prob, len(test)), line)
     table = observable_table(samples, chosen)
-    # A momentum beyond all numbers, or none at all, is no event.
+    # A momentum beyond all numbers, or none at all, is not an event.
     measurable = np.isfinite(table).all(1)
     if not measurable.all():
         samples, table = samples.select(torch.from_numpy(measurable)), table[measurable]
-    distance = frechet_physics_distance(table, true_table, seed=seed)
+    distance = frechet_physics_distance(table, true_table, true_weight=true_weight.numpy(), seed=seed)
     line.step(0.7, "classifier")
     found = two_sample_test(
         samples, true, true_weight=true_weight, classifier=classifier, config=config, seed=seed, train=train
@@ -335,7 +338,7 @@ def _draw_what_succeeds(
 
 
 def _compute_log_probs(generator: Generator, data: EventData, count: int, line: ProgressLine) -> Array:
-    """Of the first events; NaN where the generator fails and says for which, or has no density at all."""
+    """Log densities of the first events; NaN where the generator fails and says for which, or has no density at all."""
     values = torch.full((count,), math.nan, dtype=torch.float64)
     if generator.has_density is not True:
         return values.numpy()
@@ -398,9 +401,10 @@ def _count_violations(cuts: Cuts | None, samples: ParticleCloud) -> dict[str, in
 
 
 def _mean(values: Array, weight: Array) -> tuple[float, float]:
-    """Weighted mean and its standard error; NaN where there are no values."""
-    if not len(values):
+    """Weighted mean and its standard error; NaN where there are no values, or no weight in all."""
+    if weight.sum() == 0:
         return math.nan, math.nan
     mean = float(np.average(values, weights=weight))
     variance = float(np.average(np.square(values - mean), weights=weight))
-    return mean, math.sqrt(variance / effective_number(weight))
+    # Weights of both signs may leave no square of which there is a root.
+    return mean, math.sqrt(max(variance, 0.0) / effective_number(weight))

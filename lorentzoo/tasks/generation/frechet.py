@@ -12,6 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from lorentzoo.tasks.weights import effective_number
+
 __all__ = ["FrechetDistance", "frechet_distance", "frechet_physics_distance", "require_enough"]
 
 Array = NDArray[np.float64]
@@ -57,7 +59,7 @@ def frechet_distance(mean: Array, covariance: Array, other_mean: Array, other_co
 
 
 def frechet_physics_distance(
-    generated: Array, true: Array, *, batches: int = 20, seed: int = 0
+    generated: Array, true: Array, *, true_weight: Array | None = None, batches: int = 20, seed: int = 0
 ) -> FrechetDistance:
     """The distance of two samples, extrapolated to samples without end.
 
@@ -65,6 +67,8 @@ def frechet_physics_distance(
     ----------
     generated, true
         Observables (n, F) and (m, F); standardised here with mean and deviation of the true ones.
+    true_weight
+        Event weights of the true sample (m,), of either sign; all alike by default.
     batches
         Random subsets of each size.
     seed
@@ -77,21 +81,37 @@ def frechet_physics_distance(
 
     Notes
     -----
+    With weights w the mean is ⟨x⟩ = Σ w x / Σ w and the covariance Σ w (x - ⟨x⟩)(x - ⟨x⟩)ᵀ / (Σ w (1 - 1/n)) with the
+    effective number n = (Σw)²/Σw² of events; weights of either sign are meant to cancel in it. An event of weight zero is
+    not there.
+
     Distances of finite samples are too large by c/N. Subsets without replacement of sizes spaced evenly in 1/N, from a
     fifth of the smaller sample to all of it, give the line whose intercept is the distance. Its error is that of the
     fit, and in squares the spread of the distance over half samples (the delete-half jackknife), which the fit, made of
     overlapping subsets, does not see. Over repeated samples the spread of the distance is 0.5 to 0.8 of this error.
     """
+    weight = _read_weight(true_weight, true)
+    if weight is not None:
+        true, weight = np.asarray(true)[weight != 0], weight[weight != 0]
     generated, true = _checked(generated, true)
+    if weight is not None:
+        require_enough(true.shape[1], len(generated), int(effective_number(weight)))
     smaller = min(len(generated), len(true))
-    deviation = true.std(0)
+    # Only a unit of length, for which a spread must be positive: weights count by their size here.
+    size = None if weight is None else np.abs(weight)
+    mean = np.average(true, axis=0, weights=size)
+    deviation = np.sqrt(np.average(np.square(true - mean), axis=0, weights=size))
     deviation = np.where(deviation > 0, deviation, 1.0)
-    samples = [(values - true.mean(0)) / deviation for values in (generated, true)]
+    samples = [(values - mean) / deviation for values in (generated, true)]
     rng = np.random.default_rng(seed)
 
+    def moments_of_part(sample: int, size: int) -> tuple[Array, Array]:
+        chosen = rng.permutation(len(samples[sample]))[:size]
+        return _moments(samples[sample][chosen], None if weight is None or sample == 0 else weight[chosen])
+
     def distances(size: int) -> Array:
-        chosen = ([values[rng.permutation(len(values))[:size]] for values in samples] for _ in range(batches))
-        return np.array([_between(*pair) for pair in chosen])
+        pairs = ((moments_of_part(0, size), moments_of_part(1, size)) for _ in range(batches))
+        return np.array([frechet_distance(*first, *second) for first, second in pairs])
 
     sizes = np.unique(np.round(1.0 / np.linspace(1.0 / smaller, 1.0 / (_SMALLEST * smaller), _POINTS)))
     means = np.array([distances(int(size)).mean() for size in sizes])
@@ -102,7 +122,7 @@ def frechet_physics_distance(
 
 
 def require_enough(observables: int, generated: int, true: int) -> None:
-    """Refuse too few events for the distance of so many observables.
+    """Refuse too few (effective) events for the distance of so many observables.
 
     Raises
     ------
@@ -117,15 +137,33 @@ def require_enough(observables: int, generated: int, true: int) -> None:
         )
 
 
-def _between(first: Array, second: Array) -> float:
-    return frechet_distance(*_moments(first), *_moments(second))
+def _read_weight(weight: Array | None, true: Array) -> Array | None:
+    """Weights of the true events; None where all are the same."""
+    if weight is None:
+        return None
+    weight = np.asarray(weight, dtype=np.float64)
+    if weight.shape != (len(true),) or not np.isfinite(weight).all():
+        raise ValueError(
+            f"true_weight must be finite numbers of shape ({len(true)},), one an event, not of shape {weight.shape}"
+        )
+    return None if len(weight) and weight[0] != 0 and (weight == weight[0]).all() else weight
 
 
-def _moments(values: Array) -> tuple[Array, Array]:
-    """Mean (F,) and covariance (F, F) of values (n, F)."""
-    mean = values.mean(0)
+def _moments(values: Array, weight: Array | None = None) -> tuple[Array, Array]:
+    """Mean (F,) and covariance (F, F) of values (n, F) with weights (n,)."""
+    if weight is None:
+        mean = values.mean(0)
+        centred = values - mean
+        return mean, centred.T @ centred / (len(values) - 1)
+    total, squares = weight.sum(), np.square(weight).sum()
+    freedom = total - squares / total if total > 0 else 0.0
+    if freedom <= 0:
+        raise ValueError(
+            "the weights of the true events cancel in a part of them, so these have no covariance: give more events"
+        )
+    mean = weight @ values / total
     centred = values - mean
-    return mean, centred.T @ centred / (len(values) - 1)
+    return mean, (centred * weight[:, None]).T @ centred / freedom
 
 
 def _checked(generated: Array, true: Array) -> tuple[Array, Array]:

@@ -77,7 +77,7 @@ class Observable:
             low, high = low - 0.5, high + 0.5
         edges: Array = np.linspace(low, high, self.bins + 1)
         edges = np.exp(edges) if self.log else edges
-        # The last bin holds its upper edge: the largest value is no overflow.
+        # The last bin holds its upper edge: the largest value does not overflow.
         edges[-1] += 1e-12 * abs(edges[-1])
         return edges
 

@@ -77,7 +77,7 @@ def plot_marginal(
     normalisation, and stated above the axes in percent, true events first.
     """
     values = observable(true)
-    edges = observable.edges(values)
+    edges = observable.edges(values if true_weight is None else values[np.asarray(true_weight) != 0])
     reference = _histogram(edges, values, true_weight)
     given = weights or {}
     with style():

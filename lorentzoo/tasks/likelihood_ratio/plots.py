@@ -64,6 +64,7 @@ def plot_closure(run: RatioPredictions, observable: str, *, ax: Axes | None = No
     ax
         Where to draw.
     """
+    run = run.counted()
     values = run.observables[observable]
     of_p, of_q = run.target == 1, run.target == 0
     weights = run.weight[of_q] * ratio_weights(run.log_ratios[of_q])
@@ -93,6 +94,7 @@ def plot_closure(run: RatioPredictions, observable: str, *, ax: Axes | None = No
 
 def ratio_figures(run: RatioPredictions) -> list[ReportFigure]:
     """Calibration with both samples in equal parts, and the closure in each observable."""
+    run = run.counted()
     total = np.bincount(run.target.astype(np.int64), run.weight, minlength=2)
     balanced = run.weight / total[run.target.astype(np.int64)] * len(run) / 2
     figures = [

@@ -26,7 +26,7 @@ __all__ = [
 Array = NDArray[np.float64]
 
 QUANTILES: Final = (0.5, 0.9, 0.99)
-"""Of the absolute relative error."""
+"""Quantiles of the absolute relative error that are stated."""
 
 
 def weighted_mean(values: Array, weight: Array) -> float:

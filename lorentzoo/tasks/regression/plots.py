@@ -53,15 +53,16 @@ def plot_errors(
     ax
         Where to draw.
     """
-    first = next(iter(runs.values()))[0]
+    counted = {row: [one.counted() for one in each] for row, each in runs.items()}
+    first = next(iter(counted.values()))[0]
     relative = bool((first.target[:, target] != 0).all())
     with style():
         ax = axes_or_new(ax)
-        sizes = [_sizes(one, target, relative) for each in runs.values() for one in each]
+        sizes = [_sizes(one, target, relative) for each in counted.values() for one in each]
         positive = np.concatenate([size[size > 0] for size in sizes])
         low, high = np.quantile(positive, [0.005, 1.0]) if len(positive) else (1e-3, 1.0)
         grid = np.geomspace(low, max(high, low * 10), 160)
-        for row, each in runs.items():
+        for row, each in counted.items():
             curves = np.array([_tail(_sizes(one, target, relative), one.weight, grid) for one in each])
             mean, look = curves.mean(0), row.look
             ax.plot(grid, mean, label=plain_text(row.label), color=look.colour, linestyle=look.line)
@@ -82,6 +83,7 @@ def plot_errors(
 
 def plot_prediction(predictions: ValuePredictions, target: int = 0, *, ax: Axes | None = None) -> Axes:
     """Predicted against true values as a two-dimensional histogram; the line is perfect."""
+    predictions = predictions.counted()
     true, predicted = predictions.target[:, target], predictions.values[:, target]
     with style():
         ax = axes_or_new(ax)
@@ -109,6 +111,7 @@ def plot_residuals(predictions: ValuePredictions, target: int = 0, *, ax: Axes |
 
     The residual is the relative one where no true value is zero, and prediction - truth otherwise.
     """
+    predictions = predictions.counted()
     true = predictions.target[:, target]
     relative = bool((true != 0).all())
     residual = (
@@ -155,6 +158,8 @@ def plot_pulls(predictions: ValuePredictions, *, ax: Axes | None = None) -> Axes
     """
     if predictions.deviation is None:
         raise ValueError("these predictions have no uncertainties, so there are no pulls")
+    predictions = predictions.counted()
+    assert predictions.deviation is not None
     edges = np.linspace(-5, 5, _BINS + 1)
     centres = (edges[1:] + edges[:-1]) / 2
     pulls = (predictions.values - predictions.target) / predictions.deviation

@@ -43,6 +43,10 @@ class ValuePredictions(Predictions):
     _optional: ClassVar[tuple[str, ...]] = _OPTIONAL
 
     @property
+    def _per_event(self) -> tuple[str, ...]:
+        return tuple(name for name in self._optional if name != "units")
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Those of the targets."""
         return self.target_names
