@@ -13,7 +13,6 @@ import numpy as np
 from lorentzoo.core.errors import LorentzooError, StudyError
 from lorentzoo.data.events import EventData
 from lorentzoo.output.metric import value_of
-from lorentzoo.output.task import task_name
 from lorentzoo.studies.grid import Study, load_study
 from lorentzoo.studies.runs import RunRecord, read_run, state_of
 
@@ -55,8 +54,8 @@ class RowResult:
 
     @property
     def task(self) -> str:
-        """Name of the task of its runs; empty where none has finished."""
-        return task_name(self.runs[0].run.spec) if self.runs else ""
+        """Name of the task that judged its runs; empty where none has finished."""
+        return self.runs[0].run.task.name if self.runs else ""
 
     def values(self, metric: str) -> dict[int, float]:
         """A metric by seed."""
