@@ -100,6 +100,15 @@ def test_what_is_no_amplitude_is_refused() -> None:
         TrainingError, match=r"event 7 violates conservation of energy and momentum by .* allowed are 1e-04"
     ):
         task.check_data(moved)
+    swapped = load(2, 50)
+    rows = torch.arange(len(swapped.momenta))
+    rows[3 * 5 + 2], rows[3 * 5 + 3] = 3 * 5 + 3, 3 * 5 + 2
+    swapped.momenta = swapped.momenta[rows]
+    with pytest.raises(
+        TrainingError,
+        match=r"event 3 of 'qq-Zng': particle 3 \(g\) has mass² 8315.25 GeV², but it is massless",
+    ):
+        task.check_data(swapped)
     outgoing = lz.JetDataset(dataset.momenta[2:5], [0, 3], [1.0], target_names=["squared_amplitude"])
     with pytest.raises(TrainingError, match="first two particles must be the incoming ones"):
         task.check_data(outgoing)
@@ -251,7 +260,7 @@ def test_points_of_a_file_are_judged_beside_our_own() -> None:
         "amplitudes-lhe", path=str(LHE / "madgraph-pp-jj.lhe.gz"), process="gg-ng", multiplicity=2
     )
     channels, _ = find_channels(events)
-    assert [(channel.label, channel.process is not None) for channel in channels] == [("gg-ng n=2", True)]
+    assert [(channel.label, channel.has_truth) for channel in channels] == [("gg-ng n=2", True)]
     ours = lz.load_dataset("amplitudes", process="gg-ng", multiplicity=2, num_events=400)
     model = fitted(ours)
     found = evaluate(model, events, QUICK, progress=False)

@@ -26,14 +26,17 @@ class Channel:
     label
         Its name.
     process
-        With the truth; None where the data set names none, or where its targets are not the truth.
+        None where the data set names none.
     couplings
         Couplings and masses.
+    has_truth
+        Whether the targets are \\|M\\|² of the process, and not another function of the momenta.
     """
 
     label: str
     process: Process | None
     couplings: Couplings
+    has_truth: bool
 
 
 def find_channels(data: EventData) -> tuple[list[Channel], Tensor]:
@@ -47,7 +50,7 @@ def find_channels(data: EventData) -> tuple[list[Channel], Tensor]:
     which = data.context[:, columns].argmax(1) if columns else torch.zeros(len(data), dtype=torch.int64)
     place = torch.full((len(data),), -1, dtype=torch.int64)
     found: list[Channel] = []
-    known = not data.metadata.get("modified")
+    has_truth = not data.metadata.get("modified")
     for described in data.metadata.get("channels", ()):
         process = PROCESSES.get(described["process"])
         if process is None or described["multiplicity"] not in process.multiplicities:
@@ -59,10 +62,10 @@ def find_channels(data: EventData) -> tuple[list[Channel], Tensor]:
             own &= which == (context.index(name) if name in context else -1)
         place[own] = len(found)
         label = f"{process.name} n={described['multiplicity']}" if process.repeated else process.name
-        found.append(Channel(label, process if known else None, _read_couplings(described)))
+        found.append(Channel(label, process, _read_couplings(described), has_truth))
     for length in data.lengths[place < 0].unique().tolist():
         place[(place < 0) & (data.lengths == length)] = len(found)
-        found.append(Channel(f"{length} particles", None, Couplings()))
+        found.append(Channel(f"{length} particles", None, Couplings(), False))
     # A part of a joint set need not have events of every channel.
     there = torch.unique(place).tolist()
     renumbered = torch.full((len(found),), -1, dtype=torch.int64)

@@ -12,9 +12,11 @@ from torch import Tensor
 
 from lorentzoo import EventData
 from lorentzoo.nn import TrainingError, mass_squared, pt
+from lorentzoo.plugins.amplitudes.data.channels import find_channels
+from lorentzoo.plugins.amplitudes.processes import Process
 from lorentzoo.plugins.amplitudes.targets.region import log_invariants
 
-__all__ = ["OBSERVABLES", "check_conservation", "observe_events"]
+__all__ = ["OBSERVABLES", "check_events", "observe_events"]
 
 Array = NDArray[np.float64]
 
@@ -49,13 +51,14 @@ def observe_events(data: EventData) -> dict[str, Array]:
     return found
 
 
-def check_conservation(data: EventData) -> None:
-    """Refuse events whose first two particles do not turn into the others.
+def check_events(data: EventData) -> None:
+    """Refuse events whose first two particles do not turn into the others, or that leave their mass shells.
 
     Raises
     ------
     TrainingError
-        Naming the first event that has fewer than three particles, or violates conservation of energy and momentum.
+        Naming the first event that has fewer than three particles, violates conservation of energy and momentum, or in
+        which a particle has a mass that has none in the process of the event. Others, such as a Z, may be resonances.
     """
     few = (data.lengths < 3).nonzero()
     if len(few):
@@ -75,6 +78,29 @@ def check_conservation(data: EventData) -> None:
                 f"{float(missing[first]):.1e} of its energy, allowed are {_TOLERANCE:.0e}: the first two particles must "
                 "be the incoming ones, with positive energies, and no outgoing one may be left out; judge other numbers "
                 "by the task 'regression'"
+            )
+    channels, place = find_channels(data)
+    for number, channel in enumerate(channels):
+        if channel.process is not None:
+            _check_shells(data, (place == number).nonzero().squeeze(1), channel.process)
+
+
+def _check_shells(data: EventData, events: Tensor, process: Process) -> None:
+    for chosen in events.split(_AT_ONCE):
+        cloud = data.batch(chosen).cloud.to_units("GeV")
+        momenta = cloud.momenta.to(torch.float64).unflatten(0, (len(chosen), -1))
+        outgoing = process.outgoing_masses(process.multiplicity_of(momenta))
+        massless = torch.tensor([True, True, *(mass == 0 for mass in outgoing)])
+        squares = mass_squared(momenta)
+        away = squares.abs() / mass_squared(momenta[:, :2].sum(1)).unsqueeze(1)
+        wrong = (~(away <= _TOLERANCE) & massless).nonzero()
+        if len(wrong):
+            row, particle = (int(index) for index in wrong[0])
+            name = process.particles(process.multiplicity_of(momenta))[particle]
+            raise TrainingError(
+                f"event {int(data.event_id[int(chosen[row])])} of {process.name!r}: particle {particle} ({name}) has "
+                f"mass² {float(squares[row, particle]):.6g} GeV², but it is massless: particles must be in the order of "
+                "the process, incoming ones first"
             )
 
 

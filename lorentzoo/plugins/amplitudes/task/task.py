@@ -29,7 +29,7 @@ from lorentzoo.nn import ProgressLine, TrainingError
 from lorentzoo.plugins.amplitudes.data.channels import find_channels
 from lorentzoo.plugins.amplitudes.data.dataset import TARGET
 from lorentzoo.plugins.amplitudes.targets.region import TrainingRegion
-from lorentzoo.plugins.amplitudes.task.kinematics import OBSERVABLES, check_conservation, observe_events
+from lorentzoo.plugins.amplitudes.task.kinematics import OBSERVABLES, check_events, observe_events
 from lorentzoo.plugins.amplitudes.task.metrics import METRICS, error_metrics
 from lorentzoo.plugins.amplitudes.task.predictions import AmplitudePredictions
 from lorentzoo.plugins.amplitudes.task.tables import amplitude_tables
@@ -107,7 +107,7 @@ class Amplitudes(Regression):
                 f"an amplitude is one number an event, but the data have {data.num_targets} targets "
                 f"({', '.join(data.target_names) or 'without names'}); judge them by the task 'regression'"
             )
-        check_conservation(data)
+        check_events(data)
 
     def measure_validation(
         self, head: Head, outputs: Tensor, target: NDArray[Any], weight: NDArray[np.float64]

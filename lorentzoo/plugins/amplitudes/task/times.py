@@ -64,7 +64,7 @@ def _time_both(model: Any, data: EventData, channel: Channel, events: Tensor) ->
     momenta = cloud.momenta.to(torch.float64).unflatten(0, (len(events), -1))
     given = cloud.to(model.device)
     truth = float("nan")
-    if (process := channel.process) is not None:
+    if channel.has_truth and (process := channel.process) is not None:
         # Points of files may be off their mass shells, and have passed the checks of their reader.
         truth = _time_call(
             lambda: process.squared(momenta, channel.couplings, tolerance=None, shell_tolerance=None),
