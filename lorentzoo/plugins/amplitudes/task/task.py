@@ -166,6 +166,13 @@ class Amplitudes(Regression):
         """Metrics as they are stated: none is in the unit of the target."""
         return super().columns(recorded, {})
 
+    def notes(self, settings: Settings) -> list[str]:
+        """At which quantile the maxima of the unweighting are."""
+        assert isinstance(settings, AmplitudeSettings)
+        return [
+            f"Maxima of the unweighting leave {1 - settings.quantiles[0]:.3g} of the accepted weight above them."
+        ]
+
     def tables(self, rows: Sequence[Row]) -> dict[str, Table]:
         """Unweighting by quantile, errors by size, channels, region and times."""
         return amplitude_tables(rows)
