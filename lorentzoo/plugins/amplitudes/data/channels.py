@@ -30,7 +30,7 @@ class Channel:
     couplings
         Couplings and masses.
     has_truth
-        Whether the targets are \\|M\\|² of the process, and not another function of the momenta.
+        Whether the targets are |M|² of the process, and not another function of the momenta.
     """
 
     label: str

@@ -35,8 +35,8 @@ _BEYOND: Final = (0.01, 0.1)
 def standardised_errors(values: Array, target: Array, weight: Array) -> Array | None:
     """Squared errors of the standardised logarithm, (L(p) - L(t))²/Var(L(t)), of each event.
 
-    L is ln x where all true values are positive, and sign(x) ln(1 + \\|x\\|) otherwise; the variance is that of the given
-    true values, with the weights \\|w\\|.
+    L is ln x where all true values are positive, and sign(x) ln(1 + |x|) otherwise; the variance is that of the given
+    true values, with the weights |w|.
 
     Returns
     -------

@@ -70,7 +70,7 @@ class AmplitudeSettings(Settings):
 
 
 class Amplitudes(Regression):
-    """\\|M\\|² of events, judged by errors of its logarithm, the cross-section, and two-stage unweighting.
+    """|M|² of events, judged by errors of its logarithm, the cross-section, and two-stage unweighting.
 
     It judges heads of the task `regression` too, where it is asked for by name.
     """
@@ -83,7 +83,7 @@ class Amplitudes(Regression):
     # ---- before training ---------------------------------------------------------------------
 
     def default_head(self, data: EventData) -> Mapping[str, Any] | None:
-        """The logarithm of \\|M\\|² where all are positive, else a signed one, for data that say what they are.
+        """The logarithm of |M|² where all are positive, else a signed one, for data that say what they are.
 
         They do so by their tasks, or by the name of the target.
         """
