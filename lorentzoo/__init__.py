@@ -38,6 +38,7 @@ _HOMES = {
     "ParticleCloud": "lorentzoo.core.cloud",
     "ReportFigure": "lorentzoo.output.figure",
     "Reps": "lorentzoo.core.reps",
+    "Regression": "lorentzoo.tasks.regression.task",
     "Row": "lorentzoo.output.rows",
     "Settings": "lorentzoo.output.task",
     "Spurions": "lorentzoo.core.spurions",
@@ -45,6 +46,7 @@ _HOMES = {
     "Table": "lorentzoo.output.table",
     "Task": "lorentzoo.output.task",
     "Trainable": "lorentzoo.core.trainable",
+    "ValuePredictions": "lorentzoo.tasks.regression.predictions",
     "compose": "lorentzoo.registry.composition",
     "create_model": "lorentzoo.registry.composition",
     "describe": "lorentzoo.registry.descriptions",
@@ -109,6 +111,8 @@ if TYPE_CHECKING:
     from lorentzoo.registry.presets import LEARNED_FRAMES as LEARNED_FRAMES
     from lorentzoo.registry.presets import make_taggers as make_taggers
     from lorentzoo.registry.replacement import replace_head as replace_head
+    from lorentzoo.tasks.regression.predictions import ValuePredictions as ValuePredictions
+    from lorentzoo.tasks.regression.task import Regression as Regression
     from lorentzoo.verification.verify import verify as verify
 
 __getattr__, __dir__ = resolve_on_use(__name__, _HOMES)

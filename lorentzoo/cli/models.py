@@ -25,6 +25,9 @@ class Split(str, Enum):
 _TEST: list[str] = typer.Option(
     [], "--test", "-t", help="One setting of the task's test, e.g. -t num_samples=5000; may be repeated."
 )
+_TASK: str | None = typer.Option(
+    None, "--task", help="Another task that judges such networks, e.g. amplitudes for a regression of |M|²."
+)
 _NUM_SAMPLES: int | None = typer.Option(
     None, "--num-samples", min=1, help="The same as --test num_samples=..."
 )
@@ -79,6 +82,7 @@ def train_command(
     ),
     head: str | None = typer.Option(None, "--head", help="Another head, e.g. classify:num_classes=2."),
     train_size: int | None = typer.Option(None, "--train-size", min=1, help="Number of training events."),
+    task: str | None = _TASK,
     test: list[str] = _TEST,
     num_samples: int | None = _NUM_SAMPLES,
     num_log_prob: int | None = _NUM_LOG_PROB,
@@ -103,6 +107,7 @@ def train_command(
         train_size=train_size,
         init_from=init_from,
         head=head,
+        task=task,
         test=_read_test(test, num_samples=num_samples, num_log_prob=num_log_prob),
     )
     _report(result, as_json)
@@ -118,6 +123,7 @@ def evaluate_command(
         None,
         help="Write the figures of the task into this folder, e.g. rejections, scores and calibration of a classifier.",
     ),
+    task: str | None = _TASK,
     test: list[str] = _TEST,
     num_samples: int | None = _NUM_SAMPLES,
     num_log_prob: int | None = _NUM_LOG_PROB,
@@ -131,15 +137,14 @@ def evaluate_command(
 
     Example: lorentzoo evaluate runs/flow --dataset ttbar --test num_samples=5000 --plots figures
     """
-    from lorentzoo.output.task import load_task
-    from lorentzoo.registry.checkpoints import load
     from lorentzoo.studies import evaluate_runs
+    from lorentzoo.studies.single import run_task
 
     settings = _read_test(test, num_samples=num_samples, num_log_prob=num_log_prob)
-    evaluation = evaluate_runs(runs, dataset=dataset, split=split.value, test=settings)
+    evaluation = evaluate_runs(runs, dataset=dataset, split=split.value, test=settings, task=task)
     _report(evaluation, as_json)
     if plots is not None:
-        _write_figures(load_task(load(runs[0]).task).details([evaluation]), plots)
+        _write_figures(run_task(runs[0], task).details([evaluation]), plots)
 
 
 def import_command(

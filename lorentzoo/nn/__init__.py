@@ -17,6 +17,7 @@ from lorentzoo._lazy import resolve_on_use
 _HOMES = {
     "Activation": "lorentzoo.nn.readout",
     "Anchor": "lorentzoo.core.anchor",
+    "COLOURS": "lorentzoo.output.style",
     "CheckpointError": "lorentzoo.core.errors",
     "CompositionError": "lorentzoo.core.errors",
     "DISCRETE": "lorentzoo.core.symmetry",
@@ -57,6 +58,7 @@ _HOMES = {
     "WeightReader": "lorentzoo.core.foreign",
     "allowed_pairs": "lorentzoo.core.layout",
     "anchor_for": "lorentzoo.core.anchor",
+    "axes_or_new": "lorentzoo.output.style",
     "attend_between_frames": "lorentzoo.nn.frame_attention",
     "boost_to_rest": "lorentzoo.core.minkowski",
     "cap_gamma": "lorentzoo.core.minkowski",
@@ -66,8 +68,11 @@ _HOMES = {
     "count_vectors": "lorentzoo.nn.flops",
     "delta_phi": "lorentzoo.core.minkowski",
     "edge_sums": "lorentzoo.nn.pair_norm",
+    "figure_style": "lorentzoo.output.style:style",
     "fill_patches": "lorentzoo.nn.patches",
     "find_class": "lorentzoo.nn.parts",
+    "finish_axes": "lorentzoo.output.row_plots",
+    "format_uncertain": "lorentzoo.output.numbers",
     "has_azimuth": "lorentzoo.core.minkowski",
     "inner": "lorentzoo.core.minkowski",
     "intersection": "lorentzoo.core.symmetry",
@@ -88,6 +93,7 @@ _HOMES = {
     "pair_products": "lorentzoo.nn.pair_momenta",
     "pair_statistics": "lorentzoo.nn.pair_momenta",
     "phi": "lorentzoo.core.minkowski",
+    "plain_text": "lorentzoo.output.style",
     "pseudorapidity": "lorentzoo.core.minkowski",
     "pt": "lorentzoo.core.minkowski",
     "random_lorentz": "lorentzoo.core.minkowski",
@@ -98,6 +104,8 @@ _HOMES = {
     "target_columns": "lorentzoo.core.means",
     "voxel_names": "lorentzoo.nn.patches",
     "mean_loss": "lorentzoo.core.means",
+    "weighted_mean": "lorentzoo.output.weights",
+    "weighted_quantile": "lorentzoo.output.weights",
     "write_atomically": "lorentzoo.registry.files",
 }
 
@@ -186,7 +194,15 @@ if TYPE_CHECKING:
     from lorentzoo.nn.readout import Readout as Readout
     from lorentzoo.nn.standardise import Standardised as Standardised
     from lorentzoo.nn.time_features import TimeFeatures as TimeFeatures
+    from lorentzoo.output.numbers import format_uncertain as format_uncertain
     from lorentzoo.output.progress import ProgressLine as ProgressLine
+    from lorentzoo.output.row_plots import finish_axes as finish_axes
+    from lorentzoo.output.style import COLOURS as COLOURS
+    from lorentzoo.output.style import axes_or_new as axes_or_new
+    from lorentzoo.output.style import plain_text as plain_text
+    from lorentzoo.output.style import style as figure_style  # noqa: F401
+    from lorentzoo.output.weights import weighted_mean as weighted_mean
+    from lorentzoo.output.weights import weighted_quantile as weighted_quantile
     from lorentzoo.registry.files import write_atomically as write_atomically
 
 __getattr__, __dir__ = resolve_on_use(__name__, _HOMES)

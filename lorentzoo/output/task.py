@@ -37,6 +37,7 @@ __all__ = [
     "Settings",
     "Task",
     "TrainFunction",
+    "judging_task",
     "load_task",
     "task_name",
 ]
@@ -73,6 +74,8 @@ class Task(ABC):
         Under which the specification of a run keeps the settings.
     file
         Name of the file that keeps the evaluation.
+    judges
+        Names of further tasks whose heads and generators can be judged by this one, where that is asked for.
     """
 
     name: str = ""
@@ -81,6 +84,7 @@ class Task(ABC):
     settings: ClassVar[type[Settings]] = Settings
     settings_key: ClassVar[str] = "test"
     file: ClassVar[str] = "evaluation.npz"
+    judges: ClassVar[tuple[str, ...]] = ()
 
     # ---- before training ---------------------------------------------------------------------
 
@@ -285,6 +289,33 @@ def load_task(name: str) -> Task:
         raise CompositionError(f"task {name!r} is not a subclass of lorentzoo.Task but {target!r}")
     task = target()
     task.name = component.name
+    return task
+
+
+def judging_task(stated: str, wanted: str | None = None) -> Task:
+    """The task by which a network is judged: the one that its head or generator states, or another that is asked for.
+
+    Parameters
+    ----------
+    stated
+        Name of the task for which it is trained.
+    wanted
+        Name of another task that judges such networks; None for the stated one.
+
+    Raises
+    ------
+    UnknownNameError, AmbiguousNameError
+        If a name means nothing, or several things.
+    CompositionError
+        If the wanted task judges no networks of the stated one.
+    """
+    task = load_task(stated if wanted is None else wanted)
+    if wanted is not None and task.name != stated and stated not in task.judges:
+        known = ", ".join(repr(name) for name in (task.name, *task.judges))
+        raise CompositionError(
+            f"task {wanted!r} judges networks for {known}, not for {stated!r}: take a head that states one of these, "
+            "or leave the task out"
+        )
     return task
 
 

@@ -22,7 +22,7 @@ from pydantic import (
 
 from lorentzoo.core.errors import StudyError
 from lorentzoo.output.settings import describe_problems
-from lorentzoo.output.task import Settings, Task
+from lorentzoo.output.task import Settings, Task, load_task
 from lorentzoo.registry.plain_data import check_plain
 from lorentzoo.registry.yaml_text import read_yaml_file
 from lorentzoo.studies.choices import (
@@ -71,7 +71,8 @@ class Study(BaseModel):
     budget
         What every row gets equally much of.
     task
-        Whose default head is taken where no head is named; by default the first that the data ask for.
+        Whose default head is taken where no head is named, and which judges all networks that it can judge; by default
+        the first that the data ask for, and the task of each head.
     test
         How thoroughly networks are tested: the settings of their task, e.g. ``{num_samples: 5000}`` for generators.
     generation
@@ -174,6 +175,18 @@ class Study(BaseModel):
         if not list(self.combinations()):
             raise ValueError("exclude leaves no combination")
         return self
+
+    def task_for(self, stated: str) -> Task:
+        """The task that judges networks which are trained for the stated one: the study's, if it does, or this itself.
+
+        Raises
+        ------
+        UnknownNameError, AmbiguousNameError
+            If a name means nothing, or several things.
+        """
+        if self.task is not None and stated in (wanted := load_task(self.task)).judges:
+            return wanted
+        return load_task(stated)
 
     def test_of(self, task: Task) -> Settings:
         """Settings of a task: those of its keys that the study gives.

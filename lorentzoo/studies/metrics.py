@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lorentzoo.output.weights import effective_fraction, effective_number, ratio_weights, weighted_quantile
 from lorentzoo.tasks.classification.metrics import (
     auc,
     background_rejection,
@@ -11,8 +12,7 @@ from lorentzoo.tasks.classification.metrics import (
     signal_threshold,
 )
 from lorentzoo.tasks.likelihood_ratio.metrics import closure, ratio_metrics
-from lorentzoo.tasks.regression.metrics import regression_metrics, weighted_quantile
-from lorentzoo.tasks.weights import effective_fraction, effective_number, ratio_weights
+from lorentzoo.tasks.regression.metrics import regression_metrics
 
 __all__ = [
     "auc",

@@ -15,7 +15,8 @@ from lorentzoo.core.errors import CompositionError, LorentzooError, StudyError
 from lorentzoo.data.events import EventData
 from lorentzoo.output.files import digest_of
 from lorentzoo.output.settings import describe_unknown
-from lorentzoo.output.task import Task, load_task, task_name
+from lorentzoo.output.task import Task, judging_task, load_task, task_name
+from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.composition import build
 from lorentzoo.registry.specs import PartSpec, Spec, parse_part
 from lorentzoo.studies.grid import Combination, Pretraining, Study
@@ -25,8 +26,8 @@ from lorentzoo.training.fitting import open_dataset, spec_for
 __all__ = ["Plan", "PlannedRow", "RunSpec", "make_plan", "test_settings"]
 
 
-_KEYS: Final = ("spec", "dataset", "data_hash", "train_size", "config", "start_from")
-"""Keys of the specification of a run, beside that of the settings of its test."""
+_KEYS: Final = ("spec", "dataset", "data_hash", "train_size", "config", "start_from", "task")
+"""Of the specification of a run, beside that of the settings of its test."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class RunSpec:
         Settings of the task's test, as plain data; empty for a task without any.
     test_key
         Under which they stand in the specification.
+    judge
+        Name of the task that judges it, where that is another one than its head or generator states.
     """
 
     spec: Spec
@@ -61,6 +64,7 @@ class RunSpec:
     start_from: str | None = None
     test: Mapping[str, Any] = field(default_factory=dict)
     test_key: str = "test"
+    judge: str | None = None
 
     def to_data(self) -> dict[str, Any]:
         """Plain data that `from_data` reads back."""
@@ -71,6 +75,7 @@ class RunSpec:
             "train_size": self.train_size,
             "config": self.config.to_data(),
             "start_from": self.start_from,
+            **({} if self.judge is None else {"task": self.judge}),
             **({self.test_key: dict(self.test)} if self.test else {}),
         }
 
@@ -87,6 +92,7 @@ class RunSpec:
             data.get("start_from"),
             data.get(test_key, {}),
             test_key,
+            data.get("task"),
         )
 
     @property
@@ -96,13 +102,14 @@ class RunSpec:
 
     @property
     def task(self) -> Task:
-        """What it is trained for."""
-        return load_task(task_name(self.spec))
+        """What it is judged by."""
+        return judging_task(task_name(self.spec), self.judge)
 
     @property
     def runs_anywhere(self) -> bool:
-        """Whether another process can build it, which does not know what this one registered for itself."""
-        return "session" not in self.spec.plugins.values()
+        """Whether another process can build and judge it, which does not know what this one registered for itself."""
+        judges = catalogue().find("task", self.task.name, catalogue().own_plugins).plugin
+        return "session" not in (*self.spec.plugins.values(), judges)
 
 
 @dataclass(frozen=True)
@@ -146,7 +153,8 @@ class Plan:
         if row.spec is None:
             return []
         dataset = parse_part(self.study.dataset, "dataset")
-        task = load_task(task_name(row.spec))
+        stated = task_name(row.spec)
+        task = self.study.task_for(stated)
         test = self.study.test_of(task)
         before: list[RunSpec | None] = [*self.pretraining_runs(row)] or [None] * len(self.study.seeds)
         return [
@@ -159,6 +167,7 @@ class Plan:
                 None if first is None else first.key,
                 test_settings(test),
                 task.settings_key,
+                None if task.name == stated else task.name,
             )
             for seed, first in zip(self.study.seeds, before, strict=True)
         ]
@@ -221,7 +230,8 @@ def test_settings(settings: BaseModel) -> dict[str, Any]:
 
 def _check_test(study: Study, specs: Sequence[Spec]) -> list[str]:
     """What is wrong with the settings of the test: keys that no task of the study knows, and values that do not fit."""
-    tasks = {name: load_task(name) for name in dict.fromkeys(task_name(spec) for spec in specs)}
+    found = [study.task_for(name) for name in dict.fromkeys(task_name(spec) for spec in specs)]
+    tasks = {task.name: task for task in found}
     known = [key for task in tasks.values() for key in task.settings.model_fields]
     problems = [
         f"test: {describe_unknown(key, known)} (of {', '.join(tasks)})"
@@ -243,7 +253,7 @@ def _try_row(study: Study, combination: Combination, dataset: EventData) -> Plan
     """A row; or, where the study itself is wrong, what is to be mended."""
     try:
         model = build(spec_for(combination.values, dataset, task=study.task))
-        load_task(model.task).check_data(dataset)
+        study.task_for(model.task).check_data(dataset)
     except CompositionError as error:
         return PlannedRow(combination, None, refusal=str(error))
     except LorentzooError as error:

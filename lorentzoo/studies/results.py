@@ -13,7 +13,6 @@ from lorentzoo.core.errors import LorentzooError, StudyError
 from lorentzoo.data.events import EventData
 from lorentzoo.output.files import digest_of
 from lorentzoo.output.metric import value_of
-from lorentzoo.output.task import task_name
 from lorentzoo.registry.plain_data import read_json_file
 from lorentzoo.studies.grid import Study, load_study
 from lorentzoo.studies.runs import RunRecord, read_run, state_of
@@ -56,8 +55,8 @@ class RowResult:
 
     @property
     def task(self) -> str:
-        """Name of the task of its runs; empty where none has finished."""
-        return task_name(self.runs[0].run.spec) if self.runs else ""
+        """Name of the task that judged its runs; empty where none has finished."""
+        return self.runs[0].run.task.name if self.runs else ""
 
     def values(self, metric: str) -> dict[int, float]:
         """A metric by seed."""

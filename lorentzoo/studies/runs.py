@@ -29,7 +29,6 @@ from lorentzoo.data.events import EventData
 from lorentzoo.output.evaluation import Evaluation
 from lorentzoo.output.files import checksum, digest_of, write_json, write_text
 from lorentzoo.output.progress import ProgressLine
-from lorentzoo.output.task import load_task
 from lorentzoo.registry.checkpoints import save
 from lorentzoo.registry.composition import build
 from lorentzoo.registry.plain_data import read_json_file
@@ -151,7 +150,7 @@ def _execute(
     test = data.split("test")
     seed_everything(run.config.seed)
     model = build(run.spec)
-    task = load_task(model.task)
+    task = run.task
     settings = task.read_settings(run.test)
     initial = None
     if run.start_from is not None:

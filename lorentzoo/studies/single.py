@@ -11,7 +11,7 @@ from lorentzoo.core.trainable import Trainable
 from lorentzoo.data.events import EventData, Split
 from lorentzoo.output.evaluation import Evaluation
 from lorentzoo.output.progress import ProgressLine
-from lorentzoo.output.task import load_task
+from lorentzoo.output.task import Task, judging_task, load_task
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.checkpoints import load
 from lorentzoo.registry.composition import build, model_spec
@@ -23,7 +23,7 @@ from lorentzoo.training.fitting import fit_spec, open_dataset, spec_for
 from lorentzoo.training.resume import forget_checkpoints
 from lorentzoo.training.transfer import saved_spec, weights_hash
 
-__all__ = ["evaluate", "evaluate_run", "evaluate_runs", "train_model"]
+__all__ = ["evaluate", "evaluate_run", "evaluate_runs", "run_task", "train_model"]
 
 
 def train_model(
@@ -35,6 +35,7 @@ def train_model(
     train_size: int | None = None,
     init_from: str | Path | None = None,
     head: str | Mapping[str, Any] | None = None,
+    task: str | None = None,
     test: Mapping[str, Any] | None = None,
     resume: bool = True,
     progress: bool = True,
@@ -60,6 +61,8 @@ def train_model(
         rate (``rates``) or leave them as they are (``freeze``).
     head
         Another head than that of `spec` or `init_from`.
+    task
+        Name of the task that judges it, where that is another one than its head or generator states.
     test
         How thoroughly it is tested: settings of its task, e.g. ``{"num_samples": 5000}`` for generators.
     resume
@@ -73,13 +76,15 @@ def train_model(
         If `out` holds a run of something else, or the weights to start from are of another network.
     TrainingError
         If data, recipe or settings do not fit the model and its task.
+    CompositionError
+        If the task judges no such networks.
     """
     part = parse_part(dataset, "dataset")
     data = open_dataset(part)
-    model = build(_fit_widths(_replace_head(spec, init_from, head), data))
-    task = load_task(model.task)
-    settings = task.read_settings(test)
-    task.check_data(data)
+    model = build(_fit_widths(_replace_head(spec, init_from, head), data, task))
+    judge = judging_task(model.task, task)
+    settings = judge.read_settings(test)
+    judge.check_data(data)
     source = None if init_from is None else Path(init_from)
     run = RunSpec(
         model.spec,
@@ -89,7 +94,8 @@ def train_model(
         _read_recipe(config, model.spec),
         None if source is None else weights_hash(source),
         test_settings(settings),
-        task.settings_key,
+        judge.settings_key,
+        None if judge.name == model.task else judge.name,
     )
     directory = Path("runs") / run.key if out is None else Path(out)
     state = state_of(directory)
@@ -108,6 +114,7 @@ def evaluate(
     data: EventData,
     test: Mapping[str, Any] | None = None,
     *,
+    task: str | None = None,
     progress: ProgressLine | bool = True,
     **settings: Any,
 ) -> Evaluation:
@@ -121,6 +128,8 @@ def evaluate(
         Events that it has not seen.
     test, settings
         How thoroughly: settings of its task, as a mapping or by keyword.
+    task
+        Name of the task that judges it, where that is another one than its head or generator states.
     progress
         Whether to show how it goes, or a line to show it on.
 
@@ -132,14 +141,16 @@ def evaluate(
     ------
     TrainingError
         If data or settings do not fit the task, or a prediction is not finite.
+    CompositionError
+        If the task judges no such networks.
     """
     from lorentzoo.training.train import train
 
-    task = load_task(model.task)
-    task.check_data(data)
+    judge = judging_task(model.task, task)
+    judge.check_data(data)
     line = progress if isinstance(progress, ProgressLine) else ProgressLine("evaluate", show=progress)
-    chosen = task.read_settings({**(test or {}), **settings})
-    return task.evaluate(model, data, chosen, train=train, progress=line)
+    chosen = judge.read_settings({**(test or {}), **settings})
+    return judge.evaluate(model, data, chosen, train=train, progress=line)
 
 
 def evaluate_run(
@@ -148,6 +159,7 @@ def evaluate_run(
     split: Split | None = "test",
     test: Mapping[str, Any] | None = None,
     *,
+    task: str | None = None,
     progress: bool = True,
 ) -> Evaluation:
     """Test the network of a run, or of what `lorentzoo.save` wrote, on events.
@@ -162,6 +174,8 @@ def evaluate_run(
         Which part; None takes all events.
     test
         Settings of its task; those of the run by default.
+    task
+        Name of the task that judges it; that of the run by default.
     progress
         Whether to show how it goes.
 
@@ -176,15 +190,19 @@ def evaluate_run(
         read_run(path)
     if run is None and dataset is None:
         raise RunError(f"{directory} does not say on which events it was trained: give a data set")
-    given = {**(run.test if run is not None else {}), **(test or {})}
     model = load(path)
+    judge = run.judge if run is not None and task is None else task
+    # Settings of another task mean nothing to this one.
+    same = run is not None and judging_task(model.task, judge).name == run.task.name
+    given = {**(run.test if run is not None and same else {}), **(test or {})}
     if isinstance(dataset, EventData):
         data = dataset
     elif dataset is not None:
         data = open_dataset(parse_part(dataset, "dataset"))
     elif run is not None:
         data = open_dataset(run.dataset)
-    return evaluate(model, data if split is None else data.split(split), given, progress=progress)
+    chosen = data if split is None else data.split(split)
+    return evaluate(model, chosen, given, task=judge, progress=progress)
 
 
 def evaluate_runs(
@@ -192,6 +210,8 @@ def evaluate_runs(
     dataset: str | Mapping[str, Any] | EventData | None = None,
     split: Split | None = "test",
     test: Mapping[str, Any] | None = None,
+    *,
+    task: str | None = None,
 ) -> Evaluation:
     """Test several runs together, e.g. by the mean of what they predict; parameters as for `evaluate_run`.
 
@@ -200,11 +220,25 @@ def evaluate_runs(
     RunError
         If they are not of one task.
     """
-    names = {load(path).task for path in directories}
+    names = {run_task(path, task).name for path in directories}
     if len(names) != 1:
         raise RunError(f"runs of different tasks ({', '.join(sorted(names))}) cannot be evaluated together")
-    evaluations = [evaluate_run(path, dataset, split, test) for path in directories]
+    evaluations = [evaluate_run(path, dataset, split, test, task=task) for path in directories]
     return load_task(names.pop()).combine(evaluations)
+
+
+def run_task(directory: str | Path, task: str | None = None) -> Task:
+    """The task that judges the network of a run, or of a saved model; another one if that is asked for by name.
+
+    Raises
+    ------
+    CompositionError
+        If the task judges no such networks.
+    """
+    path = Path(directory)
+    if task is None and (path / "run.json").is_file():
+        return read_run_spec(path).task
+    return judging_task(load(path).task, task)
 
 
 def _replace_head(
@@ -226,15 +260,14 @@ def _replace_head(
     return Spec.from_data(data) if isinstance(spec, Spec) else data
 
 
-def _fit_widths(spec: Spec | Mapping[str, Any] | str, data: EventData) -> Spec:
+def _fit_widths(spec: Spec | Mapping[str, Any] | str, data: EventData, task: str | None) -> Spec:
     if isinstance(spec, str):
         return spec_for({"model": spec}, data)
     if isinstance(spec, Spec):
         return fit_spec(spec, data)
     known = {"in_scalars", "in_context", "format", "lorentzoo", "plugins"}
-    return spec_for(
-        {key: value for key, value in spec.items() if key not in known and value is not None}, data
-    )
+    given = {key: value for key, value in spec.items() if key not in known and value is not None}
+    return spec_for(given, data, task=task)
 
 
 def _read_recipe(config: TrainConfig | Mapping[str, Any] | None, spec: Spec) -> TrainConfig:

@@ -102,6 +102,13 @@ def _trainable(task: Task) -> None:
     require(bool(wanted), "no head and no generator states this task, so that nothing can be trained for it")
 
 
+def _judged(task: Task) -> None:
+    require(isinstance(task.judges, tuple), "what else it judges is a tuple of names of tasks")
+    unknown = sorted(set(task.judges) - set(catalogue().names("task")))
+    require(not unknown, f"it judges networks of tasks that are not there: {', '.join(map(str, unknown))}")
+    require(task.name not in task.judges, "it lists itself among the further tasks whose networks it judges")
+
+
 def _texts(task: Task) -> None:
     require(isinstance(task.notes(task.read_settings(None)), list), "notes are a list of texts")
     require(isinstance(task.show_progress({"loss": 1.0}), str), "the progress line is not text")
@@ -113,6 +120,7 @@ TASK_CHECKS: Final[dict[str, Callable[[Any], None]]] = {
     "settings are checked": _settings,
     "files are checked": _files,
     "something is trained for it": _trainable,
+    "what else it judges is there": _judged,
     "notes and progress are text": _texts,
 }
 """What is asked of a task, by name."""

@@ -28,6 +28,9 @@ def test_built_in_tasks_pass(name: str) -> None:
         ({"metrics": (LEVEL,), "ranking": ("level",)}, "metrics are stated"),
         ({"file": "../elsewhere.npz"}, "files are checked"),
         ({"load": lambda self, path: None}, "files are checked"),
+        ({"judges": ("classifikation",)}, "what else it judges is there"),
+        ({"judges": ["classification"]}, "what else it judges is there"),
+        ({"judges": ("classification-of-mine",)}, "what else it judges is there"),
         ({"columns": lambda self, recorded, data: []}, "every number has a column"),
     ],
 )

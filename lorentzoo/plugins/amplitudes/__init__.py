@@ -7,7 +7,7 @@ _HERE = "lorentzoo.plugins.amplitudes"
 
 @hookimpl
 def lorentzoo_components() -> list[Component]:
-    """The data sets, and the head."""
+    """The data sets, the head, and the task."""
     return [
         Component(
             "dataset",
@@ -30,5 +30,13 @@ def lorentzoo_components() -> list[Component]:
             f"{_HERE}.targets.head:AmplitudeRatio",
             "Targets as multiples of a reference: factors of soft and collinear emission, or the tree",
             "arXiv:2301.13562",
+        ),
+        Component(
+            "task",
+            "amplitudes",
+            f"{_HERE}.task.task:Amplitudes",
+            "Surrogates of |M|²: errors of its logarithm, cross-section, two-stage unweighting, times",
+            "arXiv:2109.11964",
+            extra="lorentzoo[train]",
         ),
     ]

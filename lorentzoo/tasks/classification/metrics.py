@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lorentzoo.output.metric import Metric
 from lorentzoo.output.table import Cell
 from lorentzoo.output.uncertainty import summarise
-from lorentzoo.tasks.weights import effective_number
+from lorentzoo.output.weights import effective_number
 
 __all__ = [
     "EFFICIENCY_GRID",

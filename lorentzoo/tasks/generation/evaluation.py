@@ -27,6 +27,7 @@ from lorentzoo.densities.coordinates import Cuts
 from lorentzoo.output.files import write_bytes
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.task import TrainFunction
+from lorentzoo.output.weights import effective_number
 from lorentzoo.registry.specs import Spec
 from lorentzoo.tasks.generation.frechet import FrechetDistance, frechet_physics_distance, require_enough
 from lorentzoo.tasks.generation.observables import Observable, default_observables, observable_table
@@ -36,7 +37,6 @@ from lorentzoo.tasks.generation.two_sample import (
     require_classifier,
     two_sample_test,
 )
-from lorentzoo.tasks.weights import effective_number
 from lorentzoo.training.config import TrainConfig
 
 __all__ = ["GeneratorEvaluation", "evaluate_generator"]

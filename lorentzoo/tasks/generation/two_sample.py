@@ -19,12 +19,12 @@ from lorentzoo.core.model import Model
 from lorentzoo.data.dataset import JetDataset
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.task import TrainFunction
+from lorentzoo.output.weights import effective_fraction, ratio_weights
 from lorentzoo.registry.composition import build
 from lorentzoo.registry.specs import Spec
 from lorentzoo.tasks.classification.metrics import auc
 from lorentzoo.tasks.classification.predictions import ClassPredictions
 from lorentzoo.tasks.predictions import predict_events
-from lorentzoo.tasks.weights import effective_fraction, ratio_weights
 from lorentzoo.training.config import TrainConfig
 from lorentzoo.training.fitting import fit_spec, spec_for
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lorentzoo.output.metric import Metric
+from lorentzoo.output.weights import effective_fraction, ratio_weights
 from lorentzoo.tasks.classification.diagnostics import equal_bins, reliability
 from lorentzoo.tasks.classification.metrics import auc
-from lorentzoo.tasks.weights import effective_fraction, ratio_weights
 
 __all__ = ["METRICS", "closure", "ratio_metrics"]
 

@@ -17,9 +17,9 @@ from lorentzoo.output.figure import ReportFigure
 from lorentzoo.output.row_plots import finish_axes
 from lorentzoo.output.rows import Row
 from lorentzoo.output.style import COLOURS, axes_or_new, legend_beside, plain_text, style
+from lorentzoo.output.weights import ratio_weights
 from lorentzoo.tasks.classification.plots import plot_calibration
 from lorentzoo.tasks.likelihood_ratio.predictions import RatioPredictions
-from lorentzoo.tasks.weights import ratio_weights
 
 __all__ = ["plot_closure", "plot_ratios", "ratio_figures"]
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lorentzoo.output.metric import Metric
+from lorentzoo.output.weights import weighted_mean, weighted_quantile
 
 __all__ = [
     "METRICS",
@@ -20,31 +21,12 @@ __all__ = [
     "regression_metrics",
     "relative_error",
     "target_metrics",
-    "weighted_quantile",
 ]
 
 Array = NDArray[np.float64]
 
 QUANTILES: Final = (0.5, 0.9, 0.99)
 """Quantiles of the absolute relative error that are stated."""
-
-
-def weighted_mean(values: Array, weight: Array) -> float:
-    """Σ w x / Σ w; NaN where the weights add up to nothing."""
-    total = float(weight.sum())
-    return float((weight * values).sum() / total) if total != 0 else float("nan")
-
-
-def weighted_quantile(values: Array, weight: Array, quantile: float) -> float:
-    """The smallest value below or at which at least that part of the absolute weight lies; NaN without events."""
-    share = np.abs(weight)
-    kept = share > 0
-    if not kept.any():
-        return float("nan")
-    order = np.argsort(values[kept], kind="stable")
-    below = np.cumsum(share[kept][order])
-    place = int(np.searchsorted(below, quantile * below[-1] * (1 - 1e-12)))
-    return float(values[kept][order][min(place, len(order) - 1)])
 
 
 def relative_error(values: Array, target: Array) -> Array:

@@ -17,7 +17,8 @@ from lorentzoo.output.figure import ReportFigure
 from lorentzoo.output.row_plots import finish_axes
 from lorentzoo.output.rows import Row
 from lorentzoo.output.style import COLOURS, axes_or_new, legend_beside, plain_text, style
-from lorentzoo.tasks.regression.metrics import relative_error, weighted_quantile
+from lorentzoo.output.weights import weighted_quantile
+from lorentzoo.tasks.regression.metrics import relative_error
 from lorentzoo.tasks.regression.predictions import ValuePredictions
 
 __all__ = ["plot_errors", "plot_prediction", "plot_pulls", "plot_residuals", "regression_figures"]
@@ -106,13 +107,27 @@ def plot_prediction(predictions: ValuePredictions, target: int = 0, *, ax: Axes 
     return ax
 
 
-def plot_residuals(predictions: ValuePredictions, target: int = 0, *, ax: Axes | None = None) -> Axes:
-    """Median and 68 % and 95 % bands of the residual in bins of the true value, each with equally many events.
+def plot_residuals(
+    predictions: ValuePredictions, target: int = 0, *, against: str | None = None, ax: Axes | None = None
+) -> Axes:
+    """Median and 68 % and 95 % bands of the residual in bins with equally many events.
 
     The residual is the relative one where no true value is zero, and prediction - truth otherwise.
+
+    Parameters
+    ----------
+    predictions
+        Of one network.
+    target
+        Number of the target.
+    against
+        One of `ValuePredictions.observables`, of which bins are made; the true value by default.
+    ax
+        Where to draw.
     """
     predictions = predictions.counted()
     true = predictions.target[:, target]
+    place_in = true if against is None else predictions.observables[against]
     relative = bool((true != 0).all())
     residual = (
         relative_error(predictions.values[:, target], true)
@@ -121,8 +136,8 @@ def plot_residuals(predictions: ValuePredictions, target: int = 0, *, ax: Axes |
     )
     with style():
         ax = axes_or_new(ax)
-        edges = np.unique(np.quantile(true, np.linspace(0, 1, _RESIDUAL_BINS + 1)))
-        place = np.clip(np.searchsorted(edges, true, side="right") - 1, 0, max(len(edges) - 2, 0))
+        edges = np.unique(np.quantile(place_in, np.linspace(0, 1, _RESIDUAL_BINS + 1)))
+        place = np.clip(np.searchsorted(edges, place_in, side="right") - 1, 0, max(len(edges) - 2, 0))
         bands = np.array(
             [
                 [
@@ -141,9 +156,9 @@ def plot_residuals(predictions: ValuePredictions, target: int = 0, *, ax: Axes |
             if inner > 0 and float(np.nanmax(np.abs(bands))) > 30 * inner:
                 ax.set_yscale("symlog", linthresh=inner)
         ax.axhline(0.0, color=_INK, linewidth=0.8, linestyle="--")
-        ax.set_xscale(_edges(true)[1])
+        ax.set_xscale(_edges(place_in)[1])
         name = plain_text(predictions.headings[target])
-        ax.set_xlabel(f"True {name}")
+        ax.set_xlabel(f"True {name}" if against is None else plain_text(against))
         ax.set_ylabel("(prediction - truth)/truth" if relative else f"Prediction - truth: {name}")
     return ax
 
@@ -192,7 +207,8 @@ def regression_figures(runs: Sequence[ValuePredictions]) -> list[ReportFigure]:
 
     Returns
     -------
-    For each target predicted against true and residuals; and pulls where there are uncertainties.
+    For each target predicted against true and residuals, against the truth and against each observable that the events
+    have; and pulls where there are uncertainties.
     """
     if not runs:
         return []
@@ -211,6 +227,14 @@ def regression_figures(runs: Sequence[ValuePredictions]) -> list[ReportFigure]:
                 f"residuals{end}",
                 plot_residuals(first, d),
                 f"Residuals of {name} in bins of the truth with equally many events: median, 68 % and 95 %.",
+            ),
+            *(
+                ReportFigure(
+                    f"residuals{end}-{place + 1}",
+                    plot_residuals(first, d, against=label),
+                    f"Residuals of {name} against: {label}. Bins have equally many events; median, 68 % and 95 %.",
+                )
+                for place, label in enumerate(first.observables)
             ),
         ]
     if first.deviation is not None:

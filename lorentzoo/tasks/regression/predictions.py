@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from lorentzoo.tasks.regression.metrics import regression_metrics
 __all__ = ["ValuePredictions"]
 
 Array = NDArray[np.float64]
+V = TypeVar("V", bound="ValuePredictions")
 _OPTIONAL: Final = ("pt", "mass", "deviation", "log_prob", "units")
 
 
@@ -76,6 +77,11 @@ class ValuePredictions(Predictions):
             found.append(f"{name} [{unit}]" if unit else name)
         return found
 
+    @property
+    def observables(self) -> dict[str, Array]:
+        """Numbers of the events (B,) against which residuals are shown, by what their axes say; none here."""
+        return {}
+
     def metrics(self) -> dict[str, Any]:
         """Weighted metrics; see `lorentzoo.tasks.regression.metrics`."""
         return regression_metrics(
@@ -83,7 +89,7 @@ class ValuePredictions(Predictions):
         )
 
     @classmethod
-    def load(cls, path: Path) -> ValuePredictions:
+    def load(cls: type[V], path: Path) -> V:
         """Read what `save` wrote.
 
         Raises
@@ -91,6 +97,6 @@ class ValuePredictions(Predictions):
         RunError
             If the file is missing, truncated or corrupt.
         """
-        names, arrays = read_predictions(path, _OPTIONAL)
+        names, arrays = read_predictions(path, cls._optional)
         units = arrays.pop("units", np.array([], dtype=str))
         return cls(**arrays, target_names=tuple(names), target_units=tuple(str(unit) for unit in units))

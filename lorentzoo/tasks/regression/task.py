@@ -142,6 +142,7 @@ class Regression(PredictiveTask):
         """Metrics with the units of the targets; those of each of several targets stand in a table of their own."""
         units = data.get("target_units") or []
         unit = units[0] if len(units) == 1 else ""
+        stated = {metric.name for metric in self.metrics}
         found = []
         for metric in super().columns(recorded, data):
             if unit and metric.name in SQUARES:
@@ -149,7 +150,7 @@ class Regression(PredictiveTask):
             elif unit and metric.name in LINEAR:
                 metric = replace(metric, unit=unit)
             # Those of several targets have a table of their own.
-            found.append(replace(metric, shown="file") if _belongs_to_target(metric) else metric)
+            found.append(metric if metric.name in stated else replace(metric, shown="file"))
         return found
 
     def tables(self, rows: Sequence[Row]) -> dict[str, Table]:
@@ -197,10 +198,6 @@ class _Columns:
             # A distribution without a variance of its own has no pulls.
             return found
         return found
-
-
-def _belongs_to_target(metric: Metric) -> bool:
-    return metric.name not in {known.name for known in METRICS}
 
 
 def _width(target: Tensor) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lorentzoo.output.weights import effective_number
 from lorentzoo.registry.composition import build
 from lorentzoo.tasks.classification.metrics import (
     auc,
@@ -14,7 +15,6 @@ from lorentzoo.tasks.classification.metrics import (
 )
 from lorentzoo.tasks.classification.predictions import ClassPredictions
 from lorentzoo.tasks.predictions import predict_events
-from lorentzoo.tasks.weights import effective_number
 
 SCORE = np.array([0.9, 0.8, 0.7, 0.4, 0.3, 0.1])
 SIGNAL = np.array([True, False, True, True, False, False])

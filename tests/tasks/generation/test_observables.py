@@ -14,10 +14,10 @@ import lorentzoo as lz
 from lorentzoo.core import minkowski
 from lorentzoo.core.cloud import ParticleCloud
 from lorentzoo.data.dataset import JetDataset
+from lorentzoo.output.weights import effective_fraction, ratio_weights
 from lorentzoo.tasks.generation.frechet import frechet_distance, frechet_physics_distance
 from lorentzoo.tasks.generation.observables import Observable, default_observables, observable_table, places
 from lorentzoo.tasks.generation.plots import plot_marginal, plot_marginals
-from lorentzoo.tasks.weights import effective_fraction, ratio_weights
 from lorentzoo.testing import random_cloud
 
 

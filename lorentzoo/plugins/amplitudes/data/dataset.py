@@ -16,12 +16,13 @@ from lorentzoo.plugins.amplitudes.errors import AmplitudeError
 from lorentzoo.plugins.amplitudes.phase_space.densities import Density, LogUniform, Uniform
 from lorentzoo.plugins.amplitudes.processes import Process, find_process
 
-__all__ = ["amplitudes", "join_points"]
+__all__ = ["TARGET", "amplitudes", "join_points"]
 
 _DENSITIES: Final[dict[str, Density]] = {"log-uniform": LogUniform(), "uniform": Uniform()}
 _DEFAULT_MULTIPLICITY: Final = 2
 _MOST_EVENTS: Final = 10**8
 TARGET: Final = "squared_amplitude"
+TASKS: Final = ("amplitudes", "regression")
 
 
 def amplitudes(
@@ -181,6 +182,7 @@ def join_points(
         metadata=metadata,
         validate=False,
     )
+    dataset.tasks = TASKS
     if len(channels) == 1:
         dataset.particle_names = number_repeated(particles[0])
     return dataset

@@ -83,8 +83,7 @@ def amplitudes_lhe(
         "source": f"events of {os.path.basename(path)}, |M|² at tree level",
         "events": len(events),
         "matched": len(which),
-        "process": process,
-        "multiplicity": n,
+        "channels": [{"process": process, "multiplicity": n}],
     }
     found = [(momenta, value, weights[which])]
     dataset = join_points([(chosen, n)], found, named=True, metadata=metadata, event_id=which)

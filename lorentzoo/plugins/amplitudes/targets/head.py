@@ -14,6 +14,7 @@ from lorentzoo.nn import Activation, Pooling, make_part
 from lorentzoo.plugins.amplitudes.errors import AmplitudeError
 from lorentzoo.plugins.amplitudes.processes import Process, find_process
 from lorentzoo.plugins.amplitudes.targets.references import FACTORS, MOST_GLUONS, log_factors
+from lorentzoo.plugins.amplitudes.targets.region import TrainingRegion
 
 __all__ = ["AmplitudeRatio"]
 
@@ -26,7 +27,8 @@ class AmplitudeRatio(Head):
     """Targets as multiples of a reference: the network learns T(x/R), and predicts R times the inverse of T.
 
     T standardises, after a logarithm if wanted, as in the head `regress`, which does all that concerns T. The reference
-    is evaluated on the momenta of each event; its fitted numbers live with the weights.
+    is evaluated on the momenta of each event; its fitted numbers live with the weights. `region` knows the range of the
+    training events.
 
     Parameters
     ----------
@@ -47,7 +49,7 @@ class AmplitudeRatio(Head):
         If the reference needs a process and has none, or the other way round, or there is no such process.
     """
 
-    task: ClassVar[str] = "regression"
+    task: ClassVar[str] = "amplitudes"
     coefficients: Tensor
 
     def __init__(
@@ -80,6 +82,7 @@ class AmplitudeRatio(Head):
         self.ratio: Head = make_part("head", parameters, Head, in_scalars=in_scalars)
         self.out_scalars = self.ratio.out_scalars
         self.num_targets = 1
+        self.region = TrainingRegion()
         if reference != "none":
             self.exportable = "the reference asks each event for its particles"  # type: ignore[misc]
         if reference == "factorised":
@@ -97,8 +100,9 @@ class AmplitudeRatio(Head):
         self.ratio.pooling = value
 
     def fit_statistics(self, batches: Iterable[Batch]) -> None:
-        """Fit the powers of the factors by least squares on ln|x|, and then T to the ratios."""
+        """Fit the powers of the factors by least squares on ln|x|, and then T to the ratios; and see where events lie."""
         batches = list(batches)
+        self.region.fit(batch.cloud for batch in batches)
         if self.reference == "factorised":
             self._fit_factors(batches)
         ratios = []

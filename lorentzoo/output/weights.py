@@ -1,13 +1,31 @@
-"""What are weighted events worth, and which weights take one sample to another?"""
+"""What are means and quantiles of weighted events, what are these worth, and which weights take one sample to another?"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["effective_fraction", "effective_number", "ratio_weights"]
+__all__ = ["effective_fraction", "effective_number", "ratio_weights", "weighted_mean", "weighted_quantile"]
 
 Array = NDArray[np.float64]
+
+
+def weighted_mean(values: Array, weight: Array) -> float:
+    """Σ w x / Σ w; NaN where the weights add up to nothing."""
+    total = float(weight.sum())
+    return float((weight * values).sum() / total) if total != 0 else float("nan")
+
+
+def weighted_quantile(values: Array, weight: Array, quantile: float) -> float:
+    """The smallest value below or at which at least that part of the absolute weight lies; NaN without events."""
+    share = np.abs(weight)
+    kept = share > 0
+    if not kept.any():
+        return float("nan")
+    order = np.argsort(values[kept], kind="stable")
+    below = np.cumsum(share[kept][order])
+    place = int(np.searchsorted(below, quantile * below[-1] * (1 - 1e-12)))
+    return float(values[kept][order][min(place, len(order) - 1)])
 
 
 def effective_number(weight: Array) -> float:
@@ -37,7 +55,7 @@ def ratio_weights(log_ratio: Array, *, clip: float | None = None) -> Array:
     if clip is not None:
         weights = np.minimum(weights, clip)
         weights /= weights.mean()
-    return weights
+    return np.asarray(weights)
 
 
 def effective_fraction(weights: Array) -> float:

@@ -1,0 +1,1 @@
+"""What is a surrogate of an amplitude worth to an event generator?"""
