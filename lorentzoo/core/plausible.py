@@ -7,6 +7,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from lorentzoo.core.errors import InputError
 from lorentzoo.core.layout import Layout, Packed
 from lorentzoo.core.units import IN_GEV, LARGEST_ENERGY, Units
 
@@ -30,7 +31,7 @@ def check_momenta(momenta: Tensor, layout: Layout, units: Units) -> None:
 
     Raises
     ------
-    ValueError
+    InputError
         Naming the first event and particle, the value, and the remedy.
     """
     real = layout.mask
@@ -42,7 +43,7 @@ def check_momenta(momenta: Tensor, layout: Layout, units: Units) -> None:
             where = bad.nonzero()[0].tolist()
             event, particle = _locate(layout, where)
             value = momenta[tuple(where)].tolist()
-            raise ValueError(
+            raise InputError(
                 f"{what} in event {event}, particle {particle}: (E, px, py, pz) = {value} {units} "
                 f"({int(bad.sum())} of {bad.numel()} particles). {remedy}"
             )
@@ -75,12 +76,12 @@ def check_finite(values: Tensor, what: str) -> None:
 
     Raises
     ------
-    ValueError
+    InputError
         Naming the first place with NaN or infinity.
     """
     bad = ~torch.isfinite(values)
     if bool(bad.any()):
-        raise ValueError(f"NaN or infinite value in {what} at index {bad.nonzero()[0].tolist()}")
+        raise InputError(f"NaN or infinite value in {what} at index {bad.nonzero()[0].tolist()}")
 
 
 def _locate(layout: Layout, where: list[int]) -> tuple[int, int]:
