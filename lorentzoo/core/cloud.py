@@ -96,7 +96,7 @@ class ParticleCloud(CloudTensors):
         units
             Units of the momenta.
         validate
-            Check the values: finite, energies positive and at most 1e10 GeV, nothing space-like; and warn where the
+            Check the values: finite, energies from 1e-60 to 1e10 GeV, nothing space-like; and warn where the
             events look like those of other units.
 
         Raises
@@ -256,7 +256,7 @@ class ParticleCloud(CloudTensors):
         ------
         InputError
             Naming the first event and particle with a NaN or infinite value, an energy that is not positive or
-            above 1e10 GeV, or a space-like momentum (m² < 0 beyond rounding).
+            above 1e10 GeV or below 1e-60 GeV, or a space-like momentum (m² < 0 beyond rounding).
         """
         check_momenta(self.momenta, self.layout, self.units)
         for what, values in (("scalars", self.scalars), ("context", self.context), ("vectors", self.vectors)):

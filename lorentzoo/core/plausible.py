@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lorentzoo.core.errors import InputError
 from lorentzoo.core.layout import Layout, Packed
-from lorentzoo.core.units import IN_GEV, LARGEST_ENERGY, Units
+from lorentzoo.core.units import IN_GEV, LARGEST_ENERGY, SMALLEST_ENERGY, Units
 
 __all__ = ["check_finite", "check_momenta"]
 
@@ -18,7 +18,7 @@ _SPACELIKE_TOLERANCE: Final = 1e-4
 
 
 def check_momenta(momenta: Tensor, layout: Layout, units: Units) -> None:
-    """Check that momenta are finite, of positive energy, not space-like, and not beyond what float32 can square.
+    """Check that momenta are finite, of positive energy, not space-like, and have squares that are numbers.
 
     Parameters
     ----------
@@ -62,6 +62,11 @@ def check_momenta(momenta: Tensor, layout: Layout, units: Units) -> None:
         momenta.abs().amax(-1) * IN_GEV[units] > LARGEST_ENERGY,
         f"momentum above {LARGEST_ENERGY:.0e} GeV",
         "Networks would overflow in float32; check the units, or rescale the events.",
+    )
+    report(
+        momenta[..., 0] * IN_GEV[units] < SMALLEST_ENERGY,
+        f"energy below {SMALLEST_ENERGY:.0e} GeV",
+        "Powers of it vanish in float64; leave such particles out, or check the units.",
     )
     squared = momenta[..., 0].square() - momenta[..., 1:].square().sum(-1)
     report(

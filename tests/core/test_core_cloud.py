@@ -441,6 +441,7 @@ def test_memory_that_must_not_be_written_to_is_copied() -> None:
         lambda p: lz.ParticleCloud.from_packed(-p, [0, 2]),
         lambda p: lz.ParticleCloud.from_packed(p * np.nan, [0, 2]),
         lambda p: lz.ParticleCloud.from_packed(p * 1e12, [0, 2]),
+        lambda p: lz.ParticleCloud.from_packed(p * 1e-62, [0, 2]),
         lambda p: lz.ParticleCloud.from_packed(np.ma.masked_array(p, p > 4), [0, 2]),
         lambda p: lz.ParticleCloud.from_packed(p, [0, 2], units="eV"),
         lambda p: lz.ParticleCloud.from_packed(p, [0, 2], np.ones((3, 1))),
