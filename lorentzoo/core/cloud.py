@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from lorentzoo.core.cloud_tensors import GLOBAL, PARTICLE, SPURION, CloudTensors
+from lorentzoo.core.errors import InputError
 from lorentzoo.core.intake import (
     read_columns,
     read_mask,
@@ -95,12 +96,12 @@ class ParticleCloud(CloudTensors):
         units
             Units of the momenta.
         validate
-            Check the values: finite, energies positive and at most 1e10 GeV, nothing space-like; and warn where the
+            Check the values: finite, energies from 1e-60 to 1e10 GeV, nothing space-like; and warn where the
             events look like those of other units.
 
         Raises
         ------
-        ValueError
+        InputError
             On wrong shapes and on values that are no momenta; the message names the first event and particle.
         """
         with leave_inference_mode():
@@ -139,7 +140,7 @@ class ParticleCloud(CloudTensors):
             p = read_momenta(momenta, 2, "(P, 4)")
             layout = Packed(read_ptr(ptr, p.device))
         if layout.num_rows != p.shape[0]:
-            raise ValueError(f"ptr ends at {layout.num_rows}, but there are {p.shape[0]} particles")
+            raise InputError(f"ptr ends at {layout.num_rows}, but there are {p.shape[0]} particles")
         return cls._make(
             p, layout, scalars, context, vectors, units, scalar_names, context_names, vector_names, validate
         )
@@ -210,7 +211,7 @@ class ParticleCloud(CloudTensors):
         validate: bool,
     ) -> ParticleCloud:
         if not isinstance(units, str) or units not in IN_GEV:
-            raise ValueError(f"units must be one of {sorted(IN_GEV)}, not {units!r}")
+            raise InputError(f"units must be one of {sorted(IN_GEV)}, not {units!r}")
         scalar_names, context_names, vector_names = (
             read_names(names, what)
             for names, what in (
@@ -253,9 +254,9 @@ class ParticleCloud(CloudTensors):
 
         Raises
         ------
-        ValueError
+        InputError
             Naming the first event and particle with a NaN or infinite value, an energy that is not positive or
-            above 1e10 GeV, or a space-like momentum (m² < 0 beyond rounding).
+            above 1e10 GeV or below 1e-60 GeV, or a space-like momentum (m² < 0 beyond rounding).
         """
         check_momenta(self.momenta, self.layout, self.units)
         for what, values in (("scalars", self.scalars), ("context", self.context), ("vectors", self.vectors)):
@@ -268,14 +269,14 @@ class ParticleCloud(CloudTensors):
             return self
         packed = self.to_packed()
         if packed.roles is not None:
-            raise ValueError(
+            raise InputError(
                 "a cloud with tokens cannot change its layout; convert it before adding spurions"
             )
         assert isinstance(packed.layout, Packed)
         longest = max(packed.layout.lengths, default=0)
         n = longest if length is None else length
         if n < longest:
-            raise ValueError(f"length {n} is shorter than the longest event ({longest} particles)")
+            raise InputError(f"length {n} is shorter than the longest event ({longest} particles)")
         extra = n - longest
         real = torch.arange(n, device=self.device)[None] < packed.layout.counts()[:, None]
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lorentzoo.core.errors import InputError
 from lorentzoo.core.layout import Layout, Packed, Padded
 from lorentzoo.core.units import IN_GEV, Units
 
@@ -104,7 +105,7 @@ class CloudTensors:
             Which: a mask (B,), or numbers (b,) of events.
         """
         if not isinstance(self.layout, Packed) or self.roles is not None:
-            raise ValueError("events are selected from packed clouds without tokens; call to_packed() first")
+            raise InputError("events are selected from packed clouds without tokens; call to_packed() first")
         mask = events
         if events.dtype != torch.bool:
             mask = torch.zeros(self.num_events, dtype=torch.bool, device=self.device)
@@ -125,7 +126,7 @@ class CloudTensors:
         if isinstance(self.layout, Packed):
             return self
         if self.roles is not None:
-            raise ValueError(
+            raise InputError(
                 "a cloud with tokens cannot change its layout; convert it before adding spurions"
             )
         assert isinstance(self.layout, Padded)

@@ -12,6 +12,7 @@ __all__ = [
     "CompositionError",
     "DensityWarning",
     "FittedError",
+    "InputError",
     "InputsWarning",
     "LorentzooError",
     "MissingExtraError",
@@ -50,6 +51,10 @@ class ParameterError(LorentzooError, TypeError):
 
 class CompositionError(LorentzooError, ValueError):
     """Parts that make no sense together."""
+
+
+class InputError(LorentzooError, ValueError):
+    """Arrays that are not events: of other shapes or types, with values missing, or momenta that cannot be."""
 
 
 class ShapeError(LorentzooError, ValueError):

@@ -13,6 +13,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from lorentzoo.core.errors import InputError, ParameterError
+
 __all__ = [
     "read_columns",
     "read_mask",
@@ -36,7 +38,7 @@ def read_tensor(values: Tensor | ArrayLike, what: str) -> Tensor:
 
     Raises
     ------
-    ValueError
+    InputError
         If it does not hold numbers, or is a masked array that hides values: a mask belongs into the layout.
     """
     if isinstance(values, Tensor):
@@ -44,7 +46,7 @@ def read_tensor(values: Tensor | ArrayLike, what: str) -> Tensor:
         return values.clone() if values.is_inference() else values
     if isinstance(values, np.ma.MaskedArray):
         if np.ma.is_masked(values):
-            raise ValueError(
+            raise InputError(
                 f"{what} is a masked array that hides {int(np.ma.count_masked(values))} values; give "
                 "from_padded the mask of real particles (numpy's masks say the opposite), and plain arrays"
             )
@@ -54,9 +56,9 @@ def read_tensor(values: Tensor | ArrayLike, what: str) -> Tensor:
     except (ValueError, TypeError, OverflowError):  # lists of unequal length, whole numbers beyond 64 bits
         array = np.empty(0, dtype=object)
     if array.dtype == object:
-        raise ValueError(f"{what} is a ragged or mixed array of objects; see ParticleCloud.from_list")
+        raise InputError(f"{what} is a ragged or mixed array of objects; see ParticleCloud.from_list")
     if array.dtype.kind not in "biufc" or array.dtype.itemsize > _LARGEST_ITEM[array.dtype.kind]:
-        raise ValueError(f"{what} holds {array.dtype}, not numbers of at most 64 bits")
+        raise InputError(f"{what} holds {array.dtype}, not numbers of at most 64 bits")
     array = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False))
     # One of a single number counts as contiguous with negative strides, too, which torch refuses; of memory that must not
     # be written to it warns.
@@ -68,11 +70,11 @@ def read_momenta(values: Tensor | ArrayLike, ndim: int, shape: str) -> Tensor:
     """Momenta (E, px, py, pz) of the number of dimensions that a layout has, in float64."""
     p = read_tensor(values, "momenta")
     if p.ndim != ndim or p.shape[-1] != 4:
-        raise ValueError(
+        raise InputError(
             f"momenta must have shape {shape} with components (E, px, py, pz), not {tuple(p.shape)}"
         )
     if p.dtype.is_complex:
-        raise ValueError(f"momenta must be real numbers, not {p.dtype}")
+        raise InputError(f"momenta must be real numbers, not {p.dtype}")
     return p.to(torch.float64)
 
 
@@ -80,11 +82,11 @@ def read_mask(values: Tensor | ArrayLike, shape: tuple[int, ...], device: torch.
     """Which places hold a particle, as bool; numbers must be zero or one."""
     mask = read_tensor(values, "mask").to(device)
     if tuple(mask.shape) != shape:
-        raise ValueError(f"mask must have shape {shape} like the momenta, not {tuple(mask.shape)}")
+        raise InputError(f"mask must have shape {shape} like the momenta, not {tuple(mask.shape)}")
     if mask.dtype != torch.bool and mask.device.type != "meta":
         strange = (mask != 0) & (mask != 1)
         if bool(strange.any()):
-            raise ValueError(
+            raise InputError(
                 f"mask must be true or false (1 or 0), but holds {mask[strange][0].item()}; compare it with something"
             )
     return mask.to(torch.bool)
@@ -95,19 +97,19 @@ def read_ptr(values: Tensor | ArrayLike, device: torch.device) -> Tensor:
     ptr = read_tensor(values, "ptr").to(device)
     if ptr.is_floating_point() and not bool((ptr == ptr.trunc()).all()):
         fraction = ptr[ptr != ptr.trunc()][0].item()
-        raise ValueError(f"ptr must hold whole numbers of rows, but holds {fraction}")
+        raise InputError(f"ptr must hold whole numbers of rows, but holds {fraction}")
     if ptr.dtype == torch.bool or ptr.dtype.is_complex:
-        raise ValueError(f"ptr must hold whole numbers of rows, not {ptr.dtype}")
+        raise InputError(f"ptr must hold whole numbers of rows, not {ptr.dtype}")
     return ptr.to(torch.int64)
 
 
 def read_names(names: Sequence[str], what: str) -> tuple[str, ...]:
     """Names of columns, as a tuple of text."""
     if isinstance(names, str) or not isinstance(names, Iterable):
-        raise TypeError(f"{what} must be a list of names, not {names!r}")
+        raise ParameterError(f"{what} must be a list of names, not {names!r}")
     found = tuple(names)
     if not all(isinstance(name, str) for name in found):
-        raise TypeError(f"{what} must be a list of names, not {names!r}")
+        raise ParameterError(f"{what} must be a list of names, not {names!r}")
     return found
 
 
@@ -121,14 +123,14 @@ def read_columns(
     """Named numbers of particles or events, shape (*lead, columns), in floating point."""
     if values is None:
         if names:
-            raise ValueError(f"{what} has names {list(names)} but no values")
+            raise InputError(f"{what} has names {list(names)} but no values")
         return torch.zeros(*lead, 0, device=device)
     x = read_tensor(values, what).to(device)
     x = x if x.is_floating_point() else x.to(torch.get_default_dtype())
     if tuple(x.shape[:-1]) != lead:
-        raise ValueError(f"{what} must have shape {(*lead, 'columns')}, not {tuple(x.shape)}")
+        raise InputError(f"{what} must have shape {(*lead, 'columns')}, not {tuple(x.shape)}")
     if names and len(names) != x.shape[-1]:
-        raise ValueError(f"{what} has {x.shape[-1]} columns but {len(names)} names {list(names)}")
+        raise InputError(f"{what} has {x.shape[-1]} columns but {len(names)} names {list(names)}")
     return x
 
 
@@ -138,7 +140,7 @@ def read_vectors(values: Tensor | ArrayLike | None, lead: tuple[int, ...], devic
         return torch.zeros(*lead, 0, 4, dtype=torch.float64, device=device)
     v = read_tensor(values, "vectors").to(dtype=torch.float64, device=device)
     if tuple(v.shape[:-2]) != lead or v.shape[-1] != 4:
-        raise ValueError(f"vectors must have shape {(*lead, 'V', 4)}, not {tuple(v.shape)}")
+        raise InputError(f"vectors must have shape {(*lead, 'V', 4)}, not {tuple(v.shape)}")
     return v
 
 
@@ -150,7 +152,7 @@ def unpack_events(
     events = [event.reshape(0, 4) if event.numel() == 0 else event for event in events]
     for number, event in enumerate(events):
         if event.ndim != 2 or event.shape[1] != 4:
-            raise ValueError(
+            raise InputError(
                 f"event {number} must have shape (n, 4) with components (E, px, py, pz), not {tuple(event.shape)}"
             )
     p = torch.cat(events) if events else torch.zeros(0, 4)
@@ -164,14 +166,14 @@ def unpack_events(
     ]
     given = [event.shape[0] if event.ndim else 0 for event in columns]
     if given != wanted:
-        raise ValueError(f"scalars are for events of {given} particles, but the momenta of {wanted}")
+        raise InputError(f"scalars are for events of {given} particles, but the momenta of {wanted}")
     return p, ptr, torch.cat(columns) if columns else None
 
 
 def _each(values: Any, what: str) -> list[Any]:
     """What is given of each event, as a list."""
     if getattr(values, "ndim", 1) == 0 or not isinstance(values, Iterable) or isinstance(values, str | bytes):
-        raise TypeError(f"{what} must be a list with one array an event, not {type(values).__name__}")
+        raise ParameterError(f"{what} must be a list with one array an event, not {type(values).__name__}")
     return list(values)
 
 
@@ -182,7 +184,7 @@ def unpack_awkward(
     import awkward as ak
 
     if not isinstance(array, ak.Array):
-        raise TypeError(
+        raise ParameterError(
             f"expected an awkward array of events, each a list of records E, px, py, pz, not {type(array).__name__}"
         )
     scalars = read_names(scalars, "scalars")
@@ -191,7 +193,7 @@ def unpack_awkward(
     wanted = [energy, "px", "py", "pz", *scalars]
     missing = [name or "E" for name in wanted if name not in fields]
     if missing:
-        raise ValueError(f"the awkward array has no field {missing}; its fields are {sorted(fields)}")
+        raise InputError(f"the awkward array has no field {missing}; its fields are {sorted(fields)}")
     counts = np.zeros(0, np.int64)
     flat: list[NDArray[Any]] = []
     for name in wanted:
@@ -199,7 +201,7 @@ def unpack_awkward(
         counts = counts if flat else own
         if not np.array_equal(own, counts):
             first = int(np.argmax(own != counts))
-            raise ValueError(
+            raise InputError(
                 f"event {first} has {int(counts[first])} particles by field {energy!r}, but {int(own[first])} by {name!r}"
             )
         flat.append(values)
@@ -221,13 +223,13 @@ def _flatten_field(column: Any, name: str) -> tuple[NDArray[np.int64], NDArray[A
         values = np.ma.getdata(ak.to_numpy(ak.flatten(column, axis=1)))
         fits = column.ndim == 2 and values.ndim == 1 and (values.dtype.kind in "biuf" or not values.size)
     except MissingValuesError:
-        raise ValueError(
+        raise InputError(
             f"field {name!r} of the awkward array has missing values (None); drop or fill them"
         ) from None
     except Exception:  # awkward raises many kinds on unions, records and depths that differ
         fits = False
     if not fits:
-        raise ValueError(
+        raise InputError(
             f"field {name!r} of the awkward array must be a list of numbers in each event, not {ak.type(column)}"
         )
     return np.asarray(counts, np.int64), values if values.size else np.zeros(0)
@@ -245,16 +247,16 @@ def unpack_pyg(data: Any) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]
     )
     if momenta is None:
         known = sorted(data.keys()) if callable(getattr(data, "keys", None)) else type(data).__name__
-        raise ValueError(f"the torch-geometric data has no `momenta` (P, 4); its attributes are {known}")
+        raise InputError(f"the torch-geometric data has no `momenta` (P, 4); its attributes are {known}")
     if not momenta.ndim:
-        raise ValueError("`momenta` must have shape (P, 4) with components (E, px, py, pz), not ()")
+        raise InputError("`momenta` must have shape (P, 4) with components (E, px, py, pz), not ()")
     if ptr is not None and ptr.ndim != 1:
-        raise ValueError(f"`ptr` must say where each event begins, shape (B+1,), not {tuple(ptr.shape)}")
+        raise InputError(f"`ptr` must say where each event begins, shape (B+1,), not {tuple(ptr.shape)}")
     if batch is not None:
         least = len(context) if context is not None and context.ndim else 0
         counted = _count_rows(batch, momenta.shape[0], least)
         if ptr is not None and not _same_events(ptr, counted):
-            raise ValueError(
+            raise InputError(
                 "`ptr` and `batch` of the torch-geometric data give other events; drop one of them"
             )
         ptr = counted if ptr is None else ptr
@@ -266,17 +268,17 @@ def unpack_pyg(data: Any) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]
 def _count_rows(batch: Tensor, rows: int, least: int) -> Tensor:
     """The ptr of a vector that names the event of each row, in order."""
     if batch.ndim != 1 or len(batch) != rows:
-        raise ValueError(f"`batch` must name the event of each of {rows} particles, not {tuple(batch.shape)}")
+        raise InputError(f"`batch` must name the event of each of {rows} particles, not {tuple(batch.shape)}")
     whole = not (batch.is_floating_point() or batch.is_complex() or batch.dtype == torch.bool)
     if not whole or (len(batch) and int(batch.min()) < 0):
-        raise ValueError("`batch` must hold numbers of events: whole, from 0")
+        raise InputError("`batch` must hold numbers of events: whole, from 0")
     if bool((batch.diff() < 0).any()):
-        raise ValueError(
+        raise InputError(
             "`batch` is not sorted, so that events would be torn apart; sort particles by event first "
             "(order = batch.argsort(stable=True))"
         )
     if len(batch) and int(batch[-1]) >= _MOST_EVENTS:
-        raise ValueError(
+        raise InputError(
             f"`batch` names the event {int(batch[-1])}, which is no number of an event of {rows} particles"
         )
     counts = torch.bincount(batch.to(torch.int64), minlength=least)

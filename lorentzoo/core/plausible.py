@@ -7,8 +7,9 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from lorentzoo.core.errors import InputError
 from lorentzoo.core.layout import Layout, Packed
-from lorentzoo.core.units import IN_GEV, LARGEST_ENERGY, Units
+from lorentzoo.core.units import IN_GEV, LARGEST_ENERGY, SMALLEST_ENERGY, Units
 
 __all__ = ["check_finite", "check_momenta"]
 
@@ -17,7 +18,7 @@ _SPACELIKE_TOLERANCE: Final = 1e-4
 
 
 def check_momenta(momenta: Tensor, layout: Layout, units: Units) -> None:
-    """Check that momenta are finite, of positive energy, not space-like, and not beyond what float32 can square.
+    """Check that momenta are finite, of positive energy, not space-like, and have squares that are numbers.
 
     Parameters
     ----------
@@ -30,7 +31,7 @@ def check_momenta(momenta: Tensor, layout: Layout, units: Units) -> None:
 
     Raises
     ------
-    ValueError
+    InputError
         Naming the first event and particle, the value, and the remedy.
     """
     real = layout.mask
@@ -42,7 +43,7 @@ def check_momenta(momenta: Tensor, layout: Layout, units: Units) -> None:
             where = bad.nonzero()[0].tolist()
             event, particle = _locate(layout, where)
             value = momenta[tuple(where)].tolist()
-            raise ValueError(
+            raise InputError(
                 f"{what} in event {event}, particle {particle}: (E, px, py, pz) = {value} {units} "
                 f"({int(bad.sum())} of {bad.numel()} particles). {remedy}"
             )
@@ -62,6 +63,11 @@ def check_momenta(momenta: Tensor, layout: Layout, units: Units) -> None:
         f"momentum above {LARGEST_ENERGY:.0e} GeV",
         "Networks would overflow in float32; check the units, or rescale the events.",
     )
+    report(
+        momenta[..., 0] * IN_GEV[units] < SMALLEST_ENERGY,
+        f"energy below {SMALLEST_ENERGY:.0e} GeV",
+        "Powers of it vanish in float64; leave such particles out, or check the units.",
+    )
     squared = momenta[..., 0].square() - momenta[..., 1:].square().sum(-1)
     report(
         squared < -_SPACELIKE_TOLERANCE * momenta[..., 0].square(),
@@ -75,12 +81,12 @@ def check_finite(values: Tensor, what: str) -> None:
 
     Raises
     ------
-    ValueError
+    InputError
         Naming the first place with NaN or infinity.
     """
     bad = ~torch.isfinite(values)
     if bool(bad.any()):
-        raise ValueError(f"NaN or infinite value in {what} at index {bad.nonzero()[0].tolist()}")
+        raise InputError(f"NaN or infinite value in {what} at index {bad.nonzero()[0].tolist()}")
 
 
 def _locate(layout: Layout, where: list[int]) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from lorentzoo.core.errors import UnitsWarning
 from lorentzoo.core.layout import Layout
 
-__all__ = ["IN_GEV", "LARGEST_ENERGY", "Units", "doubt_units", "warn_of_units"]
+__all__ = ["IN_GEV", "LARGEST_ENERGY", "SMALLEST_ENERGY", "Units", "doubt_units", "warn_of_units"]
 
 Units = Literal["MeV", "GeV", "TeV"]
 
@@ -19,6 +19,8 @@ IN_GEV: Final[dict[str, float]] = {"MeV": 1e-3, "GeV": 1.0, "TeV": 1e3}
 LARGEST_ENERGY: Final = 1e10
 """GeV of one particle. Networks take fourth powers of momenta, and float32 ends at 3e38; what is above gives infinities
 that normalisation layers would keep for good."""
+SMALLEST_ENERGY: Final = 1e-60
+"""GeV of one particle. Frames take fourth powers in float64, which ends at 2e-308; what is below has no mass left."""
 _LARGEST_ACTIVITY: Final = 14_000.0
 """GeV that no collider has put into the transverse momenta of half of its events."""
 _SMALLER: Final[dict[str, Units]] = {"TeV": "GeV", "GeV": "MeV"}

@@ -106,7 +106,7 @@ class Sample:
     metadata : mapping
         Plain JSON data: generator and versions, settings, seed, selection, class names, counts, notes.
     free_masses : ndarray, shape (P,), float32
-        Masses in GeV of particles that are not of a species (jets), instead of those of the table; shape (0,) without any.
+        Masses in GeV of particles without a species (jets), instead of those of the table; shape (0,) without any.
     targets : ndarray, shape (B, D), float64
         Values that may be predicted instead of the class, named by ``metadata["target_names"]``, with
         ``metadata["target_units"]``; shape (0, 0) without any.

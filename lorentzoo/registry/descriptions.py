@@ -24,7 +24,7 @@ class Description:
     component
         Name, kind, plugin, summary, reference.
     parameters
-        What can be set, with types and defaults.
+        What can be set, with types and defaults; of a task the settings of its test.
     declared
         What the component declares about itself (equivariant, exportable, ...).
     symmetry
@@ -96,9 +96,11 @@ def describe(kind: Kind, name: str) -> Description:
     if component.kind == "model":
         return _describe_model(component)
     target = catalogue().target(component)
+    # What is set of a task is how thoroughly it tests.
+    settable = getattr(target, "settings", target) if kind == "task" else target
     parameters = {
         key: _with_default(parameter, component.defaults)
-        for key, parameter in parameters_of(target).items()
+        for key, parameter in parameters_of(settable).items()
         if key not in FILLED
     }
     declared = {
@@ -115,6 +117,9 @@ def describe(kind: Kind, name: str) -> Description:
         )
         if isinstance(target, type) and hasattr(target, key)
     }
+    if kind == "task":
+        declared["metrics"] = list(dict.fromkeys(metric.name for metric in getattr(target, "metrics", ())))
+        declared["ranking"] = list(getattr(target, "ranking", ()))
     return Description(
         component, parameters, declared, _symmetry_of(component, target), _first_paragraph(target)
     )

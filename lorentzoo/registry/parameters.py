@@ -80,7 +80,9 @@ def parameters_of(target: Any) -> dict[str, Parameter]:
             if text is parameter.empty
             else text
             if isinstance(text, str)
-            else inspect.formatannotation(text)
+            else inspect.formatannotation(
+                getattr(text, "__origin__", text) if hasattr(text, "__metadata__") else text
+            )
         )
         found[name] = Parameter(name, text, parameter.default, annotation)
     return found

@@ -87,6 +87,9 @@ def test_describe(call: Callable[..., Answer]) -> None:
     assert [entry["kind"] for entry in both] == ["backbone", "model"]
     assert both[1]["symmetry"].startswith("SO(2)_beam")
     assert call("describe", "sets/deep-sets", "-k", "backbone").code == 0
+    text = call("describe", "generation").out
+    assert "num_samples: int" in text
+    assert "metrics: ['nll'" in text
 
 
 def test_plugins(call: Callable[..., Answer]) -> None:

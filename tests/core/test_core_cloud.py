@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import hypothesis.strategies as st
@@ -14,7 +15,7 @@ from hypothesis import given
 
 import lorentzoo as lz
 from lorentzoo.core.cloud import PARTICLE, SPURION
-from lorentzoo.core.errors import UnitsWarning
+from lorentzoo.core.errors import LorentzooError, UnitsWarning
 from lorentzoo.core.minkowski import random_lorentz
 from lorentzoo.testing import random_cloud
 
@@ -429,3 +430,28 @@ def test_memory_that_must_not_be_written_to_is_copied() -> None:
     cloud = lz.ParticleCloud.from_packed(momenta, [0, 2])
     cloud.momenta[0] = 0.0
     assert momenta[0, 0] == 5.0
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p: lz.ParticleCloud.from_packed(p, [0, 0.5, 2]),
+        lambda p: lz.ParticleCloud.from_packed(p, [0, 3]),
+        lambda p: lz.ParticleCloud.from_packed(p[:, :3], [0, 2]),
+        lambda p: lz.ParticleCloud.from_packed(-p, [0, 2]),
+        lambda p: lz.ParticleCloud.from_packed(p * np.nan, [0, 2]),
+        lambda p: lz.ParticleCloud.from_packed(p * 1e12, [0, 2]),
+        lambda p: lz.ParticleCloud.from_packed(p * 1e-62, [0, 2]),
+        lambda p: lz.ParticleCloud.from_packed(np.ma.masked_array(p, p > 4), [0, 2]),
+        lambda p: lz.ParticleCloud.from_packed(p, [0, 2], units="eV"),
+        lambda p: lz.ParticleCloud.from_packed(p, [0, 2], np.ones((3, 1))),
+        lambda p: lz.ParticleCloud.from_list("momenta"),
+        lambda p: lz.ParticleCloud.from_list([p[0]]),
+        lambda p: lz.ParticleCloud.from_padded(p[None], np.full((1, 2), 0.5)),
+        lambda p: lz.ParticleCloud.from_awkward(p),
+        lambda p: lz.ParticleCloud.from_pyg(p),
+    ],
+)
+def test_what_is_not_events_is_an_error_of_ours(make: Callable[[np.ndarray], lz.ParticleCloud]) -> None:
+    with pytest.raises(LorentzooError):
+        make(np.array([[5.0, 3.0, 0.0, 0.0], [2.0, 0.0, 1.0, 0.0]]))

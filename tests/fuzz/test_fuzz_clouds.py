@@ -97,30 +97,30 @@ ODD_COLUMNS = [
 def awkward_arrays(draw: st.DrawFn) -> tuple[Any, Any]:
     """Records of particles, with up to one field missing, of another type, or not as long; and names of scalars."""
     events = draw(st.lists(momenta(), max_size=3))
-    names = [draw(st.sampled_from(["E", "energy", "e", "t", "E", "E", "mass"])), "px", "py", "pz", "q"]
+    names = [draw(st.sampled_from(["E", "E", "E", "energy", "e", "t", "mass"])), "px", "py", "pz", "q"]
     columns: dict[str, Any] = {
         name: [[float(row[min(i, 3)]) for row in event] for event in events] for i, name in enumerate(names)
     }
-    if draw(st.integers(0, 2)) == 0:
+    if draw(st.integers(0, 3)) == 3:
         name = draw(st.sampled_from(names))
         columns[name] = draw(st.sampled_from(ODD_COLUMNS) | lists_of_numbers())
-    if draw(st.integers(0, 5)) == 0:
+    if draw(st.integers(0, 7)) == 7:
         columns.pop(draw(st.sampled_from(names)))
-    kind = draw(st.integers(0, 7))
+    kind = draw(st.integers(0, 15))
     array: Any = columns
-    if kind:
+    if kind < 15:
         try:
-            array = ak.Array({name: ak.Array(column) for name, column in columns.items()})
+            array = ak.zip({name: ak.Array(column) for name, column in columns.items()}, depth_limit=1)
         except Exception:  # what awkward itself cannot hold does not reach a cloud
             array = draw(st.sampled_from(ODD_COLUMNS))
-    if kind == 1:
+    if kind == 14:
         array = draw(lists_of_numbers())
-    if kind == 2 and isinstance(array, ak.Array) and len(array):
+    if kind == 13 and isinstance(array, ak.Array) and len(array):
         array = array[0]
-    if kind == 3 and isinstance(array, ak.Array):
-        array = ak.mask(array, [draw(st.booleans()) for _ in range(len(array))])
+    if kind == 12 and isinstance(array, ak.Array):
+        array = ak.mask(array, np.array([draw(st.booleans()) for _ in range(len(array))], bool))
     scalars = draw(
-        st.sampled_from([(), (), ("q",), ["q", "px"], "q", ["none"], [3], None, 3, [[]], ("q", "q")])
+        st.just(()) | st.sampled_from([("q",), ["q", "px"], "q", ["none"], [3], None, 3, [[]], ("q", "q")])
     )
     return array, scalars
 

@@ -194,7 +194,7 @@ BROKEN = {
     Root: "gradients finite",
     Noisy: "re-entrant",
     Counting: "re-entrant",
-    Double: "dtypes",
+    Double: "composition",  # tried on two events when it is composed
     OnHost: "devices",
     Local: "copy and pickle",
     Hollow: "empty and one-particle events",

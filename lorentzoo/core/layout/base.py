@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from lorentzoo.core.errors import ShapeError
+from lorentzoo.core.errors import InputError, ShapeError
 from lorentzoo.core.layout.blocks import Blocks
 from lorentzoo.core.layout.masks import allowed_pairs, attend_block, attention_mask, masked_softmax
 from lorentzoo.core.layout.neighbours import find_nearest
@@ -81,7 +81,7 @@ class Layout(Blocks):
         Shape (B, C...).
         """
         if reduce not in get_args(Reduce):
-            raise ValueError(f"reduce is 'sum', 'mean' or 'max', not {reduce!r}")
+            raise InputError(f"reduce is 'sum', 'mean' or 'max', not {reduce!r}")
         self.require_rows(x, "pool")
         extra = x.ndim - len(self.lead)
         if where is not None:

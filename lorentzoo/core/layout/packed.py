@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lorentzoo.core.errors import ShapeError
+from lorentzoo.core.errors import InputError, ShapeError
 from lorentzoo.core.layout.alone import LONGEST_EVENT, attend_alone, attends_alone
 from lorentzoo.core.layout.base import Extended, Layout
 from lorentzoo.core.layout.blocks import Blocks
@@ -39,17 +39,17 @@ class Packed(Layout):
     def __init__(self, ptr: Tensor) -> None:
         super().__init__()
         if ptr.device.type == "meta":
-            raise ValueError(
+            raise InputError(
                 "a packed layout needs its multiplicities on the host; use a padded layout on the meta device"
             )
         offsets = ptr.detach().cpu().numpy()
         if ptr.ndim != 1 or ptr.shape[0] < 1 or ptr.dtype != torch.int64:
-            raise ValueError(
+            raise InputError(
                 f"ptr must be int64 of shape (B+1,), not {ptr.dtype} of shape {tuple(ptr.shape)}"
             )
         if offsets[0] != 0 or np.any(np.diff(offsets) < 0):
             where = int(np.argmax(np.diff(offsets) < 0)) if offsets[0] == 0 else 0
-            raise ValueError(
+            raise InputError(
                 f"ptr must begin at 0 and never decrease; it is unsorted at event {where} "
                 f"({offsets[:6].tolist()} ...). Pass the running sum of the events' multiplicities."
             )

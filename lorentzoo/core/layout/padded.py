@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lorentzoo.core.errors import InputError
 from lorentzoo.core.layout.base import Extended, Layout
 from lorentzoo.core.layout.blocks import Blocks
 from lorentzoo.core.layout.grouping import MAX_BLOCK_PAIRS, Groups
@@ -28,7 +29,7 @@ class Padded(Layout):
     def __init__(self, mask: Tensor) -> None:
         super().__init__()
         if mask.ndim != 2 or mask.dtype != torch.bool:
-            raise ValueError(
+            raise InputError(
                 f"mask must be bool of shape (B, N), not {mask.dtype} of shape {tuple(mask.shape)}"
             )
         self._mask = mask

@@ -13,7 +13,7 @@ PRESERVE_VARIANCE: Final = {
     "preserve_variance": PublishedOption(True, (True, False)),
     "variance_eps": PublishedOption(0.01),
 }
-"""Options of attention between frames in lloca 2.0; the second is an argument of `LLoCaAttention`, in the units of momenta."""
+"""Options of attention between frames in lloca 2.0; the second is an argument of `LLoCaAttention`."""
 
 PAIRS: Final = {
     "use_pre_activation_pair": PublishedOption(True, (True, False)),

@@ -81,7 +81,9 @@ def test_azimuths_may_be_given_on_any_turn_and_events_turned_keep_their_masses()
     x = made._numbers(training_events(made, 20).cloud.momenta)
     turned = x + torch.tensor([0.0, 0.7, 0.0, 0.0] * 3).double()
     for n in range(3):
-        torch.testing.assert_close(*(layers._seen(layers._pt(y), layers._angles(y), n) for y in (turned, x)))
+        torch.testing.assert_close(
+            *(layers._observe(layers._pt(y), layers._angles(y), n) for y in (turned, x))
+        )
 
 
 def events_with_a_mass(count: int) -> lz.Batch:

@@ -75,3 +75,14 @@ def test_heads_are_pair_channels() -> None:
 def test_no_package_has_its_weights() -> None:
     with pytest.raises(CheckpointError, match="no interaction blocks"):
         lz.import_weights(lz.create_model("mipart"), {"cls_token": torch.zeros(1, 1, 64)}, "weaver-0.5")
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+@pytest.mark.parametrize("name", ["part", "mipart"])
+def test_pairs_alone_may_be_seen(name: str) -> None:
+    """An embedding without scalars: particles are told apart by their pairs."""
+    model = lz.compose(backbone=f"{name}:num_blocks=1", embedding="momenta")
+    for training in (True, False):
+        output = model.train(training)(random_cloud([4, 3, 1]))
+        assert bool(torch.isfinite(output).all())
+        assert float((output[0] - output[1]).detach().abs().max()) > 0
