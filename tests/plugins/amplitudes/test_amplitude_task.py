@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 import lorentzoo as lz
 from lorentzoo.cli.main import app
 from lorentzoo.nn import TrainingError
+from lorentzoo.output.rows import Look, Row
 from lorentzoo.output.task import load_task
 from lorentzoo.plugins.amplitudes.data.channels import find_channels
 from lorentzoo.plugins.amplitudes.targets.region import TrainingRegion, log_invariants
@@ -415,3 +416,27 @@ def test_a_study_over_multiplicities(tmp_path: Path) -> None:
 def test_the_study_that_comes_with_it_is_sound() -> None:
     study = load_study(Path(lz.__file__).parents[1] / "examples" / "studies" / "amplitudes.yaml")
     assert study.task == "amplitudes"
+
+
+# ---- figures and tables of odd predictions --------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:Data has no positive values")
+@pytest.mark.parametrize("case", ["signed", "zeros", "nothing", "constant", "one", "weightless"])
+def test_figures_and_tables_of_odd_predictions(case: str) -> None:
+    factor = {"factor": lambda momenta: torch.cos(momenta[:, 2, 1] / 60)} if case == "signed" else {}
+    dataset = load(2, 1 if case == "one" else 60, **factor)
+    values = 1.1 * dataset.target.numpy()
+    if case in ("zeros", "nothing"):
+        values[: 5 if case == "zeros" else None] = 0.0
+    if case == "constant":
+        values[:] = 1e-4
+    if case == "weightless":
+        dataset.weight = torch.zeros_like(dataset.weight)
+    one, task = predictions_of(dataset, values), load_task("amplitudes")
+    row = Row("row", Look("#3f90da", "-", "o"), (0,), (one.metrics(),), ({},), ([],), lambda place: one)
+    json.dumps(one.metrics(), allow_nan=False)
+    figures = [*task.details([one]), *task.figures([row])]
+    assert len(figures) == {"weightless": 0, "nothing": 4}.get(case, 11)
+    for table in task.tables([row]).values():
+        assert all(len(line) == len(table.columns) for line in table.rows)

@@ -45,9 +45,11 @@ def observe_events(data: EventData) -> dict[str, Array]:
         transverse = pt(momenta[:, 2:])
         is_jet = mass_squared(momenta[:, 2:]) < _MASSLESS * s.unsqueeze(1)
         is_jet |= ~is_jet.any(1, keepdim=True)
-        found["smallest_mass"][events] = (log_invariants(momenta)[:, 0] / 2).exp().numpy()
-        found["sqrt_s"][events] = s.clamp(min=0).sqrt().numpy()
-        found["leading_pt"][events] = torch.where(is_jet, transverse, 0.0).amax(1).numpy()
+        # A tensor of one number would mean a single place to numpy.
+        places = events.numpy()
+        found["smallest_mass"][places] = (log_invariants(momenta)[:, 0] / 2).exp().numpy()
+        found["sqrt_s"][places] = s.clamp(min=0).sqrt().numpy()
+        found["leading_pt"][places] = torch.where(is_jet, transverse, 0.0).amax(1).numpy()
     return found
 
 

@@ -85,7 +85,7 @@ def error_metrics(values: Array, target: Array, weight: Array) -> dict[str, floa
             found[f"delta_{100 * quantile:g}"] = weighted_quantile(size, share, quantile)
         for limit in _BEYOND:
             found[f"beyond_{100 * limit:g}"] = weighted_mean((size > limit).astype(np.float64), share)
-    if bool((target > 0).all()):
+    if len(target) and bool((target > 0).all()):
         found["not_positive"] = weighted_mean((values <= 0).astype(np.float64), np.abs(weight))
     return found
 

@@ -92,6 +92,12 @@ class AmplitudePredictions(ValuePredictions):
         assert self.quantiles is not None
         return float(self.quantiles[0])
 
+    @property
+    def keeps_events(self) -> bool:
+        """Whether there is something to unweight: some event has weight, and the surrogate gives it some."""
+        there = (self.weight != 0) & (self.target[:, 0] != 0) & (self.values[:, 0] != 0)
+        return bool(there.any())
+
     def arrays(self, chosen: NDArray[np.bool_]) -> tuple[Array, Array, Array]:
         """Predictions, true values and weights of some events, (b,) each."""
         return self.values[chosen, 0], self.target[chosen, 0].astype(np.float64), self.weight[chosen]

@@ -156,6 +156,8 @@ def _by_channel(one: AmplitudePredictions) -> dict[str, dict[str, Any]]:
 
 def _by_size(one: AmplitudePredictions) -> dict[str, dict[str, Any]]:
     there = one.weight != 0
+    if not there.any():
+        return {}
     size = np.abs(one.target[:, 0].astype(np.float64))
     edges = np.unique(np.quantile(size[there], np.linspace(0, 1, _BINS + 1)))
     place = np.clip(np.searchsorted(edges, size, side="right") - 1, 0, max(len(edges) - 2, 0))

@@ -181,7 +181,8 @@ class Amplitudes(Regression):
         """Errors of all rows, and what the second step has to do."""
         from lorentzoo.plugins.amplitudes.task.plots import plot_second_step
 
-        runs = {row: each for row in rows if isinstance(each := row.evaluations[0], AmplitudePredictions)}
+        firsts = {row: each for row in rows if isinstance(each := row.evaluations[0], AmplitudePredictions)}
+        runs = {row: each for row, each in firsts.items() if each.keeps_events}
         if not runs:
             return []
         caption = (
@@ -202,10 +203,13 @@ class Amplitudes(Regression):
         )
 
         first = next((each for each in evaluations if isinstance(each, AmplitudePredictions)), None)
-        if first is None:
+        if first is None or not first.weight.any():
             return []
+        usual = super().details(evaluations)
+        if not first.keeps_events:
+            return usual
         return [
-            *super().details(evaluations),
+            *usual,
             ReportFigure(
                 "signed-errors",
                 plot_signed_errors(first),
