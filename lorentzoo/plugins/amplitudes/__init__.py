@@ -1,6 +1,7 @@
 """Amplitudes: exact matrix elements at tree level, phase space, and data sets of both, and targets for networks."""
 
 from lorentzoo import Component, hookimpl
+from lorentzoo.plugins.amplitudes.presets import NETWORKS
 
 _HERE = "lorentzoo.plugins.amplitudes"
 
@@ -28,7 +29,8 @@ def lorentzoo_components() -> list[Component]:
             "head",
             "amplitude-ratio",
             f"{_HERE}.targets.head:AmplitudeRatio",
-            "Targets as multiples of a reference: factors of soft and collinear emission, or the tree",
+            "Targets as multiples of a reference: factors of soft and collinear emission, a fitted polynomial, or the tree",
             "arXiv:2301.13562",
         ),
+        *NETWORKS,
     ]
