@@ -29,7 +29,7 @@ def lorentzoo_components() -> list[Component]:
             "head",
             "amplitude-ratio",
             f"{_HERE}.targets.head:AmplitudeRatio",
-            "Targets as multiples of a reference: factors of soft and collinear emission, a fitted polynomial, or the tree",
+            "Targets as multiples of a reference: factorisation, a fitted polynomial, or the tree",
             "arXiv:2301.13562",
         ),
         *NETWORKS,

@@ -60,11 +60,11 @@ class EventInvariants(Standardised, Backbone):
     ) -> None:
         super().__init__()
         if in_vectors != 1:
-            raise ValueError(
-                "invariants need the momenta, and nothing else, as vectors: embedding 'momenta'"
-            )
+            raise ValueError("invariants need the momenta, and nothing else, as vectors: embedding 'momenta'")
         if num_particles < 2:
-            raise ValueError(f"num_particles must be at least 2, of which there are pairs, not {num_particles}")
+            raise ValueError(
+                f"num_particles must be at least 2, of which there are pairs, not {num_particles}"
+            )
         self.num_particles = num_particles
         self.order = order
         self.read_scalars = read_scalars

@@ -117,7 +117,9 @@ class AmplitudeRatio(Head):
         batches = list(batches)
         targets = [_as_column(batch.target) for batch in batches]
         left = [
-            torch.where((target != 0) & (batch.weight.unsqueeze(-1) != 0), target.abs().log(), torch.nan).squeeze(-1)
+            torch.where(
+                (target != 0) & (batch.weight.unsqueeze(-1) != 0), target.abs().log(), torch.nan
+            ).squeeze(-1)
             for target, batch in zip(targets, batches, strict=True)
         ]
         clouds = [batch.cloud for batch in batches]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations_with_replacement, permutations, product
+from itertools import combinations_with_replacement, pairwise, permutations, product
 
 import numpy as np
 import torch
@@ -68,8 +68,7 @@ def list_monomials(sizes: tuple[int, ...], degree: int, averaged: bool) -> Monom
     averaged
         Whether monomials that are one under exchange of particles of the same kind are added up.
     """
-    first, second = pairs_of(sum(sizes))
-    variables = len(first)
+    variables = len(pairs_of(sum(sizes))[0])
     found = [m for d in range(degree + 1) for m in combinations_with_replacement(range(variables), d)]
     place = {monomial: number for number, monomial in enumerate(found)}
     column = np.arange(len(found))
@@ -91,9 +90,7 @@ def _exchanges(sizes: tuple[int, ...]) -> np.ndarray:
     place = {pair: number for number, pair in enumerate(zip(first, second, strict=True))}
     starts = np.cumsum([0, *sizes])
     rows = []
-    for chosen in product(
-        *(permutations(range(s, e)) for s, e in zip(starts[:-1], starts[1:], strict=True))
-    ):
+    for chosen in product(*(permutations(range(s, e)) for s, e in pairwise(starts))):
         moved = [particle for kind in chosen for particle in kind]
         rows.append(
             [

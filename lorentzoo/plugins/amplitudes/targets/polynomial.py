@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lorentzoo import ParticleCloud
 from lorentzoo.plugins.amplitudes.errors import AmplitudeError
-from lorentzoo.plugins.amplitudes.ordering import kind_codes, log_products, order_particles, pairs_of
+from lorentzoo.plugins.amplitudes.ordering import kind_codes, log_products, order_particles
 from lorentzoo.plugins.amplitudes.targets.monomials import Monomials, count_monomials, list_monomials
 from lorentzoo.plugins.amplitudes.targets.references import Reference
 from lorentzoo.plugins.amplitudes.targets.ridge import RidgeSums
@@ -30,8 +30,8 @@ _SAME: Final = 1e-6
 class LogPolynomial(Reference):
     """The exponential of a polynomial in all ln p_i·p_j, fitted by ridge regression for each set of particles.
 
-    ``ln R = Σ_k c_k Π_v x_v^k_v`` over all monomials up to a degree, x the standardised logarithms. The ridge is the one of
-    least generalised cross-validation (Golub, Heath and Wahba 1979). All in float64 and closed form.
+    ``ln R = Σ_k c_k Π_v x_v^k_v`` over all monomials up to a degree, x the standardised logarithms. The ridge is the
+    one of least generalised cross-validation (Golub, Heath and Wahba 1979). All in float64 and closed form.
 
     Parameters
     ----------
@@ -100,8 +100,9 @@ class LogPolynomial(Reference):
                 f"{_KINDS_OF_EVENTS}: scalars should say what a particle is, and nothing else"
             )
         self.codes.fill_(torch.nan)
-        for place, (row, found) in enumerate(sorted(events.items(), key=lambda item: (len(item[0]), item[0]))):
-            self.codes[place, : len(row)] = torch.tensor(row, dtype=torch.float64)
+        ordered = sorted(events.items(), key=lambda item: (len(item[0]), item[0]))
+        for place, (kinds, found) in enumerate(ordered):
+            self.codes[place, : len(kinds)] = torch.tensor(kinds, dtype=torch.float64)
             self._fit_one(place, torch.cat([p for p, _ in found]), torch.cat([log for _, log in found]))
         self.fitted.fill_(True)
 
@@ -150,9 +151,7 @@ class LogPolynomial(Reference):
             result = result.masked_scatter(chosen, torch.cat(values))
         return result
 
-    def _columns(
-        self, place: int, momenta: Tensor, monomials: Monomials
-    ) -> Iterator[tuple[Tensor, int]]:
+    def _columns(self, place: int, momenta: Tensor, monomials: Monomials) -> Iterator[tuple[Tensor, int]]:
         """Values of the columns, in blocks of events, and where each block begins."""
         x = log_products(momenta)
         x = (x - self.centre[place, : x.shape[1]]) / self.width[place, : x.shape[1]]
