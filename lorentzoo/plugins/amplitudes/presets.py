@@ -86,10 +86,10 @@ def _list_published() -> list[Component]:
 def _sk_dnn(name: str, width: int) -> Component:
     return _model(
         name,
-        f"Perceptron of 9 layers of {width} on all ln p_i·p_j, with skip connections, on the signed logarithm",
+        f"Perceptron of 9 layers of {width} on all ln p_i·p_j, with skip connections",
         "arXiv:2302.00753",
         backbone={"name": "invariant-mlp", "hidden": [width] * 9, "skip": True, **_AS_GIVEN},
-        head={"name": "regress", "transform": "signed-log"},
+        head=_LOG,
     )
 
 
@@ -125,7 +125,7 @@ NETWORKS: Final = (
         "amplitude-recipe",
         "A small perceptron on ln p_i·p_j, on top of the fitted factors of soft and collinear emission",
         recipe=_RECIPE,
-        backbone={"name": "invariant-mlp", "hidden": [128, 128, 128]},
+        backbone={"name": "invariant-mlp", "hidden": [128, 128, 128], "masses": True},
         head=_FACTORISED,
         anchor="none",
     ),
@@ -143,6 +143,13 @@ NETWORKS: Final = (
         "arXiv:2405.14806",
         backbone={"name": "invariant-mlp", "hidden": [128] * 5, **_AS_GIVEN},
         head=_LOG,
+    ),
+    _model(
+        "amplitude-bdt",
+        "Boosted trees on all ln p_i·p_j, identical particles in an order by invariants",
+        "arXiv:2302.00753",
+        backbone={"name": "event-invariants", "masses": True},
+        head={"name": "regression-trees", "transform": "log"},
     ),
     _sk_dnn("sk-dnn", 36),
     _sk_dnn("sk-dnn-28", 28),

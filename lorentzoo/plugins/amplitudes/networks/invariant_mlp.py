@@ -12,7 +12,14 @@ from torch import Tensor, nn
 
 from lorentzoo import Backbone, Features, Frames, Layout, Symmetry
 from lorentzoo.nn import Activation, Standardised
-from lorentzoo.plugins.amplitudes.ordering import kind_codes, log_products, order_particles, pairs_of
+from lorentzoo.plugins.amplitudes.invariants import (
+    log_masses,
+    log_products,
+    pairs_of,
+    systems_of,
+    systems_present,
+)
+from lorentzoo.plugins.amplitudes.ordering import kind_codes, order_particles
 
 __all__ = ["EventInvariants", "InvariantMLP"]
 
@@ -20,7 +27,7 @@ _ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU}
 
 
 class EventInvariants(Standardised, Backbone):
-    """Standardised logarithms ln p_i·p_j of all pairs of an event; nothing here is learned.
+    """Standardised logarithms of invariants of an event, ln p_i·p_j of all pairs and more; nothing here is learned.
 
     Parameters
     ----------
@@ -29,6 +36,8 @@ class EventInvariants(Standardised, Backbone):
     order
         ``"invariants"``: particles of each kind, told by the scalars, are put in an order that depends on invariants
         alone, so that the result depends on no order of input. ``"input"``: as they come.
+    masses
+        Whether the virtualities ln |(Σ ±p)²| of all systems of particles are read too, see `log_masses`.
     read_scalars
         Whether the scalars of the particles and which places are taken are read too, as joint sets of several
         multiplicities need; and the context, which tells processes apart.
@@ -51,6 +60,7 @@ class EventInvariants(Standardised, Backbone):
         self,
         num_particles: int = 7,
         order: Literal["invariants", "input"] = "invariants",
+        masses: bool = False,
         read_scalars: bool = True,
         read_momenta: bool = False,
         *,
@@ -67,13 +77,14 @@ class EventInvariants(Standardised, Backbone):
             )
         self.num_particles = num_particles
         self.order = order
+        self.masses = masses
         self.read_scalars = read_scalars
         self.read_momenta = read_momenta
         self.permutation_symmetric = order == "invariants"  # type: ignore[misc]
-        products = num_particles * (num_particles - 1) // 2
-        self.register_standardisation(products)
+        invariants = len(pairs_of(num_particles)[0]) + (len(systems_of(num_particles)) if masses else 0)
+        self.register_standardisation(invariants)
         self.width = (
-            products
+            invariants
             + (num_particles * (in_scalars + 1) + in_context if read_scalars else 0)
             + (4 * num_particles if read_momenta else 0)
         )
@@ -88,12 +99,13 @@ class EventInvariants(Standardised, Backbone):
         found, counted = [], []
         for features, _, layout in inputs:
             momenta, _, mask = self._arrange(features, layout)
-            found.append(log_products(momenta, mask))
-            counted.append(self._present(mask))
-        values, present = torch.cat(found), torch.cat(counted).to(torch.float64)
-        number = present.sum(0).clamp(min=1)
-        mean = (present * values).sum(0) / number
-        deviation = ((present * (values - mean).square()).sum(0) / number).sqrt()
+            values, present = self._invariants(momenta, mask)
+            found.append(values)
+            counted.append(present)
+        values, share = torch.cat(found), torch.cat(counted).to(torch.float64)
+        number = share.sum(0).clamp(min=1)
+        mean = (share * values).sum(0) / number
+        deviation = ((share * (values - mean).square()).sum(0) / number).sqrt()
         self.mean.copy_(mean)
         self.deviation.copy_(torch.where(deviation > 1e-6, deviation, torch.ones_like(deviation)))
         self.mark_fitted()
@@ -105,8 +117,9 @@ class EventInvariants(Standardised, Backbone):
     def read(self, features: Features, layout: Layout, context: Tensor) -> Tensor:
         """The numbers of each event, (B, width)."""
         momenta, scalars, mask = self._arrange(features, layout)
-        values = self.standardise_values(log_products(momenta, mask))
-        values = torch.where(self._present(mask), values, torch.zeros_like(values)).to(scalars.dtype)
+        logs, present = self._invariants(momenta, mask)
+        values = self.standardise_values(logs)
+        values = torch.where(present, values, torch.zeros_like(values)).to(scalars.dtype)
         columns = [values]
         if self.read_scalars:
             columns += [scalars.flatten(1), mask.to(scalars.dtype), context.to(scalars.dtype)]
@@ -128,9 +141,16 @@ class EventInvariants(Standardised, Backbone):
         rows = F.pad(rows, (0, 0, 0, max(self.num_particles - rows.shape[1], 0)))[:, : self.num_particles]
         return rows[..., :4], rows[..., 4:-1].to(features.scalars.dtype), rows[..., -1] > 0
 
-    def _present(self, mask: Tensor) -> Tensor:
+    def _invariants(self, momenta: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Logarithms of the invariants, and whether all of their particles are there, (B, invariants)."""
         first, second = (list(places) for places in pairs_of(self.num_particles))
-        return mask[:, first] & mask[:, second]
+        logs, present = log_products(momenta, mask), mask[:, first] & mask[:, second]
+        if not self.masses:
+            return logs, present
+        return (
+            torch.cat([logs, log_masses(momenta, mask)], dim=1),
+            torch.cat([present, systems_present(mask)], dim=1),
+        )
 
 
 class InvariantMLP(EventInvariants):
@@ -138,7 +158,7 @@ class InvariantMLP(EventInvariants):
 
     Parameters
     ----------
-    num_particles, order, read_scalars, read_momenta
+    num_particles, order, masses, read_scalars, read_momenta
         As for `EventInvariants`.
     hidden
         Widths of the layers, each followed by the activation.
@@ -153,6 +173,7 @@ class InvariantMLP(EventInvariants):
         num_particles: int = 7,
         hidden: Sequence[int] = (64, 64, 64),
         order: Literal["invariants", "input"] = "invariants",
+        masses: bool = False,
         read_scalars: bool = True,
         read_momenta: bool = False,
         skip: bool = False,
@@ -165,6 +186,7 @@ class InvariantMLP(EventInvariants):
         super().__init__(
             num_particles,
             order,
+            masses,
             read_scalars,
             read_momenta,
             in_scalars=in_scalars,

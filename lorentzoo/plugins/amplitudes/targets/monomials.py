@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lorentzoo.plugins.amplitudes.ordering import pairs_of
+from lorentzoo.plugins.amplitudes.invariants import pairs_of
 
 __all__ = ["Monomials", "count_monomials", "list_monomials"]
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from lorentzoo import ParticleCloud
 from lorentzoo.plugins.amplitudes.errors import AmplitudeError
-from lorentzoo.plugins.amplitudes.ordering import kind_codes, log_products, order_particles
+from lorentzoo.plugins.amplitudes.invariants import log_products
+from lorentzoo.plugins.amplitudes.ordering import kind_codes, order_particles
 from lorentzoo.plugins.amplitudes.targets.monomials import Monomials, count_monomials, list_monomials
 from lorentzoo.plugins.amplitudes.targets.references import Reference
 from lorentzoo.plugins.amplitudes.targets.ridge import RidgeSums
