@@ -47,16 +47,18 @@ def fit_if_needed(model: Model, cloud: ParticleCloud) -> None:
         one = torch.ones(b, dtype=torch.float64)
         batches = [Batch(cloud, target.to(cloud.device), one.to(cloud.device), torch.arange(b))]
         if not model.head.passes_gradients:
-            batches = _labelled(model)
+            batches = _draw_many(model)
         model.fit_statistics(batches)
 
 
-def _labelled(model: Model, events_a_class: int = 40) -> list[Batch]:
-    """Drawn events of every class: what learns without gradients needs more than a few to learn anything."""
+def _draw_many(model: Model, events_a_class: int = 40) -> list[Batch]:
+    """Drawn events of every class, or with numbers; what learns without gradients needs more than a few."""
     classes = max(getattr(model.head, "num_classes", 2), 2)
     target = torch.arange(classes * events_a_class) % classes
     lengths = (3 + target + torch.arange(len(target)) % 5).tolist()
     cloud = random_cloud(lengths, in_scalars=model.in_scalars, in_context=model.in_context, seed=4)
+    if not hasattr(model.head, "num_classes"):
+        target = target + 0.5
     return [Batch(cloud, target, torch.ones(len(target), dtype=torch.float64), torch.arange(len(target)))]
 
 

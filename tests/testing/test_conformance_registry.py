@@ -18,6 +18,7 @@ PARAMETERS = {
     "embedding/places": {"columns": ["scalar_0", "scalar_1"]},
     "generator/rqs-flow": {"num_particles": 3},
     "head/boosted-trees": {"num_trees": 20},
+    "head/regression-trees": {"num_trees": 20},
     "spurions/matrices": {"values": [[[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]]},
 }
 COMPOSITIONS = {
@@ -35,6 +36,15 @@ COMPOSITIONS = {
     "backbone/graphnet": {"embedding": "kinematics"},
     "backbone/lgatr-conditional": {"embedding": ["momenta:scale=20", "invariants"]},
     "head/boosted-trees": {"backbone": "substructure", "embedding": "momenta"},
+    "head/regression-trees": {"backbone": "substructure", "embedding": "momenta"},
+    "backbone/invariant-mlp": {"embedding": "momenta", "in_scalars": 2},
+    "backbone/event-invariants": {"embedding": "momenta", "in_scalars": 2},
+}
+FITTED = "its reference is fitted to the particles of a process, which drawn events are not; tests/plugins/amplitudes"
+ALONE = {
+    "backbone/nothing": "it gives zeros: only with a head that predicts by itself does it make a model",
+    "model/log-polynomial": FITTED,
+    "model/amplitude-recipe": FITTED,
 }
 FOREST = dict.fromkeys(
     ("padding does not leak", "symmetry as declared", "gradients finite", "dtypes"),
@@ -47,6 +57,8 @@ EXPECTED = {
     "generator/calorimeter-flow": NO_MOMENTA,
     "model/vit-showers": NO_MOMENTA,
     "head/boosted-trees": FOREST,
+    "head/regression-trees": FOREST,
+    "model/amplitude-bdt": FOREST,
     "model/substructure-bdt": FOREST,
     "model/substructure-bdt-jetclass": FOREST,
     "backbone/pyg": {
@@ -69,7 +81,9 @@ def known(table: dict, kinds: tuple[str, ...]) -> dict:
     return {key: value for key, value in table.items() if key in names}
 
 
-MODELS = conformance_cases(kinds=["model"], expected_failures=known(EXPECTED, ("model",)))
+MODELS = conformance_cases(
+    kinds=["model"], expected_failures=known(EXPECTED, ("model",)), alone=known(ALONE, ("model",))
+)
 
 
 @pytest.mark.parametrize(
@@ -78,6 +92,7 @@ MODELS = conformance_cases(kinds=["model"], expected_failures=known(EXPECTED, ("
         kinds=PARTS,
         parameters=known(PARAMETERS, PARTS),
         compositions=known(COMPOSITIONS, PARTS),
+        alone=known(ALONE, PARTS),
         expected_failures=known(EXPECTED, PARTS),
     ),
 )

@@ -61,8 +61,8 @@ def cases() -> list[Any]:
     for name in HEADS:
         if name in BY_GENERATORS or name in WITH_DATA_OF_THEIR_OWN:
             continue
-        known = parameters_of(catalogue().target(catalogue().find("head", name)))
-        widths = (1, 3) if "num_targets" in known else (0,)
+        target = catalogue().target(catalogue().find("head", name))
+        widths = (1, 3) if "num_targets" in parameters_of(target) else (int(target.task == "regression"),)
         found += [pytest.param(name, width, id=f"{name}-{width}") for width in widths]
     return found
 

@@ -1,6 +1,7 @@
 """Amplitudes: exact matrix elements at tree level, phase space, and data sets of both, and targets for networks."""
 
 from lorentzoo import Component, hookimpl
+from lorentzoo.plugins.amplitudes.presets import NETWORKS
 
 _HERE = "lorentzoo.plugins.amplitudes"
 
@@ -28,7 +29,7 @@ def lorentzoo_components() -> list[Component]:
             "head",
             "amplitude-ratio",
             f"{_HERE}.targets.head:AmplitudeRatio",
-            "Targets as multiples of a reference: factors of soft and collinear emission, or the tree",
+            "Targets as multiples of a reference: factorisation, a fitted polynomial, or the tree",
             "arXiv:2301.13562",
         ),
         Component(
@@ -39,4 +40,5 @@ def lorentzoo_components() -> list[Component]:
             "arXiv:2109.11964",
             extra="lorentzoo[train]",
         ),
+        *NETWORKS,
     ]

@@ -86,11 +86,16 @@ class Regress(Head):
 
     def loss(self, output: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Mean squared error of standardised targets."""
+        wanted = self.standardise_targets(target)
+        return mean_loss((output - wanted.to(output.dtype)).square().mean(-1), weight)
+
+    def standardise_targets(self, target: Tensor) -> Tensor:
+        """What the raw output should be, shape (B, num_targets), float64."""
         wanted = self._transform(target.double())
         if self.standardise:
             self.require_fitted()
             wanted = (wanted - self.mean) / self.std
-        return mean_loss((output - wanted.to(output.dtype)).square().mean(-1), weight)
+        return wanted
 
     def predict(self, output: Tensor) -> Tensor:
         """Targets in their own units, shape (B, num_targets)."""

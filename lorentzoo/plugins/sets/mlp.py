@@ -30,6 +30,9 @@ class MLP(Backbone):
         After each activation.
     activation
         ``"gelu"``, as the published perceptrons have it (arXiv:2508.14898), or ``"relu"``.
+    read_scalars
+        Whether scalars of the particles are read. Where their place says what they are, vectors are enough
+        (arXiv:2505.20280).
     """
 
     pools = True
@@ -41,6 +44,7 @@ class MLP(Backbone):
         hidden: Sequence[int] = (128, 128, 128),
         dropout: float = 0.0,
         activation: Literal["gelu", "relu"] = "gelu",
+        read_scalars: bool = True,
         *,
         in_scalars: int,
         in_vectors: int = 0,
@@ -50,9 +54,15 @@ class MLP(Backbone):
             raise ValueError(
                 "num_particles must be at least 1, and hidden needs at least one layer, none empty"
             )
+        each = (in_scalars if read_scalars else 0) + 4 * in_vectors
+        if not each:
+            raise ValueError(
+                "nothing of the particles would be read: add 'momenta' to the embedding, or set read_scalars=true"
+            )
         self.num_particles = num_particles
+        self.read_scalars = read_scalars
         layers: list[nn.Module] = []
-        width = num_particles * (in_scalars + 4 * in_vectors)
+        width = num_particles * each
         for size in hidden:
             layers += [nn.Linear(width, size), ACTIVATIONS[activation](), nn.Dropout(dropout)]
             width = size
@@ -61,8 +71,14 @@ class MLP(Backbone):
 
     def forward(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
         """Scalars of each event, (B, width)."""
-        x = torch.cat([features.scalars, features.vectors.flatten(-2)], dim=-1)
-        return Features.of_scalars(self.layers(layout.take(x, self.num_particles).flatten(1)))
+        return Features.of_scalars(self.layers(self._rows(features, layout)))
+
+    def _rows(self, features: Features, layout: Layout) -> Tensor:
+        """What is read of the first particles of each event, side by side."""
+        read = [features.scalars] if self.read_scalars else []
+        return layout.take(
+            torch.cat([*read, features.vectors.flatten(-2)], dim=-1), self.num_particles
+        ).flatten(1)
 
     def read_published(self, reader: WeightReader, package: str) -> list[str]:
         """Weights of the perceptron of ``lloca`` (1.3, 2.0), without or with dropout."""
@@ -76,6 +92,5 @@ class MLP(Backbone):
     def run_published(
         self, network: nn.Module, package: str, features: Features, frames: Frames, context: Tensor
     ) -> Tensor:
-        x = torch.cat([features.scalars, features.vectors.flatten(-2)], dim=-1)
-        events: Tensor = network(frames.layout.take(x, self.num_particles).flatten(1))
+        events: Tensor = network(self._rows(features, frames.layout))
         return events

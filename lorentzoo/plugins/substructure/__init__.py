@@ -43,6 +43,13 @@ def lorentzoo_components() -> list[Component]:
             "Gradient-boosted trees (scikit-learn) on features that need no training of their own",
             extra=_EXTRA,
         ),
+        Component(
+            "head",
+            "regression-trees",
+            "lorentzoo.plugins.substructure.trees:RegressionTrees",
+            "Gradient-boosted trees (scikit-learn) of one number, on features that need no training of their own",
+            extra=_EXTRA,
+        ),
         *make_taggers(
             "substructure-bdt",
             _BDT,

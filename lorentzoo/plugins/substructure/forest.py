@@ -57,15 +57,15 @@ class Forest:
         return cls(torch.zeros(outputs), index, number, index.clone(), index.clone(), number.clone())
 
     @classmethod
-    def read(cls, grown: Any, x: NDArray[np.float64], nodes: int) -> Forest:
-        """The trees of a fitted `HistGradientBoostingClassifier`, in float64.
+    def read(cls, grown: Any, x: NDArray[np.float64], theirs: NDArray[np.float64], nodes: int) -> Forest:
+        """The trees of a fitted `HistGradientBoostingClassifier` or `...Regressor`, in float64.
 
         Parameters
         ----------
         grown
-            The classifier.
-        x
-            Events on which our evaluation must be scikit-learn's.
+            The estimator.
+        x, theirs
+            Events, and scikit-learn's own raw outputs for them, which our evaluation must give.
         nodes
             Most nodes of a tree.
 
@@ -91,8 +91,8 @@ class Forest:
                 arrays[side][number, :size] = np.where(leaf, own[:size], tree[side].astype(np.int64))
         arrays["base"] = np.asarray(grown._baseline_prediction, dtype=np.float64).reshape(-1)
         forest = cls(**{name: torch.from_numpy(array) for name, array in arrays.items()})
-        theirs = np.asarray(grown.decision_function(x)).reshape(len(x), -1)
         ours = forest.evaluate(torch.from_numpy(x), nodes).numpy()
+        theirs = theirs.reshape(len(x), -1)
         if not np.allclose(ours, theirs, rtol=_AGREEMENT, atol=_AGREEMENT):
             raise ForestError(
                 "this version of scikit-learn lays out its trees in another way than is known here: outputs differ "

@@ -13,7 +13,7 @@ import lorentzoo as lz
 from lorentzoo.nn import NotFittedError, TrainingError, inner
 from lorentzoo.plugins.amplitudes.errors import AmplitudeError
 from lorentzoo.plugins.amplitudes.processes import find_process
-from lorentzoo.plugins.amplitudes.targets.references import log_factors
+from lorentzoo.plugins.amplitudes.targets.factors import log_factors
 
 SMALL = {"backbone": "deep-sets:hidden=[8]", "embedding": "invariants"}
 
@@ -69,7 +69,7 @@ def test_the_reference_is_exact_for_one_gluon() -> None:
     model = make_model(dataset, reference="factorised")
     head = model.head
     torch.testing.assert_close(
-        head.coefficients[1, 1:3], torch.ones(2, dtype=torch.float64), rtol=1e-6, atol=0
+        head.references[0].coefficients[1, 1:3], torch.ones(2, dtype=torch.float64), rtol=1e-6, atol=0
     )
     fresh = load(1, 100, seed=1)
     # Whatever the network says, its ratio has no spread to multiply.
@@ -83,7 +83,7 @@ def test_what_the_reference_explains(n: int, explained: float) -> None:
     dataset = load(n, 1000)
     head = make_model(dataset, reference="factorised").head
     logarithm = dataset.target.log()
-    left = logarithm - head._evaluate(dataset[:].cloud).squeeze(1).log()
+    left = logarithm - head.references[0].evaluate(dataset[:].cloud)
     assert 1 - float(left.var() / logarithm.var()) > explained
 
 
@@ -180,7 +180,7 @@ def test_bad_use_is_named() -> None:
     with pytest.raises(AmplitudeError, match=r"was fitted to no \(or fewer than 10\) events of 3 gluons"):
         model.predict(load(3))
     unfitted = lz.compose(**SMALL, head="amplitude-ratio:reference=factorised", in_scalars=3)
-    with pytest.raises(NotFittedError, match="AmplitudeRatio has statistics that were not fitted"):
+    with pytest.raises(NotFittedError, match="the reference Factorised was not fitted to data"):
         unfitted(plain[:5].cloud)
     with pytest.raises(TrainingError, match="needs positive targets"):
         make_model(load(2, factor=k_factor), reference="factorised")

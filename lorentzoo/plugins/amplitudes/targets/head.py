@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Literal, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lorentzoo import Batch, Features, Head, ParticleCloud
 from lorentzoo.nn import Activation, Pooling, make_part
 from lorentzoo.plugins.amplitudes.errors import AmplitudeError
-from lorentzoo.plugins.amplitudes.processes import Process, find_process
-from lorentzoo.plugins.amplitudes.targets.references import FACTORS, MOST_GLUONS, log_factors
+from lorentzoo.plugins.amplitudes.targets.polynomial import LogPolynomial
+from lorentzoo.plugins.amplitudes.targets.references import Factorised, Reference, Tree
 from lorentzoo.plugins.amplitudes.targets.region import TrainingRegion
 
-__all__ = ["AmplitudeRatio"]
+__all__ = ["AmplitudeRatio", "ReferenceName"]
 
-Reference = Literal["none", "factorised", "tree"]
-_LEAST_EVENTS: Final = 10
-"""Events of a multiplicity from which its factors are fitted."""
+ReferenceName = Literal["none", "factorised", "log-polynomial", "tree"]
 
 
 class AmplitudeRatio(Head):
@@ -34,10 +32,15 @@ class AmplitudeRatio(Head):
     ----------
     reference
         ``"factorised"``: a product of powers of the factors of soft and collinear emission for q q̄ → Z + n g, with
-        powers fitted to the training set for each n. ``"tree"``: the exact |M|² of `process` at tree level, so that x/R
-        is a K-factor of either sign. ``"none"``: 1.
+        powers fitted to the training set for each n. ``"log-polynomial"``: the exponential of a polynomial in the
+        logarithms of all p_i·p_j, fitted for each set of particles, of any process. ``"tree"``: the exact |M|² of
+        `process` at tree level, so that x/R is a K-factor of either sign. ``"none"``: 1. Several of them are multiplied,
+        each fitted to what those before it leave.
     process
         Name of the process, for ``"tree"``.
+    degree, identical, num_particles
+        Of ``"log-polynomial"``: its degree, whether identical particles are ``"ordered"`` or ``"averaged"``, and the
+        particles of the largest events.
     transform
         ``"log"``, ``"signed-log"`` or ``"none"``, of the ratio.
     pooling, hidden, dropout, activation
@@ -46,16 +49,18 @@ class AmplitudeRatio(Head):
     Raises
     ------
     AmplitudeError
-        If the reference needs a process and has none, or the other way round, or there is no such process.
+        If the reference needs a process and has none, or the other way round, or there is no such process or reference.
     """
 
     task: ClassVar[str] = "amplitudes"
-    coefficients: Tensor
 
     def __init__(
         self,
-        reference: Reference = "none",
+        reference: ReferenceName | Sequence[ReferenceName] = "none",
         process: str | None = None,
+        degree: int = 3,
+        identical: Literal["ordered", "averaged"] = "ordered",
+        num_particles: int = 7,
         transform: Literal["none", "log", "signed-log"] = "log",
         pooling: Pooling = "mean",
         hidden: Sequence[int] = (),
@@ -65,12 +70,13 @@ class AmplitudeRatio(Head):
         in_scalars: int | None = None,
     ) -> None:
         super().__init__()
-        if (reference == "tree") != (process is not None):
+        names = [reference] if isinstance(reference, str) else list(reference)
+        if len(set(names)) < len(names) or not names or (len(names) > 1 and "none" in names):
+            raise AmplitudeError(f"references are named once each, and 'none' stands alone: {names} given")
+        if ("tree" in names) != (process is not None):
             raise AmplitudeError(
                 f"reference='tree' and the name of a process go together; given are {reference!r} and {process!r}"
             )
-        self.reference = reference
-        self.process: Process | None = None if process is None else find_process(process)
         parameters = {
             "name": "regress",
             "transform": transform,
@@ -83,12 +89,22 @@ class AmplitudeRatio(Head):
         self.out_scalars = self.ratio.out_scalars
         self.num_targets = 1
         self.region = TrainingRegion()
-        if reference != "none":
+        found: list[Reference] = []
+        for name in names:
+            if name not in get_args(ReferenceName):
+                raise AmplitudeError(
+                    f"there is no reference {name!r}; known are {', '.join(get_args(ReferenceName))}"
+                )
+            if name == "factorised":
+                found.append(Factorised())
+            elif name == "log-polynomial":
+                found.append(LogPolynomial(degree, identical, num_particles))
+            elif name == "tree":
+                assert process is not None
+                found.append(Tree(process))
+        self.references = nn.ModuleList(found)
+        if found:
             self.exportable = "the reference asks each event for its particles"  # type: ignore[misc]
-        if reference == "factorised":
-            # Of the constant and the factors, by number of gluons.
-            shape = (MOST_GLUONS + 1, 1 + len(FACTORS))
-            self.register_statistics(coefficients=torch.full(shape, torch.nan, dtype=torch.float64))
 
     @property
     def pooling(self) -> Pooling | None:
@@ -100,24 +116,38 @@ class AmplitudeRatio(Head):
         self.ratio.pooling = value
 
     def fit_statistics(self, batches: Iterable[Batch]) -> None:
-        """Fit the powers of the factors by least squares on ln|x|, and then T to the ratios; and see where events lie."""
+        """Fit each reference to ln|x| over those before it, and then T to the ratios; and see where events lie."""
         batches = list(batches)
         self.region.fit(batch.cloud for batch in batches)
-        if self.reference == "factorised":
-            self._fit_factors(batches)
-        ratios = []
-        for batch in batches:
-            target = _as_column(batch.target)
-            ratio = target / self._evaluate(batch.cloud)
-            ratios.append(replace(batch, target=ratio))
-        self.ratio.fit_statistics(ratios)
+        targets = [_as_column(batch.target) for batch in batches]
+        left = [
+            torch.where(
+                (target != 0) & (batch.weight.unsqueeze(-1) != 0), target.abs().log(), torch.nan
+            ).squeeze(-1)
+            for target, batch in zip(targets, batches, strict=True)
+        ]
+        clouds = [batch.cloud for batch in batches]
+        total = [torch.zeros_like(log) for log in left]
+        for reference in self.references:
+            assert isinstance(reference, Reference)
+            reference.fit(clouds, left)
+            logs = [reference.evaluate(cloud) for cloud in clouds]
+            left = [before - log for before, log in zip(left, logs, strict=True)]
+            total = [before + log for before, log in zip(total, logs, strict=True)]
+        self.ratio.fit_statistics(
+            [
+                replace(batch, target=target / log.exp().unsqueeze(-1))
+                for batch, target, log in zip(batches, targets, total, strict=True)
+            ]
+        )
 
     def forward(self, features: Features, cloud: ParticleCloud) -> Tensor:
         """T(x/R) of each event, and beside it ln R where there is a reference; shape (B, 1) or (B, 2)."""
         output: Tensor = self.ratio(features, cloud)
-        if self.reference == "none":
+        if not len(self.references):
             return output
-        return torch.cat([output, self._evaluate(cloud).log().to(output)], dim=-1)
+        logs = torch.stack([reference.evaluate(cloud) for reference in self.references]).sum(0)  # type: ignore[operator]
+        return torch.cat([output.to(logs), logs.unsqueeze(-1)], dim=-1)
 
     def loss(self, output: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Mean squared error of T(x/R)."""
@@ -131,43 +161,6 @@ class AmplitudeRatio(Head):
     def _reference_of(output: Tensor) -> Tensor:
         """R of a raw output, shape (B, 1), float64."""
         return output[:, 1:].double().exp() if output.shape[1] > 1 else torch.ones_like(output).double()
-
-    def _evaluate(self, cloud: ParticleCloud) -> Tensor:
-        """R of each event, shape (B, 1), float64."""
-        if self.process is not None:
-            momenta = cloud.layout.pad(cloud.momenta.to(torch.float64))
-            if bool((cloud.layout.counts() != momenta.shape[1]).any()):
-                raise AmplitudeError("reference='tree' needs events with equally many particles")
-            return self.process.squared(momenta).unsqueeze(-1)
-        if self.reference == "none":
-            return torch.ones(cloud.layout.num_events, 1, dtype=torch.float64, device=cloud.momenta.device)
-        self.require_fitted()
-        factors, gluons = log_factors(cloud)
-        rows = self.coefficients[gluons]
-        unknown = torch.isnan(rows).any(-1).nonzero()
-        if len(unknown):
-            raise AmplitudeError(
-                f"the reference was fitted to no (or fewer than {_LEAST_EVENTS}) events of {int(gluons[unknown[0]])} "
-                "gluons; put some in the training set, or take reference='none'"
-            )
-        return (rows[:, :1] + (rows[:, 1:] * factors).sum(-1, keepdim=True)).exp()
-
-    def _fit_factors(self, batches: Sequence[Batch]) -> None:
-        found = [log_factors(batch.cloud) for batch in batches]
-        factors = torch.cat([values for values, _ in found])
-        gluons = torch.cat([number for _, number in found])
-        target = torch.cat([_as_column(batch.target) for batch in batches]).abs()
-        counted = (target.squeeze(-1) > 0) & (torch.cat([batch.weight for batch in batches]) != 0)
-        self.coefficients.fill_(torch.nan)
-        for number in range(1, MOST_GLUONS + 1):
-            chosen = counted & (gluons == number)
-            if int(chosen.sum()) < _LEAST_EVENTS:
-                continue
-            columns = torch.cat([torch.ones_like(target[chosen]), factors[chosen]], dim=-1)
-            # Of least norm where factors depend on each other, as at a single energy.
-            solution = torch.linalg.lstsq(columns, target[chosen].log(), driver="gelsd").solution
-            self.coefficients[number] = solution.squeeze(-1)
-        self.mark_fitted()
 
 
 def _as_column(target: Tensor) -> Tensor:

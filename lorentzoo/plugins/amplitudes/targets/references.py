@@ -1,102 +1,130 @@
-"""What is known of an amplitude before anything is learned?
-
-Where partons are soft or collinear, |M|² factorises. The factors here are functions of the momenta of two quarks, a
-massive boson and gluons; their logarithms, in a linear combination fitted to the training set, take most of the variance
-away.
-"""
+"""What is known of an amplitude before a network learns the rest?"""
 
 from __future__ import annotations
 
-from typing import Final
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar, Final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lorentzoo import ParticleCloud
-from lorentzoo.nn import inner, mass_squared
+from lorentzoo.nn import NotFittedError
 from lorentzoo.plugins.amplitudes.errors import AmplitudeError
+from lorentzoo.plugins.amplitudes.processes import find_process
+from lorentzoo.plugins.amplitudes.targets.factors import FACTORS, MOST_GLUONS, log_factors
 
-__all__ = ["FACTORS", "MOST_GLUONS", "log_factors"]
+__all__ = ["Factorised", "Reference", "Tree"]
 
-FACTORS: Final = ("order-summed chain", "squares of quark and boson", "energy")
-"""What the columns of `log_factors` are."""
-MOST_GLUONS: Final = 5
-"""The sum over orders takes n 2ⁿ steps."""
-_KINDS: Final = ("quark", "z", "gluon")
+_LEAST_EVENTS: Final = 10
+"""Events of a multiplicity from which its factors are fitted."""
 
 
-def log_factors(cloud: ParticleCloud) -> tuple[Tensor, Tensor]:
-    """Logarithms of the factors, and the number of gluons, of events of q q̄ → Z + n g.
+class Reference(nn.Module, ABC):
+    """A positive function R of the momenta of an event, some of whose numbers may be fitted to a training set.
 
-    ``Σ over orders of 1/((q·1)(1·2)...(n·q̄))``, ``(q·Z)² + (q̄·Z)²`` and ``s``. For one gluon, |M|² is the product of the
-    first two, exactly.
-
-    Parameters
+    Attributes
     ----------
-    cloud
-        Momenta, and the one-hot scalars ``"quark"``, ``"z"`` and ``"gluon"``.
-
-    Returns
-    -------
-    Shapes (B, 3), float64, and (B,), int64.
-
-    Raises
-    ------
-    AmplitudeError
-        If the cloud lacks these scalars, or an event has other particles than two quarks, a boson and 1 to 5 gluons.
+    permutation_symmetric
+        Whether the order of the particles is without meaning.
     """
-    missing = [name for name in _KINDS if name not in cloud.scalar_names]
-    if missing:
-        raise AmplitudeError(
-            f"the reference needs scalars named {', '.join(_KINDS)}, but the cloud has "
-            f"{', '.join(cloud.scalar_names) or 'none'}; load the data set 'amplitudes', or take reference='none'"
-        )
-    kinds = cloud.scalars[..., [cloud.scalar_names.index(name) for name in _KINDS]]
-    momenta = cloud.layout.pad(cloud.momenta.to(torch.float64))
-    member = cloud.layout.pad(kinds) > 0.5
-    counts = member.sum(1)
-    gluons = counts[:, 2]
-    wrong = ((counts[:, 0] != 2) | (counts[:, 1] != 1) | (gluons < 1) | (gluons > MOST_GLUONS)).nonzero()
-    if len(wrong):
-        event = int(wrong[0])
-        raise AmplitudeError(
-            f"the reference is for events of two quarks, a boson and 1 to {MOST_GLUONS} gluons; event {event} of the "
-            f"batch has {counts[event].tolist()} of them; take reference='none'"
-        )
-    quarks = _pick(momenta, member[..., 0], 2)
-    boson = _pick(momenta, member[..., 1], 1)
-    emitted = _pick(momenta, member[..., 2], int(gluons.max()) if len(gluons) else 0)
-    factors = [
-        _sum_chains(quarks, emitted, gluons),
-        torch.log(inner(quarks, boson).square().sum(1)),
-        torch.log(mass_squared(quarks.sum(1))),
-    ]
-    return torch.stack(factors, dim=-1), gluons
+
+    permutation_symmetric: ClassVar[bool] = True
+    fitted: Tensor
+
+    def register_statistics(self, **buffers: Tensor) -> None:
+        """Declare fitted numbers and their flag, as parts of models do."""
+        self.register_buffer("fitted", torch.tensor(False))
+        for name, value in buffers.items():
+            self.register_buffer(name, value)
+
+    def require_fitted(self) -> None:
+        """Refuse to be evaluated before it was fitted.
+
+        Raises
+        ------
+        NotFittedError
+            Naming the reference and the remedy.
+        """
+        if not bool(self.fitted):
+            raise NotFittedError(
+                f"the reference {type(self).__name__} was not fitted to data; call model.fit_statistics(loader) once "
+                "before the first step, or load a trained model"
+            )
+
+    def fit(self, clouds: Sequence[ParticleCloud], logs: Sequence[Tensor]) -> None:
+        """Fit ln R to ln|x|; those that have nothing to be fitted do nothing.
+
+        Parameters
+        ----------
+        clouds
+            Events in GeV.
+        logs
+            ln|x| of each of them, (B,) float64; NaN where an event is not to be counted.
+        """
+
+    @abstractmethod
+    def evaluate(self, cloud: ParticleCloud) -> Tensor:
+        """ln R of each event, shape (B,), float64."""
 
 
-def _pick(momenta: Tensor, member: Tensor, count: int) -> Tensor:
-    """The first `count` particles of each event that are members, in their order. Shapes (B, N, 4), (B, N)."""
-    places = torch.argsort((~member).to(torch.int8), dim=1, stable=True)[:, :count]
-    return momenta.gather(1, places.unsqueeze(-1).expand(-1, -1, 4))
+class Tree(Reference):
+    """The exact |M|² of a process at tree level."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self.process = find_process(process)
+
+    def evaluate(self, cloud: ParticleCloud) -> Tensor:
+        """ln |M|²; all events must have as many particles."""
+        momenta = cloud.layout.pad(cloud.momenta.to(torch.float64))
+        if bool((cloud.layout.counts() != momenta.shape[1]).any()):
+            raise AmplitudeError("reference='tree' needs events with equally many particles")
+        return self.process.squared(momenta).log()
 
 
-def _sum_chains(quarks: Tensor, gluons: Tensor, counts: Tensor) -> Tensor:
-    """ln Σ over orders of 1/((q·1)(1·2)...(n·q̄)), by the last gluon of each subset. Shapes (B, 2, 4), (B, G, 4), (B,)."""
-    number = gluons.shape[1]
-    first, last = (inner(quarks[:, side : side + 1], gluons) for side in (0, 1))
-    between = inner(gluons.unsqueeze(1), gluons.unsqueeze(2))
-    # Places beyond an event's own gluons are never reached: its own come first.
-    chains: dict[tuple[int, int], Tensor] = {}
-    for subset in range(1, 1 << number):
-        members = [gluon for gluon in range(number) if subset >> gluon & 1]
-        for end in members:
-            rest = subset ^ (1 << end)
-            before = [gluon for gluon in members if gluon != end]
-            steps = [chains[rest, gluon] / between[:, gluon, end] for gluon in before]
-            chains[subset, end] = torch.stack(steps).sum(0) if steps else 1 / first[:, end]
-    total = torch.full_like(quarks[:, 0, 0], torch.nan)
-    for number_of in range(1, number + 1):
-        whole = (1 << number_of) - 1
-        value = torch.stack([chains[whole, end] / last[:, end] for end in range(number_of)]).sum(0)
-        total = torch.where(counts == number_of, value, total)
-    return torch.log(total)
+class Factorised(Reference):
+    """A product of powers of the factors of soft and collinear emission for q q̄ → Z + n g, fitted for each n.
+
+    ``ln R = c_n + Σ_k a_nk ln F_k`` with the factors of `log_factors`, by least squares.
+    """
+
+    coefficients: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Of the constant and the factors, by number of gluons.
+        shape = (MOST_GLUONS + 1, 1 + len(FACTORS))
+        self.register_statistics(coefficients=torch.full(shape, torch.nan, dtype=torch.float64))
+
+    def fit(self, clouds: Sequence[ParticleCloud], logs: Sequence[Tensor]) -> None:
+        """Fit the powers of the factors by least squares."""
+        found = [log_factors(cloud) for cloud in clouds]
+        factors = torch.cat([values for values, _ in found])
+        gluons = torch.cat([number for _, number in found])
+        target = torch.cat(list(logs)).unsqueeze(-1)
+        counted = torch.isfinite(target.squeeze(-1))
+        self.coefficients.fill_(torch.nan)
+        for number in range(1, MOST_GLUONS + 1):
+            chosen = counted & (gluons == number)
+            if int(chosen.sum()) < _LEAST_EVENTS:
+                continue
+            columns = torch.cat([torch.ones_like(target[chosen]), factors[chosen]], dim=-1)
+            # Of least norm where factors depend on each other, as at a single energy.
+            solution = torch.linalg.lstsq(columns, target[chosen], driver="gelsd").solution
+            self.coefficients[number] = solution.squeeze(-1)
+        self.fitted.fill_(True)
+
+    def evaluate(self, cloud: ParticleCloud) -> Tensor:
+        """ln R of each event, (B,)."""
+        self.require_fitted()
+        factors, gluons = log_factors(cloud)
+        rows = self.coefficients[gluons]
+        unknown = torch.isnan(rows).any(-1)
+        if bool(unknown.any()):
+            raise AmplitudeError(
+                f"the reference was fitted to no (or fewer than {_LEAST_EVENTS}) events of "
+                f"{int(gluons[unknown][0])} gluons; put some in the training set, or take reference='none'"
+            )
+        return rows[:, 0] + (rows[:, 1:] * factors).sum(-1)

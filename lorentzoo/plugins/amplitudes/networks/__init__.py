@@ -1,0 +1,1 @@
+"""Networks of amplitudes: ordered events, and perceptrons on their invariants."""

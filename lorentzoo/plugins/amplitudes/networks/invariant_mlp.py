@@ -1,0 +1,210 @@
+"""What does a perceptron make of the invariants of an event?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lorentzoo import Backbone, Features, Frames, Layout, Symmetry
+from lorentzoo.nn import Activation, Standardised
+from lorentzoo.plugins.amplitudes.invariants import (
+    log_masses,
+    log_products,
+    pairs_of,
+    systems_of,
+    systems_present,
+)
+from lorentzoo.plugins.amplitudes.ordering import kind_codes, order_particles
+
+__all__ = ["EventInvariants", "InvariantMLP"]
+
+_ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU}
+
+
+class EventInvariants(Standardised, Backbone):
+    """Standardised logarithms of invariants of an event, ln p_i·p_j of all pairs and more; nothing here is learned.
+
+    Parameters
+    ----------
+    num_particles
+        Particles of an event that are read; of fewer the products are zero (the mean), further ones are left out.
+    order
+        ``"invariants"``: particles of each kind, told by the scalars, are put in an order that depends on invariants
+        alone, so that the result depends on no order of input. ``"input"``: as they come.
+    masses
+        Whether the virtualities ln |(Σ ±p)²| of all systems of particles are read too, see `log_masses`.
+    read_scalars
+        Whether the scalars of the particles and which places are taken are read too, as joint sets of several
+        multiplicities need; and the context, which tells processes apart.
+    read_momenta
+        Whether the momenta themselves are read too, at the cost of all symmetry.
+
+    Raises
+    ------
+    ValueError
+        If it is not given the momenta and nothing else as vectors.
+    """
+
+    equivariant = True
+    pools = True
+    reads_vectors = "pairs"
+    reads_context = True
+    spurion_modes = ("drop",)
+
+    def __init__(
+        self,
+        num_particles: int = 7,
+        order: Literal["invariants", "input"] = "invariants",
+        masses: bool = False,
+        read_scalars: bool = True,
+        read_momenta: bool = False,
+        *,
+        in_scalars: int = 0,
+        in_vectors: int = 1,
+        in_context: int = 0,
+    ) -> None:
+        super().__init__()
+        if in_vectors != 1:
+            raise ValueError("invariants need the momenta, and nothing else, as vectors: embedding 'momenta'")
+        if num_particles < 2:
+            raise ValueError(
+                f"num_particles must be at least 2, of which there are pairs, not {num_particles}"
+            )
+        self.num_particles = num_particles
+        self.order = order
+        self.masses = masses
+        self.read_scalars = read_scalars
+        self.read_momenta = read_momenta
+        self.permutation_symmetric = order == "invariants"  # type: ignore[misc]
+        invariants = len(pairs_of(num_particles)[0]) + (len(systems_of(num_particles)) if masses else 0)
+        self.register_standardisation(invariants)
+        self.width = (
+            invariants
+            + (num_particles * (in_scalars + 1) + in_context if read_scalars else 0)
+            + (4 * num_particles if read_momenta else 0)
+        )
+
+    @property
+    def symmetry(self) -> Symmetry:
+        """Everything, unless the momenta are read."""
+        return Symmetry.trivial() if self.read_momenta else Symmetry.full()
+
+    def fit_inputs(self, inputs: Iterable[tuple[Features, Frames, Layout]]) -> None:
+        """Mean and deviation of each product, over the events that have its particles."""
+        found, counted = [], []
+        for features, _, layout in inputs:
+            momenta, _, mask = self._arrange(features, layout)
+            values, present = self._invariants(momenta, mask)
+            found.append(values)
+            counted.append(present)
+        values, share = torch.cat(found), torch.cat(counted).to(torch.float64)
+        number = share.sum(0).clamp(min=1)
+        mean = (share * values).sum(0) / number
+        deviation = ((share * (values - mean).square()).sum(0) / number).sqrt()
+        self.mean.copy_(mean)
+        self.deviation.copy_(torch.where(deviation > 1e-6, deviation, torch.ones_like(deviation)))
+        self.mark_fitted()
+
+    def forward(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
+        """Scalars of each event, (B, width)."""
+        return Features.of_scalars(self.read(features, layout, context))
+
+    def read(self, features: Features, layout: Layout, context: Tensor) -> Tensor:
+        """The numbers of each event, (B, width)."""
+        momenta, scalars, mask = self._arrange(features, layout)
+        logs, present = self._invariants(momenta, mask)
+        values = self.standardise_values(logs)
+        values = torch.where(present, values, torch.zeros_like(values)).to(scalars.dtype)
+        columns = [values]
+        if self.read_scalars:
+            columns += [scalars.flatten(1), mask.to(scalars.dtype), context.to(scalars.dtype)]
+        if self.read_momenta:
+            columns.append(momenta.to(scalars.dtype).flatten(1))
+        return torch.cat(columns, dim=-1)
+
+    def _arrange(self, features: Features, layout: Layout) -> tuple[Tensor, Tensor, Tensor]:
+        """Momenta (B, N, 4), scalars (B, N, S) and mask (B, N) of N = `num_particles` places, in order."""
+        given = features.vectors.squeeze(-2).to(torch.float64)
+        rows = torch.cat([given, features.scalars.to(torch.float64), torch.ones_like(given[..., :1])], dim=-1)
+        rows = layout.pad(rows)
+        mask = rows[..., -1] > 0
+        if self.order == "invariants":
+            places = order_particles(rows[..., :4], kind_codes(rows[..., 4:-1]), mask)
+        else:
+            places = (~mask).to(torch.int8).argsort(dim=1, stable=True)
+        rows = rows.gather(1, places.unsqueeze(-1).expand_as(rows))
+        rows = F.pad(rows, (0, 0, 0, max(self.num_particles - rows.shape[1], 0)))[:, : self.num_particles]
+        return rows[..., :4], rows[..., 4:-1].to(features.scalars.dtype), rows[..., -1] > 0
+
+    def _invariants(self, momenta: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Logarithms of the invariants, and whether all of their particles are there, (B, invariants)."""
+        first, second = (list(places) for places in pairs_of(self.num_particles))
+        logs, present = log_products(momenta, mask), mask[:, first] & mask[:, second]
+        if not self.masses:
+            return logs, present
+        return (
+            torch.cat([logs, log_masses(momenta, mask)], dim=1),
+            torch.cat([present, systems_present(mask)], dim=1),
+        )
+
+
+class InvariantMLP(EventInvariants):
+    """Perceptron on the logarithms of all products of momenta of an event, and on what `EventInvariants` reads besides.
+
+    Parameters
+    ----------
+    num_particles, order, masses, read_scalars, read_momenta
+        As for `EventInvariants`.
+    hidden
+        Widths of the layers, each followed by the activation.
+    skip
+        Skip connections around layers of equal width, h + σ(W h + b), as in arXiv:2302.00753.
+    activation
+        ``"gelu"``, ``"relu"`` or ``"silu"``.
+    """
+
+    def __init__(
+        self,
+        num_particles: int = 7,
+        hidden: Sequence[int] = (64, 64, 64),
+        order: Literal["invariants", "input"] = "invariants",
+        masses: bool = False,
+        read_scalars: bool = True,
+        read_momenta: bool = False,
+        skip: bool = False,
+        activation: Activation = "gelu",
+        *,
+        in_scalars: int = 0,
+        in_vectors: int = 1,
+        in_context: int = 0,
+    ) -> None:
+        super().__init__(
+            num_particles,
+            order,
+            masses,
+            read_scalars,
+            read_momenta,
+            in_scalars=in_scalars,
+            in_vectors=in_vectors,
+            in_context=in_context,
+        )
+        if not hidden or min(hidden) < 1:
+            raise ValueError(f"hidden needs at least one layer, none empty, not {list(hidden)}")
+        widths = [self.width, *hidden]
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+        self.activation = _ACTIVATIONS[activation]()
+        self.skip = skip
+        self.width = widths[-1]
+
+    def forward(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
+        """Scalars of each event, (B, width)."""
+        x = self.read(features, layout, context)
+        for layer in self.layers:
+            out = self.activation(layer(x))
+            x = x + out if self.skip and out.shape == x.shape else out
+        return Features.of_scalars(x)
