@@ -115,7 +115,9 @@ class Component:
         try:
             module = import_module(module_name)
         except ModuleNotFoundError as error:
-            if self.extra:
+            # A module that its own package lacks is a fault of that package, which no extra mends.
+            own = (error.name or "").startswith(module_name.partition(".")[0] + ".")
+            if self.extra and not own:
                 raise MissingExtraError(
                     f"{self.kind} {self.name!r} needs {error.name!r}, which is not installed; "
                     f'run: pip install "{self._requirement(distribution)}"'

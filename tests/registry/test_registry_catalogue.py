@@ -155,6 +155,7 @@ def test_targets_fail_when_used_and_by_name(plugin, with_plugins) -> None:
                 'Component("backbone", "no-module", "surely_not_installed.net:Net", "x")',
                 'Component("backbone", "no-attribute", "lorentzoo.plugins.sets.deep_sets:Deeper", "x")',
                 'Component("backbone", "needs-extra", "surely_not_installed:Net", "x", extra="my-net[fast]")',
+                'Component("backbone", "no-part", "lorentzoo.plugins.surely_not:Net", "x", extra="my-net[fast]")',
                 'Component("backbone", "no-backbone", "pathlib:Path", "x")',
                 'Component("head", "no-head", "pathlib:PurePath", "x")',
                 'Component("model", "hopeless", spec={"backbone": "needs-extra"}, summary="x")',
@@ -167,6 +168,8 @@ def test_targets_fail_when_used_and_by_name(plugin, with_plugins) -> None:
         lz.compose(backbone="no-attribute")
     with pytest.raises(MissingExtraError, match=r'run: pip install "my-net\[fast\]"'):
         lz.compose(backbone="needs-extra")
+    with pytest.raises(PluginError, match=r"'lazy/no-part': cannot import 'lorentzoo.plugins.surely_not'"):
+        lz.compose(backbone="no-part")
     with pytest.raises(
         CompositionError, match=r"backbone 'no-backbone' is not a subclass of lorentzoo.Backbone"
     ):

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lorentzoo.tasks.weights import effective_number
+from lorentzoo.output.weights import effective_number
 
 __all__ = ["FrechetDistance", "frechet_distance", "frechet_physics_distance", "require_enough"]
 
