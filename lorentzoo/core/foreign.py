@@ -184,6 +184,8 @@ def complete_options(
     CheckpointError
         If nothing is given where there are options, or an option is unknown, or a value cannot be computed here.
     """
+    if given is not None and not isinstance(given, Mapping):
+        raise CheckpointError(f"options are a mapping of names to values, not {given!r}")
     if given is None and declared:
         listing = ", ".join(f"{name}={option.default!r}" for name, option in declared.items())
         raise CheckpointError(

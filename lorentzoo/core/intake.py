@@ -104,12 +104,14 @@ def read_ptr(values: Tensor | ArrayLike, device: torch.device) -> Tensor:
 
 
 def read_names(names: Sequence[str], what: str) -> tuple[str, ...]:
-    """Names of columns, as a tuple of text."""
+    """Names of columns, none twice, as a tuple of text."""
     if isinstance(names, str) or not isinstance(names, Iterable):
         raise ParameterError(f"{what} must be a list of names, not {names!r}")
     found = tuple(names)
     if not all(isinstance(name, str) for name in found):
         raise ParameterError(f"{what} must be a list of names, not {names!r}")
+    if len(set(found)) < len(found):
+        raise InputError(f"{what} names a column twice: {list(found)}")
     return found
 
 

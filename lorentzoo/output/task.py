@@ -107,13 +107,20 @@ class Task(ABC):
         return head
 
     def check_data(self, data: EventData) -> None:
-        """Refuse data that this task can do nothing with; by default event weights that are not finite.
+        """Refuse data that this task can do nothing with; by default event weights that are not finite, and equal names.
 
         Raises
         ------
         TrainingError
             Saying what the data have, and what the task needs.
         """
+        for what, names in (("class_names", data.class_names), ("target_names", data.target_names)):
+            # Numbers are recorded by name: of two that are equal one would be lost.
+            repeated = sorted({name for name in names if names.count(name) > 1})
+            if repeated:
+                raise TrainingError(
+                    f"{what} of the data {list(names)} has {', '.join(map(repr, repeated))} twice"
+                )
         finite = torch.isfinite(data.weight)
         if not bool(finite.all()):
             first = int((~finite).nonzero()[0, 0])

@@ -445,6 +445,7 @@ def test_memory_that_must_not_be_written_to_is_copied() -> None:
         lambda p: lz.ParticleCloud.from_packed(np.ma.masked_array(p, p > 4), [0, 2]),
         lambda p: lz.ParticleCloud.from_packed(p, [0, 2], units="eV"),
         lambda p: lz.ParticleCloud.from_packed(p, [0, 2], np.ones((3, 1))),
+        lambda p: lz.ParticleCloud.from_packed(p, [0, 2], np.ones((2, 2)), scalar_names=["a", "a"]),
         lambda p: lz.ParticleCloud.from_list("momenta"),
         lambda p: lz.ParticleCloud.from_list([p[0]]),
         lambda p: lz.ParticleCloud.from_padded(p[None], np.full((1, 2), 0.5)),

@@ -271,6 +271,25 @@ def _with(dataset: JetDataset, **changes: Any) -> JetDataset:
 # ---- the pieces ---------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("head", "names"),
+    [
+        ("classify", {"class_names": ("qcd", "qcd")}),
+        ("regress:num_targets=2", {"class_names": (), "target_names": ("m", "m")}),
+    ],
+)
+def test_equal_names_are_refused(jets, recipe, head: str, names: dict[str, Any]) -> None:
+    """Numbers are recorded by name."""
+    data = jets.split("train")
+    if head != "classify":
+        data.target = torch.ones(len(data), 2, dtype=torch.float64)
+    for name, value in names.items():
+        setattr(data, name, value)
+    model = lz.compose(backbone="deep-sets:hidden=[4]", head=head)
+    with pytest.raises(TrainingError, match="twice"):
+        train(model, data, None, recipe, progress=False)
+
+
 def test_recipes_name_unknown_keys() -> None:
     with pytest.raises(TrainingError, match="unknown key 'learning_rat'; did you mean 'learning_rate'"):
         TrainConfig.of({"learning_rat": 1})
