@@ -198,6 +198,11 @@ METRICS: Final = (
     Metric("weight_lost", "Weight lost", "low", shown="nonzero"),
     Metric("outside_region", "Outside", shown="file"),
     *(
+        Metric(f"{name}_{place}", f"{label} {place}", "low", shown="file")
+        for name, label in (("delta_50", "|δ| 50 %"), ("delta_99", "|δ| 99 %"))
+        for place in ("inside", "outside")
+    ),
+    *(
         Metric(name, label, better, unit="µs", shown="file")  # type: ignore[arg-type]
         for name, label, better in (
             ("truth_alone_us", "Truth alone", "none"),
