@@ -262,11 +262,17 @@ def test_points_of_a_file_are_judged_beside_our_own() -> None:
     )
     channels, _ = find_channels(events)
     assert [(channel.label, channel.has_truth) for channel in channels] == [("gg-ng n=2", True)]
-    ours = lz.load_dataset("amplitudes", process="gg-ng", multiplicity=2, num_events=400)
+    ours = lz.load_dataset("amplitudes", process="gg-ng", multiplicity=2, num_events=400, sqrt_s_min=50.0)
     model = fitted(ours)
     found = evaluate(model, events, QUICK, progress=False)
     assert found.outside is not None
-    assert 0 < found.metrics()["outside_region"] <= 1
+    numbers = found.metrics()
+    assert 0 < numbers["outside_region"] < 1
+    # Errors stand beside each other, and each is of its own events.
+    chosen = found.outside
+    delta = np.abs(found.values[:, 0] / found.target[:, 0] - 1)
+    assert numbers["delta_50_outside"] == pytest.approx(np.sort(delta[chosen])[(chosen.sum() - 1) // 2])
+    assert numbers["delta_50_inside"] == pytest.approx(np.sort(delta[~chosen])[((~chosen).sum() - 1) // 2])
     assert found.metrics()["truth_batch_us"] > 0
 
 

@@ -98,6 +98,15 @@ class AmplitudePredictions(ValuePredictions):
         there = (self.weight != 0) & (self.target[:, 0] != 0) & (self.values[:, 0] != 0)
         return bool(there.any())
 
+    @property
+    def regions(self) -> dict[str, NDArray[np.bool_]]:
+        """Which events with weight lie inside and which outside of the training region, (B,); without empty ones."""
+        if self.outside is None:
+            return {}
+        there = self.weight != 0
+        both = {"inside": there & ~self.outside, "outside": there & self.outside}
+        return {name: chosen for name, chosen in both.items() if chosen.any()}
+
     def arrays(self, chosen: NDArray[np.bool_]) -> tuple[Array, Array, Array]:
         """Predictions, true values and weights of some events, (b,) each."""
         return self.values[chosen, 0], self.target[chosen, 0].astype(np.float64), self.weight[chosen]
@@ -140,6 +149,10 @@ class AmplitudePredictions(ValuePredictions):
         found |= average_channels(each, [int(chosen.sum()) for _, chosen in channels])
         if self.outside is not None:
             found["outside_region"] = float(self.outside[there].mean()) if there.any() else 0.0
+        regions = self.regions
+        for place, chosen in regions.items() if len(regions) > 1 else ():
+            errors = error_metrics(*self.arrays(chosen))
+            found |= {f"{name}_{place}": errors[name] for name in ("delta_50", "delta_99") if name in errors}
         if self.times is not None:
             means = self.times.mean(0)
             found |= {

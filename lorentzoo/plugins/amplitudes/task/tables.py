@@ -172,16 +172,11 @@ def _by_size(one: AmplitudePredictions) -> dict[str, dict[str, Any]]:
 
 
 def _by_region(one: AmplitudePredictions) -> dict[str, dict[str, Any]]:
-    if one.outside is None:
-        return {}
     there = one.weight != 0
-    groups = {"inside": there & ~one.outside, "outside": there & one.outside}
     # In one unit, that of all events, or the errors of both could not be compared.
     squares = standardised_errors(*one.arrays(there))
     found = {}
-    for label, chosen in groups.items():
-        if not chosen.any():
-            continue
+    for label, chosen in one.regions.items():
         found[label] = _errors(one, chosen)
         if squares is not None:
             own, weight = squares[chosen[there]], one.weight[chosen]

@@ -224,7 +224,7 @@ class Amplitudes(Regression):
                 ReportFigure(
                     f"unweighted-{name.replace('_', '-')}",
                     plot_unweighted(first, name),
-                    f"{label.partition(' [')[0]} of events of two-stage unweighting, beside the truth.",
+                    f"Events of two-stage unweighting beside the truth: {label}.",
                 )
                 for name, label in OBSERVABLES.items()
             ),
