@@ -13,7 +13,7 @@ from torch import Tensor
 
 import lorentzoo as lz
 from lorentzoo.core.errors import NotFittedError
-from lorentzoo.core.minkowski import exp, from_ptetaphim
+from lorentzoo.core.minkowski import exp, from_ptetaphim, mass_squared
 from lorentzoo.densities.coordinates import COORDINATES, Coordinates, Cuts, Standardise, make_coordinates
 
 MASS = 4.0
@@ -132,8 +132,10 @@ class TestBoundaries:
     def test_no_number_of_the_coordinates_leaves_phase_space(self, seed: int) -> None:
         coordinates, _ = made("log-pt-phi-eta-log-mass")
         x = 4 * torch.randn(50, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-        cuts = Cuts(pt_min=22.0 - 1e-9, eta_max=5.0 + 1e-9, mass_min=0.99)
-        assert bool(cuts.particles(coordinates.inverse(x)).all())
+        p = coordinates.inverse(x)
+        assert bool(Cuts(pt_min=22.0 - 1e-9, eta_max=5.0 + 1e-9).particles(p).all())
+        # Of very fast particles the mass drowns in the rounding of their energy.
+        assert bool((mass_squared(p) > 0.99**2 - 1e-14 * p[:, 0].square()).all())
 
     def test_what_lies_outside_is_refused_by_name(self) -> None:
         coordinates, _ = made("log-pt-phi-eta-log-mass")
