@@ -29,7 +29,7 @@ def _model(
 
 _RECIPE: Final[dict[str, Any]] = {
     "optimiser": "adamw",
-    "learning_rate": 1e-2,
+    "learning_rate": 7e-3,
     "betas": [0.9, 0.99],
     "weight_decay": 1e-4,
     "batch_size": 512,
@@ -41,6 +41,7 @@ _SCALE: Final = 300.0
 _MOMENTA: Final = {"name": "momenta", "scale": _SCALE}
 _LOG: Final = {"name": "regress", "transform": "log"}
 _FACTORISED: Final = {"name": "amplitude-ratio", "reference": "factorised"}
+_RECIPE_BACKBONE: Final = {"name": "invariant-mlp", "hidden": [128, 128, 128], "masses": True}
 _LLOCA: Final = "arXiv:2505.20280"
 _PUBLISHED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "mlp": (
@@ -98,6 +99,13 @@ _AS_GIVEN: Final = {"order": "input", "read_scalars": False}
 
 NETWORKS: Final = (
     Component(
+        "head",
+        "amplitude-density",
+        "lorentzoo.plugins.amplitudes.targets.density:AmplitudeDensity",
+        "Log-normal distribution of a positive amplitude around a multiple of a reference",
+        "arXiv:2206.14831",
+    ),
+    Component(
         "backbone",
         "invariant-mlp",
         f"{_NETWORKS}.invariant_mlp:InvariantMLP",
@@ -125,8 +133,17 @@ NETWORKS: Final = (
         "amplitude-recipe",
         "A small perceptron on ln p_i·p_j, on top of the fitted factors of soft and collinear emission",
         recipe=_RECIPE,
-        backbone={"name": "invariant-mlp", "hidden": [128, 128, 128], "masses": True},
+        backbone=_RECIPE_BACKBONE,
         head=_FACTORISED,
+        anchor="none",
+    ),
+    _model(
+        "amplitude-recipe-density",
+        "The recipe with a width of each event: where the surrogate can be trusted",
+        "arXiv:2206.14831",
+        recipe=_RECIPE,
+        backbone=_RECIPE_BACKBONE,
+        head={**_FACTORISED, "name": "amplitude-density"},
         anchor="none",
     ),
     _model(

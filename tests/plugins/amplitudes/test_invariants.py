@@ -127,7 +127,7 @@ def test_bad_networks_are_named() -> None:
 def test_the_recipe_meets_its_bars(n: int, events: int, mse: float, median: float) -> None:
     data = load(n, events + 10_000)
     model = lz.create_model("amplitude-recipe")
-    recipe = dict(lz.describe("model", "amplitude-recipe").recipe)
+    recipe = dict(lz.describe("model", "amplitude-recipe").component.recipe)
     train(model, data.subset(range(events)), None, recipe, progress=False)
     fresh = data.subset(range(events, events + 10_000))
     deviation = data.target[:events].log().std()
