@@ -86,15 +86,18 @@ class AmplitudeDensity(DensityHead):
         self.mark_fitted()
 
     def forward(self, features: Features, cloud: ParticleCloud) -> Tensor:
-        """Mean and raw width of standardised ln x/R, and ln R; shape (B, 3)."""
+        """Mean and raw width of standardised ln x/R, and ln R where there is a reference; shape (B, 2) or (B, 3)."""
         output: Tensor = self.readout(features, cloud, self.pooling)
+        if not len(self.references):
+            return output
         logs = self.references.evaluate(cloud)
         return torch.cat([output.to(logs), logs.unsqueeze(-1)], dim=-1)
 
     def distribution(self, output: Tensor) -> Independent:
-        """The distribution of the amplitude (B, 1) in its own units, float64, of raw outputs (B, 3)."""
+        """The distribution of the amplitude (B, 1) in its own units, float64, of raw outputs (B, 2) or (B, 3)."""
         self.require_fitted()
-        mean, raw, reference = output.double().split(1, dim=-1)
+        mean, raw, *found = output.double().split(1, dim=-1)
+        reference = found[0] if found else torch.zeros_like(mean)
         width, centre = self.std.double(), self.mean.double()
         scale = width * (F.softplus(raw + _START) + _LEAST_WIDTH)
         return Independent(LogNormal(reference + centre + width * mean, scale), 1)

@@ -104,6 +104,7 @@ class AmplitudeRatio(Head):
         output: Tensor = self.ratio(features, cloud)
         if not len(self.references):
             return output
+        # In float64: rounding of ln R would be an error of the prediction.
         logs = self.references.evaluate(cloud)
         return torch.cat([output.to(logs), logs.unsqueeze(-1)], dim=-1)
 
