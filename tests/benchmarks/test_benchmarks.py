@@ -12,6 +12,7 @@ import pytest
 SCRIPTS = Path(__file__).parents[2] / "benchmarks"
 RECORDED = Path(__file__).parents[1] / "recorded"
 SMALLEST = {
+    "amplitude_recipe": [["--gluons", "2", "--seconds", "1", "--fresh", "100", "--rows", "poly3", "recipe"]],
     "amplitudes": [["--gluons", "2", "--seconds", "0.1", "--repeats", "1"]],
     "batch_order": [["--cpu-seconds", "0.2"]],
     "beam_boost": [["--jets", "2"]],

@@ -45,6 +45,7 @@ ALONE = {
     "backbone/nothing": "it gives zeros: only with a head that predicts by itself does it make a model",
     "model/log-polynomial": FITTED,
     "model/amplitude-recipe": FITTED,
+    "model/amplitude-recipe-density": FITTED,
 }
 FOREST = dict.fromkeys(
     ("padding does not leak", "symmetry as declared", "gradients finite", "dtypes"),

@@ -20,7 +20,9 @@ from lorentzoo.training.fitting import fit_spec, spec_for
 
 EVENTS = 120
 HEADS = catalogue().names("head")
-WITH_DATA_OF_THEIR_OWN = {"amplitude-ratio": "amplitudes:num_events=400,cache=false"}
+WITH_DATA_OF_THEIR_OWN = dict.fromkeys(
+    ("amplitude-ratio", "amplitude-density"), "amplitudes:num_events=400,cache=false"
+)
 """Heads that make sense on certain events only, and such events."""
 BY_GENERATORS = [
     name for name in HEADS if catalogue().target(catalogue().find("head", name)).task == "generation"

@@ -99,7 +99,8 @@ def _floor(products: Tensor) -> Tensor:
 @lru_cache(maxsize=32)
 def _members(count: int) -> Tensor:
     """One where a particle belongs to a system, (systems, N)."""
-    members = torch.zeros(len(systems_of(count)), count)
+    # Kept for all devices, also where models are made without memory.
+    members = torch.zeros(len(systems_of(count)), count, device="cpu")
     for row, system in enumerate(systems_of(count)):
         members[row, list(system)] = 1.0
     return members

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils.flop_counter import FlopCounterMode
 
 import lorentzoo as lz
 from lorentzoo.nn import mass_squared, random_lorentz
@@ -40,6 +41,16 @@ def test_published_counts_for_seven_particles(name: str, count: int) -> None:
 @pytest.mark.parametrize(("name", "count"), [("dsi", 53_633), ("amplitude-mlp", 68_865)])
 def test_published_counts_for_five_particles(name: str, count: int) -> None:
     assert lz.create_model(name, num_particles=5).num_parameters == count
+
+
+@pytest.mark.parametrize(("name", "flops"), [("dsi", 111_104), ("amplitude-mlp", 138_496)])
+def test_published_arithmetic(name: str, flops: int) -> None:
+    data = load(4, 16)
+    model = lz.create_model(name)
+    model.fit_statistics([data[:]])
+    with FlopCounterMode(display=False) as counter:
+        model(data[:1].cloud)
+    assert counter.get_total_flops() == flops
 
 
 @given(n=st.integers(1, 4), seed=st.integers(0, 2**16))
@@ -127,7 +138,7 @@ def test_bad_networks_are_named() -> None:
 def test_the_recipe_meets_its_bars(n: int, events: int, mse: float, median: float) -> None:
     data = load(n, events + 10_000)
     model = lz.create_model("amplitude-recipe")
-    recipe = dict(lz.describe("model", "amplitude-recipe").recipe)
+    recipe = dict(lz.describe("model", "amplitude-recipe").component.recipe)
     train(model, data.subset(range(events)), None, recipe, progress=False)
     fresh = data.subset(range(events, events + 10_000))
     deviation = data.target[:events].log().std()

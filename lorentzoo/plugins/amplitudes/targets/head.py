@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lorentzoo import Batch, Features, Head, ParticleCloud
 from lorentzoo.nn import Activation, Pooling, make_part
-from lorentzoo.plugins.amplitudes.errors import AmplitudeError
-from lorentzoo.plugins.amplitudes.targets.polynomial import LogPolynomial
-from lorentzoo.plugins.amplitudes.targets.references import Factorised, Reference, Tree
+from lorentzoo.plugins.amplitudes.targets.chain import ReferenceName, References, amplitude_column
 from lorentzoo.plugins.amplitudes.targets.region import TrainingRegion
 
-__all__ = ["AmplitudeRatio", "ReferenceName"]
-
-ReferenceName = Literal["none", "factorised", "log-polynomial", "tree"]
+__all__ = ["AmplitudeRatio"]
 
 
 class AmplitudeRatio(Head):
@@ -70,13 +66,6 @@ class AmplitudeRatio(Head):
         in_scalars: int | None = None,
     ) -> None:
         super().__init__()
-        names = [reference] if isinstance(reference, str) else list(reference)
-        if len(set(names)) < len(names) or not names or (len(names) > 1 and "none" in names):
-            raise AmplitudeError(f"references are named once each, and 'none' stands alone: {names} given")
-        if ("tree" in names) != (process is not None):
-            raise AmplitudeError(
-                f"reference='tree' and the name of a process go together; given are {reference!r} and {process!r}"
-            )
         parameters = {
             "name": "regress",
             "transform": transform,
@@ -89,21 +78,8 @@ class AmplitudeRatio(Head):
         self.out_scalars = self.ratio.out_scalars
         self.num_targets = 1
         self.region = TrainingRegion()
-        found: list[Reference] = []
-        for name in names:
-            if name not in get_args(ReferenceName):
-                raise AmplitudeError(
-                    f"there is no reference {name!r}; known are {', '.join(get_args(ReferenceName))}"
-                )
-            if name == "factorised":
-                found.append(Factorised())
-            elif name == "log-polynomial":
-                found.append(LogPolynomial(degree, identical, num_particles))
-            elif name == "tree":
-                assert process is not None
-                found.append(Tree(process))
-        self.references = nn.ModuleList(found)
-        if found:
+        self.references = References(reference, process, degree, identical, num_particles)
+        if len(self.references):
             self.exportable = "the reference asks each event for its particles"  # type: ignore[misc]
 
     @property
@@ -116,28 +92,14 @@ class AmplitudeRatio(Head):
         self.ratio.pooling = value
 
     def fit_statistics(self, batches: Iterable[Batch]) -> None:
-        """Fit each reference to ln|x| over those before it, and then T to the ratios; and see where events lie."""
+        """Fit the references to ln|x|, and T to the ratios; and see where events lie."""
         batches = list(batches)
         self.region.fit(batch.cloud for batch in batches)
-        targets = [_as_column(batch.target) for batch in batches]
-        left = [
-            torch.where(
-                (target != 0) & (batch.weight.unsqueeze(-1) != 0), target.abs().log(), torch.nan
-            ).squeeze(-1)
-            for target, batch in zip(targets, batches, strict=True)
-        ]
-        clouds = [batch.cloud for batch in batches]
-        total = [torch.zeros_like(log) for log in left]
-        for reference in self.references:
-            assert isinstance(reference, Reference)
-            reference.fit(clouds, left)
-            logs = [reference.evaluate(cloud) for cloud in clouds]
-            left = [before - log for before, log in zip(left, logs, strict=True)]
-            total = [before + log for before, log in zip(total, logs, strict=True)]
+        logs = self.references.fit(batches)
         self.ratio.fit_statistics(
             [
-                replace(batch, target=target / log.exp().unsqueeze(-1))
-                for batch, target, log in zip(batches, targets, total, strict=True)
+                replace(batch, target=amplitude_column(batch.target) / log.exp().unsqueeze(-1))
+                for batch, log in zip(batches, logs, strict=True)
             ]
         )
 
@@ -146,12 +108,13 @@ class AmplitudeRatio(Head):
         output: Tensor = self.ratio(features, cloud)
         if not len(self.references):
             return output
-        logs = torch.stack([reference.evaluate(cloud) for reference in self.references]).sum(0)  # type: ignore[operator]
+        # In float64: rounding of ln R would be an error of the prediction.
+        logs = self.references.evaluate(cloud)
         return torch.cat([output.to(logs), logs.unsqueeze(-1)], dim=-1)
 
     def loss(self, output: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Mean squared error of T(x/R)."""
-        return self.ratio.loss(output[:, :1], _as_column(target) / self._reference_of(output), weight)
+        return self.ratio.loss(output[:, :1], amplitude_column(target) / self._reference_of(output), weight)
 
     def predict(self, output: Tensor) -> Tensor:
         """Targets in their own units, shape (B, 1)."""
@@ -161,12 +124,3 @@ class AmplitudeRatio(Head):
     def _reference_of(output: Tensor) -> Tensor:
         """R of a raw output, shape (B, 1), float64."""
         return output[:, 1:].double().exp() if output.shape[1] > 1 else torch.ones_like(output).double()
-
-
-def _as_column(target: Tensor) -> Tensor:
-    """Targets (B,) or (B, 1) as (B, 1), float64."""
-    if target.ndim > 2 or target.numel() != len(target):
-        raise AmplitudeError(
-            f"an amplitude is one number an event, but the targets have shape {tuple(target.shape)}"
-        )
-    return target.double().reshape(-1, 1)

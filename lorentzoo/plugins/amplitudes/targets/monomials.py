@@ -47,12 +47,13 @@ class Monomials:
         """Columns of variables (B, V), shape (B, columns)."""
         values = x.new_ones(len(self.parent), len(x))
         variables = x.T.contiguous()
+        parent, last = self.parent.to(x.device), self.last.to(x.device)
         for start, end in zip(self.bounds[1:-1], self.bounds[2:], strict=True):
             own = slice(start, end)
-            values[own] = values[self.parent[own]] * variables[self.last[own]]
+            values[own] = values[parent[own]] * variables[last[own]]
         if self.columns == len(self.parent):
             return values.T
-        return x.new_zeros(self.columns, len(x)).index_add_(0, self.column, values).T
+        return x.new_zeros(self.columns, len(x)).index_add_(0, self.column.to(x.device), values).T
 
 
 @lru_cache(maxsize=32)
@@ -76,8 +77,9 @@ def list_monomials(sizes: tuple[int, ...], degree: int, averaged: bool) -> Monom
         column = _join_equal(found, _exchanges(sizes), variables)
     sizes_of = np.cumsum([0, *(math.comb(variables + d - 1, d) for d in range(degree + 1))])
     return Monomials(
-        torch.tensor([place[monomial[:-1]] for monomial in found]),
-        torch.tensor([monomial[-1] if monomial else 0 for monomial in found]),
+        # Kept for all devices, also where models are made without memory.
+        torch.tensor([place[monomial[:-1]] for monomial in found], device="cpu"),
+        torch.tensor([monomial[-1] if monomial else 0 for monomial in found], device="cpu"),
         torch.from_numpy(column),
         tuple(int(start) for start in sizes_of),
         int(column.max()) + 1,

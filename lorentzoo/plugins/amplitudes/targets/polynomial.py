@@ -131,6 +131,7 @@ class LogPolynomial(Reference):
     def _average(self, place: int, numbers: Tensor) -> Tensor:
         """Numbers of pairs, averaged over those that exchanges take into each other."""
         column = list_monomials(self._sizes(place), 1, averaged=True).column[1:] - 1
+        column = column.to(numbers.device)
         total = torch.zeros_like(numbers).index_add_(0, column, numbers)
         return (total / torch.zeros_like(numbers).index_add_(0, column, torch.ones_like(numbers)))[column]
 

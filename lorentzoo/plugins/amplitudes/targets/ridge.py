@@ -9,7 +9,7 @@ from torch import Tensor
 
 __all__ = ["RidgeSums"]
 
-_RIDGES: Final = 10.0 ** torch.arange(-13.0, 1.5, 0.5, dtype=torch.float64)
+_RIDGES: Final = tuple(10.0 ** (exponent / 2) for exponent in range(-26, 3))
 """Tried, relative to the number of events; columns have unit variance."""
 
 
