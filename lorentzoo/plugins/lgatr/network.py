@@ -20,7 +20,7 @@ from lorentzoo.plugins.lgatr.gate import Activation
 from lorentzoo.plugins.lgatr.grid import Grid
 from lorentzoo.plugins.lgatr.linear import Group
 from lorentzoo.plugins.lgatr.norm import EpsilonMode
-from lorentzoo.plugins.lgatr.options import Options
+from lorentzoo.plugins.lgatr.options import Options, check_sizes
 from lorentzoo.plugins.lgatr.paired import Paired
 from lorentzoo.plugins.lgatr.positions import Positions
 from lorentzoo.plugins.lgatr.stream import Condition, Widths
@@ -118,6 +118,7 @@ class LGATr(StreamBackbone):
         out_vectors: int = 0,
     ) -> None:
         super().__init__(in_context, time_features, positions)
+        check_sizes(hidden_channels=hidden_channels)
         options = Options(
             group=group,
             num_heads=num_heads,

@@ -9,7 +9,7 @@ from lorentzoo.plugins.lgatr.gate import Activation
 from lorentzoo.plugins.lgatr.linear import Group
 from lorentzoo.plugins.lgatr.norm import EpsilonMode
 
-__all__ = ["Options", "share_heads"]
+__all__ = ["Options", "check_sizes", "share_heads"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,21 @@ class Options:
     dropout: float = 0.0
     bivectors: bool = True
     geometric_product: bool = True
+
+    def __post_init__(self) -> None:
+        check_sizes(
+            num_heads=self.num_heads,
+            attention_ratio=self.attention_ratio,
+            head_channels=self.head_channels,
+            mlp_ratio=self.mlp_ratio,
+        )
+
+
+def check_sizes(**sizes: int | None) -> None:
+    """Refuse sizes below one, by the name of the parameter; None is what follows from others."""
+    for name, size in sizes.items():
+        if size is not None and size < 1:
+            raise ValueError(f"{name} must be at least 1, not {size}")
 
 
 class _Heads(Protocol):

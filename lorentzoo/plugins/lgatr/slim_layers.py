@@ -20,7 +20,7 @@ from lorentzoo import Layout
 from lorentzoo.plugins.lgatr.gate import Activation, activate
 from lorentzoo.plugins.lgatr.heads import HeadWidths, from_heads, to_heads
 from lorentzoo.plugins.lgatr.norm import normalize_jointly
-from lorentzoo.plugins.lgatr.options import share_heads
+from lorentzoo.plugins.lgatr.options import check_sizes, share_heads
 from lorentzoo.plugins.lgatr.positions import rotate
 
 __all__ = ["SlimAttention", "SlimGains", "SlimLinear", "SlimMLP", "SlimOptions", "SlimStream", "drop_slim"]
@@ -84,6 +84,9 @@ class SlimOptions:
     norm_gains: bool = False
     eps_norm: float = 0.01
     dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_sizes(num_heads=self.num_heads, attention_ratio=self.attention_ratio, mlp_ratio=self.mlp_ratio)
 
 
 class SlimGains(nn.Module):

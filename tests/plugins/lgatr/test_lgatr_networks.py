@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import lorentzoo as lz
+from lorentzoo.core.errors import CompositionError
 from lorentzoo.core.minkowski import exp, generators
 from lorentzoo.plugins.lgatr.network import LGATr
 from lorentzoo.plugins.lgatr.slim import LGATrSlim
@@ -342,3 +343,16 @@ def test_errors_say_what_to_do(kind: type, small: dict[str, Any]) -> None:
         run(plain, momenta(2, 1), torch.randn(2, 1).double(), layout)
     with pytest.raises(ValueError, match="time_features=4"):
         kind(**small, time_features=4)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "sizes"),
+    [
+        ("lgatr", ("num_heads", "attention_ratio", "head_channels", "mlp_ratio", "hidden_channels")),
+        ("lgatr-slim", ("num_heads", "attention_ratio", "mlp_ratio")),
+    ],
+)
+def test_sizes_below_one_are_refused_by_name(backbone: str, sizes: tuple[str, ...]) -> None:
+    for name in sizes:
+        with pytest.raises(CompositionError, match=f"{name} must be at least 1, not 0"):
+            lz.compose(backbone={"name": backbone, name: 0}, embedding="momenta")
