@@ -209,9 +209,9 @@ def _spec(model: str) -> Any:
 
     path = Path(model)
     if path.suffix in (".yaml", ".yml"):
-        return Spec.from_yaml(read_text(path, "the specification"))
+        return Spec.from_yaml(read_text(path, f"the specification {path}"))
     if path.suffix == ".json":
-        return Spec.from_json(read_text(path, "the specification"))
+        return Spec.from_json(read_text(path, f"the specification {path}"))
     return model_spec(model)
 
 
@@ -230,7 +230,7 @@ def _options(config: Path | None, pairs: list[str]) -> dict[str, Any]:
 
     options: dict[str, Any] = {}
     if config is not None:
-        loaded = read_yaml_file(config, "the file of --config", TrainingError)
+        loaded = read_yaml_file(config, f"the training options {config}", TrainingError)
         if not isinstance(loaded, dict):
             raise TrainingError(f"{config} does not hold a mapping of training options")
         options |= loaded

@@ -103,7 +103,7 @@ def read_text(path: Path, what: str, error: type[LorentzooError] = SpecError) ->
     except FileNotFoundError:
         raise error(f"{what}: there is no file {path}") from None
     except (OSError, ValueError) as problem:
-        raise error(f"{what}: {path} cannot be read: {problem}") from None
+        raise error(f"{what} cannot be read: {problem}") from None
 
 
 def read_json_file(path: Path) -> Any:

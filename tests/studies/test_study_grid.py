@@ -114,7 +114,9 @@ def test_unreadable_files_are_named(tmp_path) -> None:
     with pytest.raises(StudyError, match=r"study broken.yaml cannot be read: .*utf-8"):
         load_study(broken)
     broken.write_text("x" * 2_000_000)
-    with pytest.raises(StudyError, match=r"study broken.yaml has 2000000 bytes; at most 1000000 are read"):
+    with pytest.raises(
+        StudyError, match=r"broken.yaml cannot be read: it has 2000000 bytes; at most 1000000 are read"
+    ):
         load_study(broken)
     with pytest.raises(StudyError, match="is a folder, a pipe or a device, not a file"):
         load_study("/dev/zero")

@@ -145,9 +145,10 @@ class LogPolynomial(Reference):
         for row, chosen in _groups(codes):
             place = self._find(row)
             monomials = self._monomials(place)
-            coefficients = self.coefficients[place, : monomials.columns].double()
+            # As a matrix, whose product torch's counter of operations counts.
+            coefficients = self.coefficients[place, : monomials.columns].double().unsqueeze(-1)
             values = [
-                columns @ coefficients
+                (columns @ coefficients).squeeze(-1)
                 for columns, _ in self._columns(place, momenta[chosen, : len(row)], monomials)
             ]
             result = result.masked_scatter(chosen, torch.cat(values))
