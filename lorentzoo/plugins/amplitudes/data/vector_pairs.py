@@ -50,6 +50,7 @@ def vector_pairs(
     seed: int = 0,
     sqrt_s_min: float = 300.0,
     sqrt_s_max: float = 1000.0,
+    cos_theta_max: float = 0.99,
     mass_min: float = 60.0,
     mass_max: float = 120.0,
     mass_density: Literal["uniform", "cauchy"] = "uniform",
@@ -80,6 +81,8 @@ def vector_pairs(
         Of the random numbers.
     sqrt_s_min, sqrt_s_max
         Bounds of √s in GeV; ln √s is uniform.
+    cos_theta_max
+        Largest |cos θ*| of the bosons. Up to 1 the squares have forward peaks as narrow as 1 - cos θ* = m⁴/s².
     mass_min, mass_max, mass_density
         Bounds of the masses in GeV, and whether they are uniform, or have the resonance of a Z in them.
     weights
@@ -100,6 +103,8 @@ def vector_pairs(
         raise AmplitudeError(
             f"masses of bosons must be positive and their bounds rise: {mass_min:g} and {mass_max:g} GeV given"
         )
+    if not 0 < cos_theta_max <= 1:
+        raise AmplitudeError(f"cos_theta_max must be positive and at most 1, not {cos_theta_max:g}")
     highest = _Z_MASS if dimensions == 2 else mass_max
     if not 2 * highest < sqrt_s_min:
         raise AmplitudeError(
@@ -117,7 +122,7 @@ def vector_pairs(
     evaluate = _choose(dimensions, target, helicities)
     momenta, values, jacobians = [], [], []
     for u in coordinates.split(_AT_ONCE):
-        found, jacobian = _to_momenta(chain, u)
+        found, jacobian = _to_momenta(chain, u, cos_theta_max)
         momenta.append(found)
         values.append(evaluate(found, u))
         jacobians.append(jacobian)
@@ -151,11 +156,13 @@ def vector_pairs(
     return dataset if split is None else dataset.split(split)
 
 
-def _to_momenta(chain: Scattering, u: Tensor) -> tuple[Tensor, Tensor]:
+def _to_momenta(chain: Scattering, u: Tensor, cos_theta_max: float) -> tuple[Tensor, Tensor]:
     """q, q̄, both bosons, and what they decay into, (B, 4 or 8, 4), from points of the unit cube; and the Jacobian."""
     cube = u.new_zeros(len(u), chain.dimension)
     columns = [0, 1] if chain.dimension == 3 else _COLUMNS[: u.shape[1]]
     cube[:, columns] = u
+    # The second coordinate is cos θ*, (1 + cos θ*)/2 in the cube.
+    cube[:, columns[1]] = 0.5 + cos_theta_max * (u[:, 1] - 0.5)
     ends, jacobian = chain.to_momenta(cube)
     bosons = ends if chain.dimension == 3 else ends.unflatten(1, (2, 2)).sum(2)
     beams = beam_momenta(bosons.sum(1)[:, 0])
