@@ -25,10 +25,14 @@ def tiny(name: str) -> dict[str, Any]:
     study |= {"seeds": 1, "budget": {"steps": 2}, "training": {**study["training"], "batch_size": 32}}
     if "train_sizes" in study:
         study["train_sizes"] = [80, 100]
-    # Few events fix few coefficients.
+    # Few events fix few coefficients, and trees need no steps.
+    small = {"log-polynomial": {"degree": 1}, "amplitude-bdt": {"num_trees": 3}}
     study["axes"]["model"] = [
-        {"label": model, "name": model, "head": {"degree": 1}} if model == "log-polynomial" else model
-        for model in study["axes"]["model"]
+        {"label": model, **each, "head": each.get("head", {}) | small.get(each["name"], {})}
+        for model, each in (
+            (one, {"name": one}) if isinstance(one, str) else (one["label"], one)
+            for one in study["axes"]["model"]
+        )
     ]
     return study
 
