@@ -22,6 +22,9 @@ def run(
     out: Path | None = typer.Option(
         None, "--out", "-o", help="Directory of the study; resumed if it exists."
     ),
+    dataset: str | None = typer.Option(
+        None, "--dataset", "-d", help="Data set instead of that of the file, e.g. toptag:max_constituents=30."
+    ),
     workers: int | None = typer.Option(
         None, "--workers", "-w", help="Runs at a time; as many as cores by default."
     ),
@@ -31,9 +34,12 @@ def run(
 
     Example: lorentzoo study run examples/studies/quickstart.yaml --out runs/quickstart
     """
-    from lorentzoo.studies import run_study
+    from lorentzoo.studies import load_study, run_study
 
-    _print(run_study(file, out=out, workers=workers), as_json)
+    study = load_study(file)
+    if dataset is not None:
+        study = load_study({**study.model_dump(mode="json"), "dataset": dataset})
+    _print(run_study(study, out=out, workers=workers), as_json)
 
 
 @study_app.command("show")

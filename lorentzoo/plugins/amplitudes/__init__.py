@@ -216,6 +216,13 @@ def lorentzoo_components() -> list[Component]:
             extra="lorentzoo[readers]",
         ),
         Component(
+            "dataset",
+            "vector-pairs",
+            f"{_HERE}.data.vector_pairs:vector_pairs",
+            "Functions of 2, 4 or 8 coordinates: |M|² or helicity amplitudes of q q̄ → V V, with decays",
+            "functions as in arXiv:2302.00753",
+        ),
+        Component(
             "head",
             "amplitude-ratio",
             f"{_HERE}.targets.head:AmplitudeRatio",

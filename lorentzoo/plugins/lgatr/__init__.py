@@ -104,7 +104,7 @@ def lorentzoo_components() -> list[Component]:
                     "head_scale": False,
                 },
                 "embedding": "momenta",
-                "head": {"name": "regress", "num_targets": 1, "pooling": "mean"},
+                "head": {"name": "regress", "num_targets": 1, "transform": "log", "pooling": "mean"},
                 "in_scalars": 3,
             },
         ),

@@ -75,7 +75,7 @@ def lorentzoo_components() -> list[Component]:
                     "message_ratio": 1.0,
                 },
                 "embedding": "momenta",
-                "head": {"name": "regress", "num_targets": 1},
+                "head": {"name": "regress", "num_targets": 1, "transform": "log"},
                 "in_scalars": 3,
             },
         ),

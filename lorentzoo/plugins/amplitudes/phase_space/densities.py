@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lorentzoo.plugins.amplitudes.errors import AmplitudeError
 
-__all__ = ["BreitWigner", "Cauchy", "Density", "LogUniform", "Uniform"]
+__all__ = ["BreitWigner", "Cauchy", "Density", "LogUniform", "Uniform", "Within"]
 
 
 class Density(ABC):
@@ -152,6 +152,43 @@ class Cauchy(Density):
     def invert(self, x: Tensor, low: Tensor, high: Tensor) -> Tensor:
         """The share of the cumulative distribution below x."""
         return _invert_cauchy(x, low, high, self.centre, self.width)
+
+
+@dataclass(frozen=True)
+class Within(Density):
+    """Another density, within bounds of its own besides those that kinematics leave.
+
+    Parameters
+    ----------
+    density
+        The other one.
+    lowest, highest
+        Its bounds.
+
+    Raises
+    ------
+    AmplitudeError
+        If the bounds are not in order.
+    """
+
+    density: Density
+    lowest: float
+    highest: float
+
+    def __post_init__(self) -> None:
+        if not self.lowest < self.highest:
+            raise AmplitudeError(f"bounds of a density must rise: {self.lowest} and {self.highest} given")
+
+    def draw(self, u: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+        """x and dx/du."""
+        return self.density.draw(u, *self._bounds(low, high))
+
+    def invert(self, x: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        """The u of which `draw` makes x."""
+        return self.density.invert(x, *self._bounds(low, high))
+
+    def _bounds(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+        return low.clamp_min(self.lowest), high.clamp_max(self.highest)
 
 
 def _draw_cauchy(u: Tensor, low: Tensor, high: Tensor, centre: float, width: float) -> tuple[Tensor, Tensor]:

@@ -8,16 +8,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lorentzoo.nn import mass
 from lorentzoo.plugins.amplitudes.truth.lightcone import (
     apply_left,
     contract,
     propagate_left,
     spinor,
     to_lightcone,
+    transverse,
 )
 from lorentzoo.plugins.amplitudes.truth.quark_line import z_helicities
 
-__all__ = ["contract_with_currents", "pair_amplitudes", "pair_helicity_amplitudes"]
+__all__ = ["contract_with_currents", "decay_current", "pair_amplitudes", "pair_helicity_amplitudes"]
 
 
 def pair_amplitudes(momenta: Tensor, first: Tensor, second: Tensor) -> Tensor:
@@ -88,3 +90,30 @@ def contract_with_currents(amplitudes: Tensor, momenta: Tensor, first: Tensor, s
         for boson, current in enumerate((first, second))
     ]
     return torch.einsum("bqvw,vb,wb->bq", amplitudes, projected[0], projected[1])
+
+
+def decay_current(boson: Tensor, cos: Tensor, phi: Tensor) -> Tensor:
+    """Current ⟨l|σ̄^μ|l̄⟩ of the decay of a boson into a left-handed massless pair, ``√2 m ε*(l, -)`` in its rest frame.
+
+    Its phase is a smooth function of the angles, as that of products of spinors is not.
+
+    Parameters
+    ----------
+    boson
+        Momentum, shape (B, 4).
+    cos, phi
+        Direction of the particle l in the rest frame of the boson, with the axes of the frame in which the boson moves,
+        shape (B,).
+
+    Returns
+    -------
+    Light-cone components, shape (4, B), complex; orthogonal to the boson's momentum.
+    """
+    sin = torch.sqrt((1 - cos) * (1 + cos))
+    direction = torch.stack([torch.ones_like(cos), sin * torch.cos(phi), sin * torch.sin(phi), cos], dim=-1)
+    m = mass(boson)
+    at_rest = 2**0.5 * m * transverse(direction)[:, 0]
+    axis = to_lightcone(torch.eye(4, dtype=boson.dtype)[0].expand_as(boson))
+    # The boost of a vector v without energy: v - (v·k)/(m (E + m)) (k + m t), with the time axis t.
+    along = contract(at_rest, to_lightcone(boson)) / (m * (boson[:, 0] + m))
+    return at_rest - along * (to_lightcone(boson) + m * axis)
