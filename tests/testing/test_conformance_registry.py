@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 import lorentzoo as lz
-from lorentzoo.testing import Case, check_plugin, conformance_cases
+from lorentzoo.testing import Case, check_model, check_plugin, conformance_cases
 
 PARAMETERS = {
     "backbone/lgatr-axial": {"grid": [8, 4]},
@@ -86,16 +86,16 @@ MODELS = conformance_cases(
 )
 
 
-@pytest.mark.parametrize(
-    "case",
-    conformance_cases(
-        kinds=PARTS,
-        parameters=known(PARAMETERS, PARTS),
-        compositions=known(COMPOSITIONS, PARTS),
-        alone=known(ALONE, PARTS),
-        expected_failures=known(EXPECTED, PARTS),
-    ),
+PART_CASES = conformance_cases(
+    kinds=PARTS,
+    parameters=known(PARAMETERS, PARTS),
+    compositions=known(COMPOSITIONS, PARTS),
+    alone=known(ALONE, PARTS),
+    expected_failures=known(EXPECTED, PARTS),
 )
+
+
+@pytest.mark.parametrize("case", PART_CASES)
 def test_registered_parts_conform(case: Case) -> None:
     case.run().raise_if_failed()
 
@@ -105,6 +105,30 @@ def test_registered_parts_conform(case: Case) -> None:
 )
 def test_registered_models_keep_the_essentials(case: Case) -> None:
     replace(case, checks=ESSENTIAL).run().raise_if_failed()
+
+
+@pytest.mark.parametrize(
+    "slots",
+    [
+        {
+            "backbone": "transformer:num_blocks=1",
+            "frames": "lloca-polar",
+            "embedding": ["kinematics", "momenta"],
+        },
+        {"backbone": "particlenet:neighbours=3", "embedding": "kinematics", "in_scalars": 1},
+        {"backbone": "pcnn:num_particles=6,stem=4,stages=[4,6]", "embedding": "kinematics-weaver"},
+        {"backbone": "lorentznet:num_blocks=1", "embedding": ["momenta", "invariants"], "spurions": "beam"},
+    ],
+    ids=lambda slots: slots["backbone"].partition(":")[0],
+)
+def test_compositions_of_every_kind_export(slots: dict) -> None:
+    check_model({"head": "classify:num_classes=2", **slots}, checks=["exports"]).raise_if_failed()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [*PART_CASES, *MODELS])
+def test_what_is_registered_exports_or_says_why_not(case: Case) -> None:
+    replace(case, checks=["exports"], expected_failures={}).run().raise_if_failed()
 
 
 @pytest.mark.slow
