@@ -1,8 +1,8 @@
 """Which functions take another form in an exported graph?
 
-Runtimes for ONNX have no kernel in float64 for the inverse trigonometric and hyperbolic functions, and momenta are
-float64; nor do they know a sort that is asked to be stable. Outside of an export torch's own functions are called, so
-that nothing changes in training.
+Runtimes for ONNX have no kernel in float64 for determinants, inverse trigonometric and inverse hyperbolic functions, and
+momenta are float64; nor do they know a sort that is asked to be stable. Outside of an export torch's own functions are
+called, so that nothing changes in training.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-__all__ = ["asinh", "atan2", "stable_argsort", "written_asinh", "written_atan2"]
+__all__ = ["asinh", "atan2", "determinant3", "stable_argsort", "written_asinh", "written_atan2"]
 
 _HALVINGS: Final = 3
 """Of an angle of at most π/4, after which its tangent is below 0.0985."""
@@ -29,6 +29,16 @@ def atan2(y: Tensor, x: Tensor) -> Tensor:
 def asinh(x: Tensor) -> Tensor:
     """Inverse hyperbolic sine. Shape (...) -> (...)."""
     return written_asinh(x) if torch.compiler.is_exporting() else torch.asinh(x)
+
+
+def determinant3(matrices: Tensor) -> Tensor:
+    """Determinants of matrices of three rows. Shape (..., 3, 3) -> (...)."""
+    if not torch.compiler.is_exporting():
+        determinants: Tensor = torch.linalg.det(matrices)
+        return determinants
+    first, second, third = matrices.unbind(-2)
+    normal: Tensor = torch.linalg.cross(first, second, dim=-1)
+    return (normal * third).sum(-1)
 
 
 def stable_argsort(x: Tensor, dim: int = -1, descending: bool = False) -> Tensor:

@@ -1,5 +1,1 @@
 """Models as files that run without Python or without this package: graphs, checks, and what lies beside them."""
-
-from lorentzoo.exporting.export import export
-
-__all__ = ["export"]

@@ -93,8 +93,13 @@ def check_numbers(
     for seed, size in enumerate(sizes):
         tensors = plain.draw(size, seed)
         inputs = {name: x.numpy() for name, x in zip(plain.input_names, tensors, strict=True)}
-        with torch.no_grad():
-            wanted.append([output.numpy() for output in plain(*tensors)])
+        try:
+            with torch.no_grad():
+                wanted.append([output.numpy() for output in plain(*tensors)])
+        except ValueError as error:
+            raise ExportError(
+                f"the model does not take {size}: {error}. Where its number of places is bounded, give max_particles"
+            ) from error
         try:
             found.append(run(inputs))
         except Exception as error:

@@ -82,6 +82,7 @@ def export(
     reason = find_refusal(model)
     if reason is not None:
         raise ExportError(reason)
+    _make_folder(path)
     if format == "onnx":
         require_onnx()
     plain = PlainModel(model, number)
@@ -96,7 +97,7 @@ def export(
         plain(*inputs)
     program = trace(plain, inputs, max_particles)
     if format == "onnx":
-        onnx = make_onnx(program, plain, opset, ir_version)
+        onnx = make_onnx(program, plain, inputs, max_particles, opset=opset, ir_version=ir_version)
         entry = onnx.metadata_props.add()
         entry.key, entry.value = "lorentzoo_spec_sha256", hash_spec(model) or ""
         payload, versions = onnx.SerializeToString(), {"opset": opset, "ir_version": ir_version}
@@ -160,12 +161,19 @@ def _read_choices(
     return number
 
 
+def _make_folder(path: Path) -> None:
+    """The folder of a file, before anything is computed for it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ExportError(f"could not write {path}: {error.strerror or error}") from error
+
+
 def _write(files: dict[Path, bytes]) -> None:
     """All of the files, the last one being that which counts; none of them where the disk does not take one."""
     written: list[Path] = []
     try:
         for path, payload in files.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, payload)
             written.append(path)
     except OSError as error:

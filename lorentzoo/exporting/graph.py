@@ -6,15 +6,16 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any, Final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lorentzoo.core.errors import ExportError
 from lorentzoo.core.extras import EXTRAS, explain_missing
+from lorentzoo.exporting.constants import with_exact_constants
 from lorentzoo.exporting.opset import WRITTEN, lower_opset
 from lorentzoo.exporting.plain import OUTPUTS, PlainModel
 
@@ -56,14 +57,9 @@ def trace(plain: PlainModel, inputs: tuple[Tensor, ...], max_particles: int | No
     ExportError
         If operations of the network depend on values, or on the number of particles where it is free.
     """
-    free = torch.export.Dim.DYNAMIC
-    rows: dict[int, Any] = {0: free} if max_particles is not None else {0: free, 1: free}
-    axes = {"momenta": rows, "mask": rows, "scalars": rows, "context": {0: free}}
-    momenta, mask, *columns = (axes[name] for name in plain.input_names)
-    shapes = (momenta, mask, tuple(columns)) if columns else (momenta, mask)
     try:
         with _quiet(), torch.no_grad():
-            return torch.export.export(plain, inputs, dynamic_shapes=shapes, strict=False)
+            return _trace(plain, plain.input_names, inputs, max_particles)
     except Exception as error:
         raise ExportError(
             f"torch.export cannot write this model as a graph: {_first_line(error)}. If its number of particles may be "
@@ -71,7 +67,37 @@ def trace(plain: PlainModel, inputs: tuple[Tensor, ...], max_particles: int | No
         ) from error
 
 
-def make_onnx(program: Any, plain: PlainModel, opset: int, ir_version: int) -> Any:
+def _trace(
+    module: nn.Module, names: Sequence[str], inputs: tuple[Tensor, ...], max_particles: int | None
+) -> Any:
+    free = torch.export.Dim.DYNAMIC
+    rows: dict[int, Any] = {0: free} if max_particles is not None else {0: free, 1: free}
+    axes = {"momenta": rows, "mask": rows, "scalars": rows, "context": {0: free}}
+    momenta, mask, *columns = (axes[name] for name in names)
+    shapes = (momenta, mask, tuple(columns)) if columns else (momenta, mask)
+    return torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
+
+
+class _Again(nn.Module):
+    """A traced graph with the signature of `PlainModel`."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, momenta: Tensor, mask: Tensor, *columns: Tensor) -> Any:
+        return self.network(momenta, mask, *columns)
+
+
+def make_onnx(
+    program: Any,
+    plain: PlainModel,
+    inputs: tuple[Tensor, ...],
+    max_particles: int | None,
+    *,
+    opset: int,
+    ir_version: int,
+) -> Any:
     """The graph as an ONNX model.
 
     Parameters
@@ -80,6 +106,8 @@ def make_onnx(program: Any, plain: PlainModel, opset: int, ir_version: int) -> A
         From `trace`.
     plain
         The network, for the names of inputs.
+    inputs, max_particles
+        As for `trace`.
     opset
         Version of the operators.
     ir_version
@@ -91,9 +119,10 @@ def make_onnx(program: Any, plain: PlainModel, opset: int, ir_version: int) -> A
         If an operation has no form in ONNX of that version, or the graph needs control flow.
     """
     try:
-        with _quiet():
+        with _quiet(), torch.no_grad():
+            exact = _trace(_Again(with_exact_constants(program)), plain.input_names, inputs, max_particles)
             written = torch.onnx.export(
-                program,
+                exact,
                 dynamo=True,
                 input_names=list(plain.input_names),
                 output_names=list(OUTPUTS),
@@ -143,7 +172,11 @@ def _quiet() -> Iterator[None]:
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
             warnings.simplefilter("ignore")
             yield
     finally:

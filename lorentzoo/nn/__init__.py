@@ -68,6 +68,7 @@ _HOMES = {
     "count_pair_network": "lorentzoo.nn.flops",
     "count_vectors": "lorentzoo.nn.flops",
     "delta_phi": "lorentzoo.core.minkowski",
+    "determinant3": "lorentzoo.core.elementary",
     "edge_sums": "lorentzoo.nn.pair_norm",
     "figure_style": "lorentzoo.output.style:style",
     "fill_patches": "lorentzoo.nn.patches",
@@ -117,6 +118,7 @@ if TYPE_CHECKING:
     from lorentzoo.core.anchor import Anchor as Anchor
     from lorentzoo.core.anchor import anchor_for as anchor_for
     from lorentzoo.core.elementary import asinh as asinh
+    from lorentzoo.core.elementary import determinant3 as determinant3
     from lorentzoo.core.elementary import stable_argsort as stable_argsort
     from lorentzoo.core.embeddings import EmbeddingList as EmbeddingList
     from lorentzoo.core.errors import CheckpointError as CheckpointError

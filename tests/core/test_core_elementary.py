@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorentzoo.core.elementary import stable_argsort, written_asinh, written_atan2
+from lorentzoo.core.elementary import determinant3, stable_argsort, written_asinh, written_atan2
 from lorentzoo.core.layout import Layout, Padded
 
 NUMBERS = st.floats(-1e150, 1e150)
@@ -65,3 +65,15 @@ def test_triangles_have_the_rows_and_columns_of_torch() -> None:
         rows, columns = torch.tril_indices(n, n).unbind()
         assert torch.equal(triangle.first, rows)
         assert torch.equal(triangle.second, columns)
+
+
+class Determinants(torch.nn.Module):
+    def forward(self, matrices: torch.Tensor) -> torch.Tensor:
+        return determinant3(matrices)
+
+
+def test_determinants_in_an_export() -> None:
+    matrices = torch.randn(20, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    program = torch.export.export(Determinants(), (matrices,), strict=False).module()
+    assert torch.equal(Determinants()(matrices), torch.linalg.det(matrices))
+    assert float((program(matrices) - torch.linalg.det(matrices)).abs().max()) < 1e-14

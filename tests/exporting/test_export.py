@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import lorentzoo as lz
+import lorentzoo.exporting.export as writing
 from lorentzoo.core.errors import ExportError, NotFittedError, ParameterError
 from lorentzoo.exporting.compare import choose_sizes
 from lorentzoo.exporting.graph import control_flow
@@ -101,7 +102,7 @@ def test_the_loader_refuses_another_file(exported: Path, tmp_path: Path) -> None
 
 
 def test_torch_export_in_float64_with_a_fixed_number_of_particles(tmp_path: Path) -> None:
-    model = make()
+    model = make(embedding="momenta")
     path = lz.export(model, tmp_path / "a.pt2", "torch-export", dtype="float64", max_particles=20)
     assert model.dtype == torch.float32
     about = json.loads(path.with_suffix(".json").read_text())
@@ -115,7 +116,7 @@ def test_torch_export_in_float64_with_a_fixed_number_of_particles(tmp_path: Path
 
 
 def test_other_numbers_leave_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = make()
+    model = make(embedding="momenta")
     head = type(model.head)
     forward = head.forward
 
@@ -129,7 +130,7 @@ def test_other_numbers_leave_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_what_depends_on_values_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = make()
+    model = make(embedding="momenta")
     head = type(model.head)
     forward = head.forward
 
@@ -150,6 +151,15 @@ def test_reasons_are_given(tmp_path: Path) -> None:
     generator = lz.create_model("transformer-eventgen")
     with pytest.raises(ExportError, match="draws of a generator are no graph"):
         lz.export(generator, tmp_path / "a.onnx")
+
+
+def test_numbers_in_float64_keep_their_digits(tmp_path: Path) -> None:
+    # With π in float32, as torch's exporter writes it, azimuths are wrong by 1e-7.
+    path = lz.export(make(), tmp_path / "a.onnx", dtype="float64", max_particles=12)
+    about = json.loads(path.with_suffix(".json").read_text())
+    assert max(about["differences"].values()) < 1e-12
+    tensors = onnx.load(path).graph.initializer
+    assert any(np.any(onnx.numpy_helper.to_array(tensor) == np.pi) for tensor in tensors)
 
 
 def test_statistics_must_be_fitted(tmp_path: Path) -> None:
@@ -177,6 +187,20 @@ def test_an_unwritable_place(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ExportError, match="could not write"):
         lz.export(make(), tmp_path / "file" / "a.pt2", "torch-export")
+
+
+def test_a_full_disk_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = writing.write_atomically
+
+    def fail(path: Path, payload: bytes) -> None:
+        if path.suffix == ".pt2":
+            raise OSError(28, "No space left on device", str(path))
+        real(path, payload)
+
+    monkeypatch.setattr(writing, "write_atomically", fail)
+    with pytest.raises(ExportError, match=r"could not write .*a\.pt2: No space left"):
+        lz.export(make(embedding="momenta"), tmp_path / "a.pt2", "torch-export")
+    assert not list(tmp_path.iterdir())
 
 
 def test_control_flow_is_found() -> None:
