@@ -50,6 +50,7 @@ _HOMES = {
     "compose": "lorentzoo.registry.composition",
     "create_model": "lorentzoo.registry.composition",
     "describe": "lorentzoo.registry.descriptions",
+    "export": "lorentzoo.exporting.export",
     "hookimpl": "lorentzoo.registry.hookspecs",
     "import_weights": "lorentzoo.registry.imports",
     "list_components": "lorentzoo.registry.catalogue",
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
     from lorentzoo.core.trainable import Trainable as Trainable
     from lorentzoo.data.dataset import JetDataset as JetDataset
     from lorentzoo.data.events import EventData as EventData
+    from lorentzoo.exporting.export import export as export
     from lorentzoo.output.evaluation import Evaluation as Evaluation
     from lorentzoo.output.figure import ReportFigure as ReportFigure
     from lorentzoo.output.metric import Metric as Metric

@@ -9,6 +9,7 @@ import typer
 
 from lorentzoo.cli.catalogue import describe_command, list_command, plugins_command
 from lorentzoo.cli.data import data_app
+from lorentzoo.cli.export import export_command
 from lorentzoo.cli.models import evaluate_command, import_command, train_command, verify_command
 from lorentzoo.cli.output import error_console
 from lorentzoo.cli.studies import study_app
@@ -35,6 +36,7 @@ app.command("verify")(verify_command)
 app.command("train")(train_command)
 app.command("import")(import_command)
 app.command("evaluate")(evaluate_command)
+app.command("export")(export_command)
 app.add_typer(study_app, name="study")
 app.add_typer(data_app, name="data")
 app.add_typer(table_app, name="table")

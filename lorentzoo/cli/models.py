@@ -11,7 +11,7 @@ import typer
 
 from lorentzoo.cli.output import print_json
 
-__all__ = ["evaluate_command", "import_command", "train_command", "verify_command"]
+__all__ = ["evaluate_command", "import_command", "make_model", "train_command", "verify_command"]
 
 
 class Split(str, Enum):
@@ -53,7 +53,7 @@ def verify_command(
     """
     from lorentzoo.verification.verify import verify
 
-    result = verify(_model(model), redraw=not keep_weights, seed=seed)
+    result = verify(make_model(model), redraw=not keep_weights, seed=seed)
     if as_json:
         print_json(result.to_data())
     else:
@@ -169,7 +169,7 @@ def import_command(
     from lorentzoo.registry.checkpoints import save
     from lorentzoo.registry.imports import import_weights
 
-    made = _model(model)
+    made = make_model(model)
     if frames is not None:
         import_weights(made, frames, package, part="frames")
     options = _read_pairs("--option", option) or None
@@ -215,7 +215,8 @@ def _spec(model: str) -> Any:
     return model_spec(model)
 
 
-def _model(model: str) -> Any:
+def make_model(model: str) -> Any:
+    """The model of a directory, a specification or a name."""
     from lorentzoo.registry.checkpoints import load
     from lorentzoo.registry.composition import build
 

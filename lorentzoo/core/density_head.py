@@ -36,6 +36,7 @@ class DensityHead(Head):
     """
 
     task: ClassVar[str] = "regression"
+    exportable = "its prediction is the mean of a distribution, whose construction looks at values"
     mean: Tensor
     std: Tensor
 

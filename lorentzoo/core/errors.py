@@ -11,6 +11,7 @@ __all__ = [
     "CheckpointError",
     "CompositionError",
     "DensityWarning",
+    "ExportError",
     "FittedError",
     "InputError",
     "InputsWarning",
@@ -67,6 +68,10 @@ class SpecError(LorentzooError, ValueError):
 
 class CheckpointError(LorentzooError, RuntimeError):
     """A saved model that is missing, damaged, or of another network."""
+
+
+class ExportError(LorentzooError, RuntimeError):
+    """A model that cannot be exported, or whose exported form gives other numbers."""
 
 
 class PluginError(LorentzooError, ImportError):

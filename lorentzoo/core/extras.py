@@ -22,6 +22,7 @@ EXTRAS: Final[dict[str, tuple[str, ...]]] = {
         "lion_pytorch",
     ),
     "generative": ("torchdiffeq",),
+    "onnx": ("onnx", "onnxscript", "onnxruntime"),
     "nflows": ("nflows",),
     "readers": ("uproot", "awkward", "h5py", "pyarrow", "pylhe"),
     "simulate": ("pythia8", "fastjet", "vector"),

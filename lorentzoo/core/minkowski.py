@@ -12,6 +12,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from lorentzoo.core.elementary import asinh, atan2
+
 __all__ = [
     "GENERATOR_NAMES",
     "boost",
@@ -96,7 +98,7 @@ def phi(p: Tensor) -> Tensor:
     px, py = p[..., 1], p[..., 2]
     on_axis = (px == 0) & (py == 0)
     return torch.where(
-        on_axis, torch.zeros_like(px), torch.atan2(py, torch.where(on_axis, torch.ones_like(px), px))
+        on_axis, torch.zeros_like(px), atan2(py, torch.where(on_axis, torch.ones_like(px), px))
     )
 
 
@@ -119,7 +121,7 @@ def pseudorapidity(p: Tensor) -> Tensor:
     transverse = pt(p)
     floor = torch.finfo(p.dtype).tiny ** 0.5
     moving = p[..., 1:].square().sum(-1) > (_AT_REST * p[..., 0]).square()
-    eta = torch.asinh(p[..., 3] / transverse.clamp(min=floor))
+    eta = asinh(p[..., 3] / transverse.clamp(min=floor))
     return torch.where(moving, eta, torch.zeros_like(eta))
 
 
@@ -133,7 +135,7 @@ def rapidity(p: Tensor) -> Tensor:
     tiny = torch.finfo(p.dtype).tiny ** 0.5
     floor = _LIGHT_CONE * p[..., 0].detach().abs()
     transverse_mass = torch.maximum(_safe_sqrt(transverse_mass_squared), floor).clamp(min=tiny)
-    return torch.asinh(p[..., 3] / transverse_mass)
+    return asinh(p[..., 3] / transverse_mass)
 
 
 def delta_phi(a: Tensor, b: Tensor) -> Tensor:

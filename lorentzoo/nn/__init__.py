@@ -58,6 +58,7 @@ _HOMES = {
     "WeightReader": "lorentzoo.core.foreign",
     "allowed_pairs": "lorentzoo.core.layout",
     "anchor_for": "lorentzoo.core.anchor",
+    "asinh": "lorentzoo.core.elementary",
     "axes_or_new": "lorentzoo.output.style",
     "attend_between_frames": "lorentzoo.nn.frame_attention",
     "boost_to_rest": "lorentzoo.core.minkowski",
@@ -67,6 +68,7 @@ _HOMES = {
     "count_pair_network": "lorentzoo.nn.flops",
     "count_vectors": "lorentzoo.nn.flops",
     "delta_phi": "lorentzoo.core.minkowski",
+    "determinant3": "lorentzoo.core.elementary",
     "edge_sums": "lorentzoo.nn.pair_norm",
     "figure_style": "lorentzoo.output.style:style",
     "fill_patches": "lorentzoo.nn.patches",
@@ -100,6 +102,7 @@ _HOMES = {
     "random_rotation": "lorentzoo.core.minkowski",
     "rapidity": "lorentzoo.core.minkowski",
     "require_package": "lorentzoo.core.foreign",
+    "stable_argsort": "lorentzoo.core.elementary",
     "take_columns": "lorentzoo.nn.patches",
     "target_columns": "lorentzoo.core.means",
     "voxel_names": "lorentzoo.nn.patches",
@@ -114,6 +117,9 @@ __all__ = sorted(_HOMES)
 if TYPE_CHECKING:
     from lorentzoo.core.anchor import Anchor as Anchor
     from lorentzoo.core.anchor import anchor_for as anchor_for
+    from lorentzoo.core.elementary import asinh as asinh
+    from lorentzoo.core.elementary import determinant3 as determinant3
+    from lorentzoo.core.elementary import stable_argsort as stable_argsort
     from lorentzoo.core.embeddings import EmbeddingList as EmbeddingList
     from lorentzoo.core.errors import CheckpointError as CheckpointError
     from lorentzoo.core.errors import CompositionError as CompositionError

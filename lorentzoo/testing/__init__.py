@@ -9,6 +9,7 @@ from lorentzoo._lazy import resolve_on_use
 _HOMES = {
     "Case": "lorentzoo.testing.cases",
     "CHECKS": "lorentzoo.testing.checks",
+    "LONG_CHECKS": "lorentzoo.testing.export",
     "ConformanceError": "lorentzoo.testing.report",
     "Report": "lorentzoo.testing.report",
     "Verification": "lorentzoo.verification.result",
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from lorentzoo.testing.conformance import check_model as check_model
     from lorentzoo.testing.datasets import check_dataset as check_dataset
     from lorentzoo.testing.descriptions import check_plugin as check_plugin
+    from lorentzoo.testing.export import LONG_CHECKS as LONG_CHECKS
     from lorentzoo.testing.report import ConformanceError as ConformanceError
     from lorentzoo.testing.report import Report as Report
     from lorentzoo.testing.tasks import check_task as check_task

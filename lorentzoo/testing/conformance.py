@@ -32,6 +32,7 @@ from lorentzoo.core.model import Model
 from lorentzoo.registry.composition import build, model_spec
 from lorentzoo.registry.specs import Spec
 from lorentzoo.testing.checks import CHECKS
+from lorentzoo.testing.export import LONG_CHECKS
 from lorentzoo.testing.generators import GENERATOR_CHECKS, GeneratorSubject
 from lorentzoo.testing.report import Outcome, Report, run_check
 from lorentzoo.testing.subject import ModelSubject
@@ -60,7 +61,7 @@ def check_model(
         ``{check name: reason}`` of the checks that are known to fail; a reason must be stated. Those of a generator's
         network begin with ``"network: "``.
     checks
-        Names of the checks to run, all of `CHECKS` by default.
+        Names of the checks to run, all of `CHECKS` by default; those of `LONG_CHECKS` run only by name.
     subject
         What the report calls it.
 
@@ -71,10 +72,11 @@ def check_model(
     """
     expected = dict(expected_failures or {})
     chosen = list(CHECKS) if checks is None else list(checks)
-    known = {**CHECKS, **GENERATOR_CHECKS}
+    every = {**CHECKS, **LONG_CHECKS}
+    known = {**every, **GENERATOR_CHECKS}
     unknown = [name for name in (*chosen, *expected) if name.removeprefix(_OF_NETWORK) not in known]
     if unknown:
-        raise ValueError(f"no checks are called {unknown}; there are {list(CHECKS)}")
+        raise ValueError(f"no checks are called {unknown}; there are {list(every)}")
     unexplained = [name for name, reason in expected.items() if not reason.strip()]
     if unexplained:
         raise ValueError(f"expected failures need a reason: {unexplained}")
@@ -82,7 +84,7 @@ def check_model(
     if isinstance(made, Generator):
         return Report(subject or _name_subject(made), _generator_outcomes(made, expected, checks))
     under_test = ModelSubject(made)
-    outcomes = tuple(run_check(name, CHECKS[name], under_test, expected.get(name)) for name in chosen)
+    outcomes = tuple(run_check(name, every[name], under_test, expected.get(name)) for name in chosen)
     return Report(subject or _name_subject(made), outcomes)
 
 

@@ -378,3 +378,21 @@ def test_the_command_needs_no_click_but_typer_s_own() -> None:
     code = "import sys; sys.modules['click'] = None; import lorentzoo.cli.main"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
+
+
+# ---- export -----------------------------------------------------------------------------------
+
+
+def test_export(call: Callable[..., Answer], tmp_path: Path) -> None:
+    saved = lz.save(lz.create_model(SMALL), tmp_path / "run")
+    answer = call("export", str(saved), "--format", "torch-export", "--out", str(tmp_path / "a.pt2"))
+    assert (answer.code, answer.out.strip()) == (0, str(tmp_path / "a.pt2")), answer.err
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "a.pt2", "a.json", "a.npz", "a_loader.py"}
+    assert json.loads((tmp_path / "a.json").read_text())["spec"] == lz.load(saved).spec.to_data()
+
+
+def test_export_of_what_cannot_be(call: Callable[..., Answer], tmp_path: Path) -> None:
+    answer = call("export", "substructure-mlp", "--out", str(tmp_path / "a.onnx"))
+    assert answer.code == 1
+    assert "clustering takes as many steps as the jet has particles" in answer.err
+    assert not list(tmp_path.iterdir())

@@ -66,6 +66,7 @@ def test_without_training(arguments: tuple[str, ...], tmp_path: Path) -> None:
         ("simulate", ("data", "make", "toptag", "--jets", "10")),
         ("nflows", ("describe", "rqs-flow", "--kind", "generator")),
         ("generative", ("list", "generator")),
+        ("onnx", ("export", "deep-sets", "--out", "a.onnx")),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )

@@ -347,3 +347,42 @@ def test_random_events() -> None:
     assert not torch.equal(cloud.momenta, random_cloud([3, 0, 2], seed=1).momenta)
     spread: Tensor = random_cloud([50]).momenta
     assert (spread[:, 0] > 0).all()
+
+
+class Hidden(Base):
+    """A deep set that looks at values, and does not say so.
+
+    Parameters
+    ----------
+    hidden
+        Width.
+    dropout
+        Probability.
+    """
+
+    def spoil(self, out: lz.Features, layout: lz.Layout) -> lz.Features:
+        return out if bool(torch.isfinite(out.scalars).all()) else lz.Features.of_scalars(0 * out.scalars)
+
+
+class Frank(Hidden):
+    """The same, and says so.
+
+    Parameters
+    ----------
+    hidden
+        Width.
+    dropout
+        Probability.
+    """
+
+    exportable = "it looks at values"
+
+
+def test_exports_are_as_declared() -> None:
+    for backbone, exports in ((Hidden, False), (Frank, True)):
+        model = lz.compose(backbone="deep-sets:hidden=[4]", embedding="kinematics", head="classify")
+        model.backbone.__class__ = backbone
+        report = check_model(model, checks=["exports"])
+        assert [outcome.check for outcome in report.outcomes] == ["exports"]
+        assert report.passed is exports, str(report)
+        assert exports or "all parts declare exportable = True, but: torch.export cannot write" in str(report)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 import lorentzoo as lz
-from lorentzoo.testing import Case, check_plugin, conformance_cases
+from lorentzoo.testing import Case, check_model, check_plugin, conformance_cases
 
 PARAMETERS = {
     "backbone/lgatr-axial": {"grid": [8, 4]},
@@ -87,16 +88,16 @@ MODELS = conformance_cases(
 )
 
 
-@pytest.mark.parametrize(
-    "case",
-    conformance_cases(
-        kinds=PARTS,
-        parameters=known(PARAMETERS, PARTS),
-        compositions=known(COMPOSITIONS, PARTS),
-        alone=known(ALONE, PARTS),
-        expected_failures=known(EXPECTED, PARTS),
-    ),
+PART_CASES = conformance_cases(
+    kinds=PARTS,
+    parameters=known(PARAMETERS, PARTS),
+    compositions=known(COMPOSITIONS, PARTS),
+    alone=known(ALONE, PARTS),
+    expected_failures=known(EXPECTED, PARTS),
 )
+
+
+@pytest.mark.parametrize("case", PART_CASES)
 def test_registered_parts_conform(case: Case) -> None:
     case.run().raise_if_failed()
 
@@ -106,6 +107,39 @@ def test_registered_parts_conform(case: Case) -> None:
 )
 def test_registered_models_keep_the_essentials(case: Case) -> None:
     replace(case, checks=ESSENTIAL).run().raise_if_failed()
+
+
+EXPORTED = [
+    {"backbone": "particlenet:neighbours=3", "embedding": "kinematics", "in_scalars": 1},
+    {"backbone": "lorentznet:num_blocks=1", "embedding": ["momenta", "invariants"], "spurions": "beam"},
+]
+EXPORTED_SLOWLY = [
+    {"backbone": "transformer:num_blocks=1", "frames": "lloca-polar", "embedding": ["kinematics", "momenta"]},
+    {"backbone": "pcnn:num_particles=6,stem=4,stages=[4,6]", "embedding": "kinematics-weaver"},
+]
+
+
+@pytest.mark.parametrize(
+    "slots",
+    [*EXPORTED, *(pytest.param(slots, marks=pytest.mark.slow) for slots in EXPORTED_SLOWLY)],
+    ids=lambda slots: slots["backbone"].partition(":")[0],
+)
+def test_compositions_of_every_kind_export(slots: dict) -> None:
+    check_model({"head": "classify:num_classes=2", **slots}, checks=["exports"]).raise_if_failed()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [*PART_CASES, *MODELS])
+def test_what_is_registered_exports_or_says_why_not(case: Case) -> None:
+    bounded = {"exports": "its grid has 32 places: it exports with max_particles=32 alone"}
+    expected = bounded if case.name.endswith("lgatr-axial") else {}
+    replace(case, checks=["exports"], expected_failures=expected).run().raise_if_failed()
+
+
+@pytest.mark.slow
+def test_a_grid_exports_with_its_number_of_places(tmp_path: Path) -> None:
+    slots = {"backbone": {"name": "lgatr-axial", "grid": [8, 4], "num_blocks": 1}, "embedding": "momenta"}
+    lz.export(lz.compose(**slots, head="classify"), tmp_path / "a.onnx", max_particles=32)
 
 
 @pytest.mark.slow

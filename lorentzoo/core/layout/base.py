@@ -112,11 +112,12 @@ class Layout(Blocks):
         """The first `count` particles of each event, zero where there are fewer. (*lead, ...) -> (B, count, ...)."""
         self.require_rows(x, "take")
         self.require_count(count, "take")
-        dense = self._in_order(x)[:, :count]
-        missing = count - dense.shape[1]
+        dense = self._in_order(x)
+        # In an export the number of particles is a symbol, which must not be compared.
+        missing = count if torch.compiler.is_exporting() else count - dense.shape[1]
         if missing > 0:
             dense = torch.cat([dense, dense.new_zeros(dense.shape[0], missing, *dense.shape[2:])], dim=1)
-        return dense
+        return dense[:, :count]
 
     @abstractmethod
     def _in_order(self, x: Tensor) -> Tensor: ...

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lorentzoo.core.elementary import stable_argsort
 from lorentzoo.core.layout.masks import allowed_pairs
 
 __all__ = ["find_nearest"]
@@ -33,12 +34,16 @@ def find_nearest(mask: Tensor | None, points: Tensor, rows: Tensor, k: int) -> T
     distance = (points.unsqueeze(2) - points.unsqueeze(1)).square().sum(-1)
     allowed = allowed_pairs(mask, points, self_pairs=False)
     distance = torch.where(allowed, distance, torch.inf)
-    order = distance.sort(dim=2, stable=True).indices[:, :, :k]
+    if torch.compiler.is_exporting():
+        # How many particles there are is not known then: places beyond all of them, as far away as those that are empty.
+        distance, allowed = F.pad(distance, (0, k), value=torch.inf), F.pad(allowed, (0, k))
+        rows = F.pad(rows, (0, k))
+    order = stable_argsort(distance, dim=2)[:, :, :k]
     found = allowed.gather(2, order)
-    own = rows.reshape(rows.shape[0], n, 1)
-    candidates = rows.reshape(rows.shape[0], 1, n).expand(-1, n, -1)
+    own = rows[:, :n].unsqueeze(2)
+    candidates = rows.unsqueeze(1).expand(-1, n, -1)
     index = torch.where(found, candidates.gather(2, order), own)
-    missing = k - min(k, n)
+    missing = k - order.shape[2]
     if missing:
         index = torch.cat([index, own.expand(-1, -1, missing)], dim=2)
         found = F.pad(found, (0, missing), value=False)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lorentzoo.core.elementary import stable_argsort
 from lorentzoo.core.errors import InputError
 from lorentzoo.core.layout.base import Extended, Layout
 from lorentzoo.core.layout.blocks import Blocks
@@ -104,7 +105,7 @@ class Padded(Layout):
         return x
 
     def _in_order(self, x: Tensor) -> Tensor:
-        order = (~self._mask).long().argsort(dim=1, stable=True)
+        order = stable_argsort((~self._mask).long(), dim=1)
         order = order.reshape(order.shape + (1,) * (x.ndim - 2)).expand(-1, -1, *x.shape[2:])
         return self.pad(x).gather(1, order)
 
@@ -150,8 +151,8 @@ class Padded(Layout):
     def _make_triangle(self) -> Triangle:
         b, n = self._mask.shape
         device = self._mask.device
-        high, low = torch.tril_indices(n, n, device=device).unbind(0)
-        count = high.shape[0]
+        count = n * (n + 1) // 2
+        high, low = _rows_and_columns(count, device)
         events = torch.arange(b, device=device).unsqueeze(1)
         first, second = (events * n + high).reshape(-1), (events * n + low).reshape(-1)
         i, j = torch.meshgrid(torch.arange(n, device=device), torch.arange(n, device=device), indexing="ij")
@@ -167,3 +168,12 @@ class Padded(Layout):
     def _row_numbers(self) -> Tensor:
         b, n = self._mask.shape
         return torch.arange(b * n, device=self._mask.device).reshape(b, n)
+
+
+def _rows_and_columns(count: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Row and column of each place of a lower triangle, row after row: ``torch.tril_indices`` of a number of rows that
+    may be a symbol. The row of place e is ⌊(√(8e + 1) - 1)/2⌋, exactly, since roots of squares are exact.
+    """
+    place = torch.arange(count, device=device)
+    row = ((8 * place + 1).to(torch.float64).sqrt() - 1).div(2).floor().to(torch.int64)
+    return row, place - row * (row + 1) // 2

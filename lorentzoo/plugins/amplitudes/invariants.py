@@ -44,7 +44,7 @@ def log_products(momenta: Tensor, mask: Tensor | None = None) -> Tensor:
     """
     first, second = (list(places) for places in pairs_of(momenta.shape[1]))
     if not first:
-        return momenta.new_zeros(len(momenta), 0)
+        return momenta.new_zeros(momenta.shape[0], 0)
     products = inner(momenta[:, first], momenta[:, second])
     if mask is None:
         return torch.log(torch.maximum(products, _floor(products)))
@@ -72,7 +72,7 @@ def log_masses(momenta: Tensor, mask: Tensor) -> Tensor:
     count = momenta.shape[1]
     systems = systems_of(count)
     if not systems:
-        return momenta.new_zeros(len(momenta), 0)
+        return momenta.new_zeros(momenta.shape[0], 0)
     first, second = (torch.tensor(places, device=momenta.device) for places in pairs_of(count))
     momenta = torch.where(mask.unsqueeze(-1), momenta, torch.zeros_like(momenta))
     products = inner(momenta[:, first], momenta[:, second])

@@ -7,7 +7,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from lorentzoo.nn import inner
+from lorentzoo.nn import inner, stable_argsort
 
 __all__ = ["kind_codes", "order_particles"]
 
@@ -50,6 +50,6 @@ def order_particles(momenta: Tensor, codes: Tensor, mask: Tensor) -> Tensor:
     """
     products = inner(momenta.unsqueeze(2), momenta.unsqueeze(1))
     products = torch.where(mask.unsqueeze(2) & mask.unsqueeze(1), products, torch.zeros_like(products))
-    by_size = products.square().sum(-1).argsort(dim=1, descending=True, stable=True)
+    by_size = stable_argsort(products.square().sum(-1), dim=1, descending=True)
     sorted_codes = torch.where(mask, codes, torch.inf).gather(1, by_size)
-    return by_size.gather(1, sorted_codes.argsort(dim=1, stable=True))
+    return by_size.gather(1, stable_argsort(sorted_codes, dim=1))

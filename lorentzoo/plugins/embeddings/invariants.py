@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lorentzoo import Embedding, Features, Frames, ParticleCloud, Symmetry
-from lorentzoo.nn import inner, mass_squared
+from lorentzoo.nn import asinh, inner, mass_squared
 
 __all__ = ["Invariants"]
 
@@ -80,4 +80,4 @@ class Invariants(Embedding):
         assert cloud.particles_layout is not None
         tokens, _ = cloud.particles_layout.append(cloud.tokens).split(p)
         spurions = cloud.layout.spread(tokens)
-        return [torch.asinh(inner(p, spurions[..., s, :])) for s in range(len(self.spurion_names))]
+        return [asinh(inner(p, spurions[..., s, :])) for s in range(len(self.spurion_names))]

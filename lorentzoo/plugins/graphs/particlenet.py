@@ -177,7 +177,7 @@ class _EdgeConv(nn.Module):
             -1, -2
         )
         neighbours = F.embedding(index, vectors.flatten(-2))
-        moved = neighbours.reshape(len(x), index.shape[1] * self.vectors, 4) @ matrices.transpose(-1, -2)
+        moved = neighbours.reshape(x.shape[0], index.shape[1] * self.vectors, 4) @ matrices.transpose(-1, -2)
         moved = moved.reshape(*index.shape, 4 * self.vectors)
         sent = F.embedding(index, F.linear(x[:, :scalars], other[:, :scalars]))
         return receive + sent + F.linear(moved, other[:, scalars:])

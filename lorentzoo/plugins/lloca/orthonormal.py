@@ -13,7 +13,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from lorentzoo.nn import boost_to_rest, cap_gamma, inner, lower_index, mass_squared
+from lorentzoo.nn import boost_to_rest, cap_gamma, determinant3, inner, lower_index, mass_squared
 
 __all__ = ["cap_boost", "gram_schmidt_frames", "polar_frames", "rotation_frames"]
 
@@ -161,7 +161,7 @@ def _fourth(u0: Tensor, u1: Tensor, u2: Tensor) -> Tensor:
     minors = []
     for component in range(4):
         others = [index for index in range(4) if index != component]
-        minors.append((-1) ** component * torch.linalg.det(columns[..., others]))
+        minors.append((-1) ** component * determinant3(columns[..., others]))
     return lower_index(torch.stack(minors, dim=-1))
 
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lorentzoo import Backbone, Features, Frames, Layout, Symmetry
-from lorentzoo.nn import Activation, Standardised
+from lorentzoo.nn import Activation, Standardised, stable_argsort
 from lorentzoo.plugins.amplitudes.invariants import (
     log_masses,
     log_products,
@@ -136,9 +136,12 @@ class EventInvariants(Standardised, Backbone):
         if self.order == "invariants":
             places = order_particles(rows[..., :4], kind_codes(rows[..., 4:-1]), mask)
         else:
-            places = (~mask).to(torch.int8).argsort(dim=1, stable=True)
+            places = stable_argsort((~mask).to(torch.int8), dim=1)
         rows = rows.gather(1, places.unsqueeze(-1).expand_as(rows))
-        rows = F.pad(rows, (0, 0, 0, max(self.num_particles - rows.shape[1], 0)))[:, : self.num_particles]
+        # In an export the number of particles is a symbol, which must not be compared.
+        exporting = torch.compiler.is_exporting()
+        missing = self.num_particles if exporting else max(self.num_particles - rows.shape[1], 0)
+        rows = F.pad(rows, (0, 0, 0, missing))[:, : self.num_particles]
         return rows[..., :4], rows[..., 4:-1].to(features.scalars.dtype), rows[..., -1] > 0
 
     def _invariants(self, momenta: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,146 @@
+"""What lies beside an exported file: names, units and shapes, golden numbers, and a loader?"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lorentzoo.core.model import Model
+from lorentzoo.exporting.compare import TOLERANCES
+from lorentzoo.exporting.plain import OUTPUTS, PlainModel
+from lorentzoo.registry.specs import Spec, distribution_version
+
+__all__ = ["FORMAT", "describe_file", "hash_spec", "write_golden", "write_loader"]
+
+FORMAT: Final = 1
+"""Of the description: raised when a key changes its meaning."""
+
+_LOADER: Final = '''"""Run {file} and compare it with the golden numbers beside it."""
+import hashlib, json, sys
+from pathlib import Path
+import numpy as np
+{imports}
+
+def load(folder=Path(__file__).parent):
+    """From arrays momenta (B, N, 4) in GeV, mask (B, N), ... to a dict of outputs."""
+    about = json.loads((folder / "{stem}.json").read_text())
+    payload = (folder / about["file"]).read_bytes()
+    if hashlib.sha256(payload).hexdigest() != about["sha256"]:
+        raise SystemExit(f"{{about['file']}} is not the file that {stem}.json describes (spec {{about['spec_sha256']}})")
+    names, types = [o["name"] for o in about["outputs"]], {{i["name"]: i["dtype"] for i in about["inputs"]}}
+{session}
+
+if __name__ == "__main__":
+    run, golden = load(), np.load(Path(__file__).parent / "{stem}.npz")
+    found = run(**{{k[6:]: golden[k] for k in golden if k.startswith("input_")}})
+    worst = max(np.abs(found[k] - golden[f"output_{{k}}"]).max() / np.abs(golden[f"output_{{k}}"]).max() for k in found)
+    print(f"largest difference: {{worst:.1e}}")
+    sys.exit(not worst < {tolerance})
+'''
+_IMPORTS: Final = {"onnx": "import onnxruntime", "torch-export": "import io, torch"}
+_SESSIONS: Final = {
+    "onnx": """    session = onnxruntime.InferenceSession(payload, providers=["CPUExecutionProvider"])
+    cast = lambda given: {k: np.asarray(given[k], dtype=types[k]) for k in types}
+    return lambda **given: dict(zip(names, session.run(None, cast(given))))""",
+    "torch-export": """    module = torch.export.load(io.BytesIO(payload)).module()
+    cast = lambda given: [torch.from_numpy(np.asarray(given[k], dtype=types[k])) for k in types]
+    return lambda **given: dict(zip(names, (x.detach().numpy() for x in module(*cast(given)))))""",
+}
+
+
+def hash_spec(model: Model) -> str | None:
+    """SHA-256 of a model's specification as sorted JSON; None of a model without one."""
+    if not isinstance(model.spec, Spec):
+        return None
+    text = json.dumps(model.spec.to_data(), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def describe_file(
+    plain: PlainModel,
+    path: Path,
+    payload: bytes,
+    *,
+    form: str,
+    max_particles: int | None,
+    errors: Mapping[str, float],
+    versions: Mapping[str, int],
+) -> bytes:
+    """The description of an exported file, as JSON.
+
+    Parameters
+    ----------
+    plain
+        The network.
+    path, payload
+        The file.
+    form
+        Its format.
+    max_particles
+        The only number of places, or None.
+    errors
+        Largest relative difference on events of each size.
+    versions
+        Opset and version of the file format, of ONNX.
+    """
+    model, number = plain.model, str(plain.dtype).removeprefix("torch.")
+    fitted = model.fitted_inputs
+    places: int | str = "particles" if max_particles is None else max_particles
+    inputs = {
+        "momenta": (number, ["events", places, 4], ["E", "px", "py", "pz"], "GeV"),
+        "mask": ("bool", ["events", places], [], None),
+        "scalars": (number, ["events", places, model.in_scalars], list(fitted.scalars), None),
+        "context": (number, ["events", model.in_context], list(fitted.context), None),
+    }
+    data = {
+        "format": FORMAT,
+        "lorentzoo": distribution_version("lorentzoo"),
+        "torch": torch.__version__,
+        "file": path.name,
+        "kind": form,
+        "sha256": hashlib.sha256(payload).hexdigest(),
+        "spec_sha256": hash_spec(model),
+        "spec": model.spec.to_data() if isinstance(model.spec, Spec) else None,
+        **versions,
+        "task": model.task,
+        "symmetry": model.symmetry.name,
+        "anchor": model.anchor,
+        "inputs": [
+            {
+                "name": name,
+                **dict(zip(("dtype", "shape", "columns", "units"), inputs[name], strict=True)),
+            }
+            for name in plain.input_names
+        ],
+        "outputs": [{"name": name, "dtype": number} for name in OUTPUTS],
+        "fitted_on": fitted.to_data(),
+        "differences": dict(errors),
+        "tolerance": TOLERANCES[plain.dtype],
+    }
+    return (json.dumps(data, indent=2) + "\n").encode()
+
+
+def write_golden(golden: Mapping[str, NDArray[Any]]) -> bytes:
+    """Golden inputs and outputs as an NPZ file."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **golden)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def write_loader(path: Path, form: str, dtype: torch.dtype) -> bytes:
+    """A short script that runs the file with numpy and its runtime alone."""
+    return _LOADER.format(
+        file=path.name,
+        stem=path.stem,
+        imports=_IMPORTS[form],
+        session=_SESSIONS[form],
+        tolerance=f"{TOLERANCES[dtype]:g}",
+    ).encode()

@@ -1,0 +1,137 @@
+"""Does an exported file give the numbers of the model?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lorentzoo.core.errors import ExportError
+from lorentzoo.exporting.plain import OUTPUTS, PlainModel, Sizes
+
+__all__ = ["TOLERANCES", "Runner", "check_numbers", "choose_sizes", "run_onnx", "run_program"]
+
+Runner = Callable[[Mapping[str, NDArray[Any]]], Sequence[NDArray[Any]]]
+"""From inputs by name to outputs in order."""
+
+TOLERANCES: Final = {torch.float32: 1e-5, torch.float64: 1e-9}
+"""Largest difference allowed, relative to the largest value of an output."""
+
+_LONGEST: Final = 40
+"""Particles of the longest event where the number of places is free."""
+
+
+def choose_sizes(max_particles: int | None) -> tuple[Sizes, ...]:
+    """The events on which files are compared: the golden ones, then one event, one particle, none, and the longest."""
+    longest = _LONGEST if max_particles is None else max_particles
+    events = ((9, 4, 1, 12, 0, 6), (5,), (1,), (0, 3), (0,), (longest, 2, 0))
+    capped = [tuple(min(n, longest) for n in lengths) for lengths in events]
+    return tuple(
+        Sizes(lengths, max(*lengths, 1) if max_particles is None else max_particles) for lengths in capped
+    )
+
+
+def run_onnx(payload: bytes) -> Runner:
+    """A function that runs an ONNX model in onnxruntime.
+
+    Raises
+    ------
+    ExportError
+        If onnxruntime refuses the model, e.g. since it has no kernel for an operator in float64.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(payload, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ExportError(
+            f"onnxruntime {onnxruntime.__version__} does not take this model: {error}"
+        ) from error
+    return lambda inputs: session.run(None, dict(inputs))
+
+
+def run_program(program: Any) -> Runner:
+    """A function that runs a program of `torch.export`."""
+    module = program.module()
+
+    def run(inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        with torch.no_grad():
+            return [output.numpy() for output in module(*map(torch.from_numpy, inputs.values()))]
+
+    return run
+
+
+def check_numbers(
+    plain: PlainModel, sizes: Sequence[Sizes], run: Runner
+) -> tuple[dict[str, float], dict[str, NDArray[Any]]]:
+    """Compare a file with the model on events of several sizes.
+
+    Parameters
+    ----------
+    plain
+        The model.
+    sizes
+        Of the events, from `choose_sizes`; the first are the golden ones.
+    run
+        Runs the file.
+
+    Returns
+    -------
+    Largest difference of each size, relative to the largest value of the output; and the golden inputs and outputs.
+
+    Raises
+    ------
+    ExportError
+        Naming the sizes, the output and the difference, if one is above the tolerance, not finite, or of another shape.
+    """
+    wanted, found, given = [], [], []
+    for seed, size in enumerate(sizes):
+        tensors = plain.draw(size, seed)
+        inputs = {name: x.numpy() for name, x in zip(plain.input_names, tensors, strict=True)}
+        try:
+            with torch.no_grad():
+                wanted.append([output.numpy() for output in plain(*tensors)])
+        except ValueError as error:
+            raise ExportError(
+                f"the model does not take {size}: {error}. Where its number of places is bounded, give max_particles"
+            ) from error
+        try:
+            found.append(run(inputs))
+        except Exception as error:
+            raise ExportError(f"the exported form does not run on {size}: {error}") from error
+        given.append(inputs)
+    scales = [
+        max(float(np.abs(outputs[o]).max(initial=0.0)) for outputs in wanted) for o in range(len(OUTPUTS))
+    ]
+    tolerance, errors = TOLERANCES[plain.dtype], {}
+    for size, expected, got in zip(sizes, wanted, found, strict=True):
+        each = [
+            _difference(name, size, a, b, scale)
+            for name, a, b, scale in zip(OUTPUTS, expected, got, scales, strict=True)
+        ]
+        errors[str(size)] = max(each)
+        for name, difference in zip(OUTPUTS, each, strict=True):
+            if not difference <= tolerance:
+                raise ExportError(
+                    f"the exported form gives other numbers than the model on {size}: its {name!r} differs by "
+                    f"{difference:.1e} of the largest value, more than {tolerance:g}"
+                )
+    golden = {f"input_{name}": x for name, x in given[0].items()}
+    return errors, golden | {f"output_{name}": x for name, x in zip(OUTPUTS, wanted[0], strict=True)}
+
+
+def _difference(name: str, size: Sizes, wanted: NDArray[Any], found: NDArray[Any], scale: float) -> float:
+    if wanted.shape != found.shape:
+        raise ExportError(
+            f"the exported form gives {name!r} of shape {found.shape} instead of {wanted.shape} on {size}"
+        )
+    if not wanted.size:
+        return 0.0
+    # A difference with NaN or infinity is NaN, which is above every tolerance.
+    with np.errstate(invalid="ignore"):
+        return float(np.abs(found.astype(np.float64) - wanted).max() / max(scale, np.finfo(np.float64).tiny))
