@@ -16,6 +16,7 @@ LHE = Path(__file__).parents[2] / "plugins" / "amplitudes" / "lhe" / "madgraph-p
 AMPLITUDES = {
     "amplitudes": {"process": ["qq-Zng", "gg-ng"], "multiplicity": [2, 3], "num_events": 200},
     "amplitudes-lhe": {"path": str(LHE), "process": "gg-ng"},
+    "vector-pairs": {"dimensions": 8, "target": "amplitude", "num_events": 200},
 }
 
 
