@@ -20,6 +20,10 @@ __all__ = ["ARRAYS", "Forest", "ForestError"]
 
 _AGREEMENT: Final = 1e-9
 """Difference between our evaluation of a forest and scikit-learn's own that rounding explains."""
+_COMPARED: Final = 2_000
+"""Events whose outputs are compared with scikit-learn's."""
+_AT_ONCE: Final = 1 << 21
+"""Places in trees that are looked at together."""
 ARRAYS: Final = ("base", "feature", "threshold", "left", "right", "value")
 
 
@@ -91,8 +95,9 @@ class Forest:
                 arrays[side][number, :size] = np.where(leaf, own[:size], tree[side].astype(np.int64))
         arrays["base"] = np.asarray(grown._baseline_prediction, dtype=np.float64).reshape(-1)
         forest = cls(**{name: torch.from_numpy(array) for name, array in arrays.items()})
-        ours = forest.evaluate(torch.from_numpy(x), nodes).numpy()
-        theirs = theirs.reshape(len(x), -1)
+        few = np.linspace(0, len(x) - 1, min(len(x), _COMPARED)).astype(np.int64)
+        ours = forest.evaluate(torch.from_numpy(x[few]), nodes).numpy()
+        theirs = theirs.reshape(len(x), -1)[few]
         if not np.allclose(ours, theirs, rtol=_AGREEMENT, atol=_AGREEMENT):
             raise ForestError(
                 "this version of scikit-learn lays out its trees in another way than is known here: outputs differ "
@@ -110,11 +115,22 @@ class Forest:
         depth
             Steps from the root that are enough to reach every leaf.
         """
+        if torch.compiler.is_compiling():
+            return self._descend(x, depth)
+        # A place in every tree for every event, of a large set, is more than there is memory.
+        step = max(_AT_ONCE // max(len(self.left), 1), 1)
+        return torch.cat([self._descend(part, depth) for part in x.split(step)])
+
+    def _descend(self, x: Tensor, depth: int) -> Tensor:
         x = x.to(self.threshold.dtype)
         trees = torch.arange(self.left.shape[0], device=x.device)
         node = torch.zeros((x.shape[0], len(trees)), dtype=torch.int64, device=x.device)
         for _ in range(depth):
             goes_left = x.gather(1, self.feature[trees, node]) <= self.threshold[trees, node]
-            node = torch.where(goes_left, self.left[trees, node], self.right[trees, node])
+            reached = torch.where(goes_left, self.left[trees, node], self.right[trees, node])
+            # Grown trees are rarely as deep as they might be. Elsewhere looking would wait for the device.
+            if x.device.type == "cpu" and not torch.compiler.is_compiling() and torch.equal(reached, node):
+                break
+            node = reached
         leaves = self.value[trees, node]
         return self.base + leaves.unflatten(1, (-1, len(self.base))).sum(1)

@@ -8,11 +8,12 @@ import sys
 import numpy as np
 import pytest
 import torch
+from sklearn.ensemble import HistGradientBoostingRegressor
 
 import lorentzoo as lz
 from lorentzoo.core.cloud import Batch
 from lorentzoo.core.errors import CompositionError, MissingExtraError, NotFittedError
-from lorentzoo.plugins.substructure.forest import ForestError
+from lorentzoo.plugins.substructure.forest import Forest, ForestError
 from lorentzoo.studies import run_study, study_tables, train_model
 from lorentzoo.testing import random_cloud
 from lorentzoo.training.costs import measure_costs
@@ -237,3 +238,17 @@ def test_it_is_a_row_beside_networks(tmp_path, monkeypatch: pytest.MonkeyPatch) 
     matched = [row[-1].text for row in study_tables(result)["results"].rows]
     assert matched[0] == "–"
     assert matched[1] != "–"
+
+
+def test_events_are_looked_at_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(700, 3)), rng.normal(size=700)
+    grown = HistGradientBoostingRegressor(max_iter=7, max_leaf_nodes=15).fit(x, y)
+    forest = Forest.read(grown, x, grown._raw_predict(x), 29)
+    whole = forest.evaluate(torch.from_numpy(x), 29)
+    np.testing.assert_allclose(whole.squeeze(1).numpy(), grown.predict(x), rtol=1e-9)
+    # No tree is deeper than it has inner nodes, and none of these as deep.
+    assert torch.equal(forest.evaluate(torch.from_numpy(x), 14), whole)
+    monkeypatch.setattr("lorentzoo.plugins.substructure.forest._AT_ONCE", 100)
+    assert torch.equal(forest.evaluate(torch.from_numpy(x), 29), whole)
+    assert forest.evaluate(torch.zeros(0, 3, dtype=torch.float64), 29).shape == (0, 1)
