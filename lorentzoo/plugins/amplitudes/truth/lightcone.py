@@ -102,9 +102,10 @@ def transverse(p: Tensor) -> Tensor:
 
 
 def longitudinal(p: Tensor) -> Tensor:
-    """The polarisation vector λ = 0 of a massive boson, (|p|, E p/|p|)/m. Shape (..., 4) -> (4, ...).
+    """The polarisation vector λ = 0 of a massive boson, less p/m. Shape (..., 4) -> (4, ...).
 
-    At rest the direction is that of the z-axis.
+    (|p|, E p/|p|)/m - p/m = m/(E + |p|) (-1, p/|p|): conserved currents do not see a multiple of p, and terms that grow
+    with E/m and cancel between diagrams are left out. At rest the direction is that of the z-axis.
     """
     energy, space = p[..., 0], p[..., 1:]
     length = space.norm(dim=-1)
@@ -112,4 +113,5 @@ def longitudinal(p: Tensor) -> Tensor:
     at_rest = (length == 0).unsqueeze(-1)
     axis = torch.tensor([0.0, 0.0, 1.0], dtype=p.dtype, device=p.device)
     direction = torch.where(at_rest, axis, space / torch.where(at_rest, 1.0, length.unsqueeze(-1)))
-    return to_lightcone(torch.cat([(length / m).unsqueeze(-1), (energy / m).unsqueeze(-1) * direction], -1))
+    size = (m / (energy + length)).unsqueeze(-1)
+    return to_lightcone(torch.cat([-size, size * direction], -1))
