@@ -56,7 +56,7 @@ _PUBLISHED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
         "Edge convolutions on momenta, particle types and pair masses",
         {
             "backbone": {"name": "graphnet", "edge_features": True},
-            "embedding": [{"name": "components", "scale": _SCALE}, "momenta"],
+            "embedding": [{"name": "momentum-components", "scale": _SCALE}, "momenta"],
         },
     ),
 }

@@ -39,13 +39,6 @@ def lorentzoo_components() -> list[Component]:
         ),
         Component(
             "embedding",
-            "components",
-            "lorentzoo.plugins.embeddings.components:Components",
-            "Energy and momentum in each particle's frame, as scalars",
-            "arXiv:2505.20280",
-        ),
-        Component(
-            "embedding",
             "invariants",
             "lorentzoo.plugins.embeddings.invariants:Invariants",
             "Minkowski products with the event's total, with itself and with spurions",

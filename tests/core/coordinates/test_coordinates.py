@@ -135,7 +135,7 @@ class TestBoundaries:
         p = coordinates.inverse(x)
         assert bool(Cuts(pt_min=22.0 - 1e-9, eta_max=5.0 + 1e-9).particles(p).all())
         # Of very fast particles the mass drowns in the rounding of their energy.
-        assert bool((mass_squared(p) > 0.99**2 - 1e-14 * p[:, 0].square()).all())
+        assert bool((mass_squared(p) > 0.99**2 - 1e-15 * p[:, 0].square()).all())
 
     def test_what_lies_outside_is_refused_by_name(self) -> None:
         coordinates, _ = made("log-pt-phi-eta-log-mass")
