@@ -15,7 +15,7 @@ from lorentzoo.studies import load_study, run_study
 from lorentzoo.studies.plan import make_plan
 
 FOLDER = Path(lz.__file__).parents[1] / "examples" / "studies"
-STUDIES = ("functions", "amplitudes-multiplicity", "amplitudes-size", "amplitudes-unweighting")
+STUDIES = ("amplitudes", "functions", "amplitudes-multiplicity", "amplitudes-size", "amplitudes-unweighting")
 
 
 def tiny(name: str) -> dict[str, Any]:
