@@ -23,6 +23,7 @@ _HOMES = {
     "Embedding": "lorentzoo.core.interfaces",
     "Evaluation": "lorentzoo.output.evaluation",
     "EventData": "lorentzoo.data.events",
+    "Executor": "lorentzoo.studies.executors.base",
     "Features": "lorentzoo.core.features",
     "Frames": "lorentzoo.core.frames",
     "FramesNet": "lorentzoo.core.interfaces",
@@ -113,6 +114,7 @@ if TYPE_CHECKING:
     from lorentzoo.registry.presets import LEARNED_FRAMES as LEARNED_FRAMES
     from lorentzoo.registry.presets import make_taggers as make_taggers
     from lorentzoo.registry.replacement import replace_head as replace_head
+    from lorentzoo.studies.executors.base import Executor as Executor
     from lorentzoo.tasks.regression.predictions import ValuePredictions as ValuePredictions
     from lorentzoo.tasks.regression.task import Regression as Regression
     from lorentzoo.verification.verify import verify as verify

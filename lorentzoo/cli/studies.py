@@ -1,4 +1,4 @@
-"""``lorentzoo study run`` and ``study show``."""
+"""``lorentzoo study``: run, show, work, collect and cancel."""
 
 from __future__ import annotations
 
@@ -28,6 +28,14 @@ def run(
     workers: int | None = typer.Option(
         None, "--workers", "-w", help="Runs at a time; as many as cores by default."
     ),
+    executor: str | None = typer.Option(
+        None,
+        "--executor",
+        "-e",
+        help="Where runs are executed: local, files (for HTCondor, Slurm, Snakemake), slurm, ray, dask, e.g. "
+        "slurm:partition=gpu.",
+    ),
+    retries: int = typer.Option(2, "--retries", min=0, help="How often a run that was lost is tried again."),
     as_json: bool = typer.Option(False, "--json", help="Print the table as JSON."),
 ) -> None:
     """Run a study; one that was interrupted goes on where it stopped.
@@ -39,23 +47,79 @@ def run(
     study = load_study(file)
     if dataset is not None:
         study = load_study({**study.model_dump(mode="json"), "dataset": dataset})
-    _print(run_study(study, out=out, workers=workers), as_json)
+    _print(run_study(study, out=out, workers=workers, executor=executor, retries=retries), as_json)
 
 
 @study_app.command("show")
 def show(
     directory: Path = typer.Argument(..., help="Directory of a study.", exists=True, file_okay=False),
+    live: bool = typer.Option(False, "--live", help="Keep looking until all runs are over, or Ctrl-C."),
     as_json: bool = typer.Option(False, "--json", help="Print the table as JSON."),
 ) -> None:
-    """Print a study's table and write its report anew.
+    """Print a study's table, with what its runs are doing and where, and write its report anew.
 
     Example: lorentzoo study show runs/quickstart
     """
     from lorentzoo.studies import show_study, write_report
+    from lorentzoo.studies.watch import watch_study
 
+    if live:
+        watch_study(directory)
     result = show_study(directory)
     write_report(result)
     _print(result, as_json)
+
+
+@study_app.command("work")
+def work(
+    directory: Path = typer.Argument(..., help="Directory of a study, or one with the file of its run."),
+    only: str = typer.Option(..., "--only", help="Hash of the run, as in batch/runs.txt."),
+) -> None:
+    """Execute one run of a study, as jobs of batch systems do.
+
+    Exit code 0: finished. 75: to be started again (evicted, or it waits for another run). 1: failed.
+
+    Example: lorentzoo study work runs/quickstart --only 0123456789abcdef
+    """
+    from lorentzoo.studies import work as work_on
+    from lorentzoo.studies.executors.files import AGAIN
+
+    outcome, why = work_on(directory, only)
+    typer.echo(f"run {only}: {outcome}" + (f", {why}" if why else ""), err=bool(why))
+    raise typer.Exit({"finished": 0, "cancelled": 0, "again": AGAIN, "failed": 1}[outcome])
+
+
+@study_app.command("collect")
+def collect(
+    directory: Path = typer.Argument(..., help="Directory of a study.", exists=True, file_okay=False),
+    sources: list[Path] = typer.Argument(
+        None, help="Directories of runs that came back, or directories that hold some."
+    ),
+) -> None:
+    """Take runs that were executed elsewhere into their study.
+
+    Example: lorentzoo study collect runs/quickstart returned/
+    """
+    from lorentzoo.studies import collect_runs
+
+    found = collect_runs(directory, sources or ())
+    for path, reason in found.refused.items():
+        typer.echo(f"{path}: {reason}", err=True)
+    typer.echo(f"{len(found.taken)} runs taken, {len(found.known)} were there")
+
+
+@study_app.command("cancel")
+def cancel(
+    directory: Path = typer.Argument(..., help="Directory of a study.", exists=True, file_okay=False),
+) -> None:
+    """Ask all who work on a study to stop, wherever they are; running it again goes on.
+
+    Example: lorentzoo study cancel runs/quickstart
+    """
+    from lorentzoo.studies import cancel_study
+
+    cancel_study(directory)
+    typer.echo("runs stop within seconds, those that wait are not started; run the study again to go on")
 
 
 def _print(result: Any, as_json: bool) -> None:

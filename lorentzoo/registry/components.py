@@ -13,7 +13,9 @@ from lorentzoo.core.text import plain
 
 __all__ = ["KINDS", "Component", "Kind"]
 
-Kind = Literal["spurions", "frames", "embedding", "backbone", "head", "model", "dataset", "generator", "task"]
+Kind = Literal[
+    "spurions", "frames", "embedding", "backbone", "head", "model", "dataset", "generator", "task", "executor"
+]
 KINDS: Final[tuple[str, ...]] = get_args(Kind)
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -26,7 +28,8 @@ class Component:
     Parameters
     ----------
     kind
-        The slot that it fills, or ``"model"`` (a named composition), ``"dataset"``, ``"generator"``, ``"task"``.
+        The slot that it fills, or ``"model"`` (a named composition), ``"dataset"``, ``"generator"``,
+        ``"task"``, ``"executor"``.
     name
         Lower-case kebab.
     target

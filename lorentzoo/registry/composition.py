@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar, overload
 from lorentzoo.core.embeddings import EmbeddingList
 from lorentzoo.core.errors import CompositionError, LorentzooError
 from lorentzoo.core.generator import Generator
-from lorentzoo.core.interfaces import Backbone, Embedding, FramesNet, Head, Part
+from lorentzoo.core.interfaces import Backbone, Embedding, FramesNet, Head
 from lorentzoo.core.model import Model
 from lorentzoo.core.spurions import Spurions
 from lorentzoo.registry.catalogue import catalogue
@@ -48,7 +48,7 @@ __all__ = [
     "model_spec",
 ]
 
-P = TypeVar("P", bound=Part)
+P = TypeVar("P")
 PartLike = str | Mapping[str, Any] | PartSpec
 _DEFAULT_HEAD: Final = "classify"
 

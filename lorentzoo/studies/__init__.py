@@ -22,6 +22,8 @@ _HOMES = {
     "TrainConfig": "lorentzoo.training.config",
     "TrainResult": "lorentzoo.training.train",
     "ValuePredictions": "lorentzoo.tasks.regression.predictions",
+    "cancel_study": "lorentzoo.studies.runner",
+    "collect_runs": "lorentzoo.studies.collect",
     "evaluate": "lorentzoo.studies.single",
     "evaluate_generator": "lorentzoo.tasks.generation.evaluation",
     "evaluate_run": "lorentzoo.studies.single",
@@ -41,6 +43,7 @@ _HOMES = {
     "train": "lorentzoo.training.train",
     "train_model": "lorentzoo.studies.single",
     "two_sample_test": "lorentzoo.tasks.generation.two_sample",
+    "work": "lorentzoo.studies.jobs",
     "write_report": "lorentzoo.studies.report.write",
 }
 
@@ -48,14 +51,17 @@ __all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:
     from lorentzoo.studies.closed_forms import published_flops as published_flops
+    from lorentzoo.studies.collect import collect_runs as collect_runs
     from lorentzoo.studies.grid import Study as Study
     from lorentzoo.studies.grid import load_study as load_study
+    from lorentzoo.studies.jobs import work as work
     from lorentzoo.studies.report.numbers import study_csv as study_csv
     from lorentzoo.studies.report.numbers import study_numbers as study_numbers
     from lorentzoo.studies.report.tables import study_tables as study_tables
     from lorentzoo.studies.report.write import study_text as study_text
     from lorentzoo.studies.report.write import write_report as write_report
     from lorentzoo.studies.results import StudyResult as StudyResult
+    from lorentzoo.studies.runner import cancel_study as cancel_study
     from lorentzoo.studies.runner import run_study as run_study
     from lorentzoo.studies.runner import show_study as show_study
     from lorentzoo.studies.runs import RunRecord as RunRecord

@@ -36,6 +36,7 @@ from lorentzoo.studies.choices import (
     read_choices,
     read_part,
 )
+from lorentzoo.studies.resources import Resources, Rows
 from lorentzoo.training.config import TrainConfig
 
 __all__ = ["AXES", "Budget", "Choice", "Combination", "Pretraining", "Study", "load_study"]
@@ -75,6 +76,9 @@ class Study(BaseModel):
         the first that the data ask for, and the task of each head.
     test
         How thoroughly networks are tested: the settings of their task, e.g. ``{num_samples: 5000}`` for generators.
+    resources
+        What a run asks of the machine, e.g. ``{memory_gb: 8, rows: [{backbone: part, gpus: 1}]}``; no part of the run's
+        hash.
     generation
         Earlier name of `test`; keys that the tasks of the study do not know are passed over here.
     """
@@ -93,6 +97,7 @@ class Study(BaseModel):
     budget: Budget
     task: str | None = None
     test: dict[str, Any] = {}
+    resources: Rows = Rows()
     generation: dict[str, Any] = {}
 
     @field_validator("description")
@@ -163,18 +168,31 @@ class Study(BaseModel):
                 f"a study has at most {MAX_RUNS}: split it"
             )
         for pattern in self.exclude:
-            for axis, labels in pattern.items():
-                if axis not in self.axes:
-                    raise ValueError(
-                        f"exclude names {axis!r}, which is not one of the axes {list(self.axes)}"
-                    )
-                known = [choice.label for choice in read_choices(axis, self.axes[axis])]
-                for label in labels if isinstance(labels, list) else [labels]:
-                    if label not in known:
-                        raise ValueError(f"exclude: {axis} has no choice {label!r}; its choices are {known}")
+            self._check_pattern("exclude", pattern)
+        for pattern, needs in self.resources.split():
+            self._check_pattern("resources", pattern)
+            Resources.model_validate(needs)
         if not list(self.combinations()):
             raise ValueError("exclude leaves no combination")
         return self
+
+    def _check_pattern(self, where: str, pattern: Mapping[str, Any]) -> None:
+        for axis, labels in pattern.items():
+            if axis not in self.axes:
+                raise ValueError(f"{where} names {axis!r}, which is not one of the axes {list(self.axes)}")
+            known = [choice.label for choice in read_choices(axis, self.axes[axis])]
+            for label in labels if isinstance(labels, list) else [labels]:
+                if label not in known:
+                    raise ValueError(f"{where}: {axis} has no choice {label!r}; its choices are {known}")
+
+    def resources_of(self, combination: Combination) -> Resources:
+        """What the runs of a row ask for."""
+        needs = self.resources.model_dump(include=set(Resources.model_fields))
+        for pattern, differing in self.resources.split():
+            if _matches(pattern, combination.choices):
+                needs |= differing
+        needs["cpus"] = needs["cpus"] or self.config(self.seeds[0], combination).num_threads
+        return Resources.model_validate(needs)
 
     def task_for(self, stated: str) -> Task:
         """The task that judges networks which are trained for the stated one: the study's, if it does, or this itself.

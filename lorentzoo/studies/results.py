@@ -16,8 +16,9 @@ from lorentzoo.output.metric import value_of
 from lorentzoo.registry.plain_data import read_json_file
 from lorentzoo.studies.grid import Study, load_study
 from lorentzoo.studies.runs import RunRecord, read_run, state_of
+from lorentzoo.studies.status import read_status
 
-__all__ = ["STUDY_FILE", "RowResult", "StudyResult", "describe_data", "read_study"]
+__all__ = ["STUDY_FILE", "RowResult", "StudyResult", "describe_data", "planned_runs", "read_study"]
 
 STUDY_FILE: Final = "study.json"
 
@@ -110,22 +111,49 @@ def read_study(directory: Path) -> StudyResult:
         If it is not a study's directory, or its own file is damaged.
     """
     path = directory / STUDY_FILE
+    stored = _read_stored(path)
+    try:
+        study = load_study(stored["study"])
+        rows = tuple(_read_row(directory, row) for row in stored["rows"])
+        data = dict(stored["data"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, error) from error
+    return StudyResult(study, directory, rows, data)
+
+
+def planned_runs(directory: Path) -> list[str]:
+    """Hashes of all runs that a study needs, those of pre-training among them.
+
+    Raises
+    ------
+    StudyError
+        As in `read_study`.
+    """
+    path = directory / STUDY_FILE
+    stored = _read_stored(path)
+    try:
+        rows = [key for row in stored["rows"] for key in row["runs"]]
+        return list(dict.fromkeys([*stored.get("before", []), *rows]))
+    except (KeyError, TypeError) as error:
+        raise _damaged(path, error) from error
+
+
+def _read_stored(path: Path) -> dict[str, Any]:
     try:
         stored = read_json_file(path)
         seal = stored.pop("seal", None) if isinstance(stored, dict) else None
         # Studies of earlier versions have no seal.
         if seal is not None and seal != digest_of(stored):
             raise ValueError("it does not have the contents it was written with")
-        study = load_study(stored["study"])
-        rows = tuple(_read_row(directory, row) for row in stored["rows"])
-        data = dict(stored["data"])
     except (FileNotFoundError, NotADirectoryError):
-        raise StudyError(f"{directory} is not a study's directory: it has no {STUDY_FILE}") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StudyError(
-            f"{path} is damaged: {error}; run the study again, finished runs are not repeated"
-        ) from error
-    return StudyResult(study, directory, rows, data)
+        raise StudyError(f"{path.parent} is not a study's directory: it has no {STUDY_FILE}") from None
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+    return stored
+
+
+def _damaged(path: Path, error: Exception) -> StudyError:
+    return StudyError(f"{path} is damaged: {error}; run the study again, finished runs are not repeated")
 
 
 def describe_data(dataset: EventData, study: Study) -> dict[str, Any]:
@@ -168,7 +196,8 @@ def _read_row(directory: Path, row: Mapping[str, Any]) -> RowResult:
                 continue
         except (LorentzooError, ValueError, KeyError, TypeError) as error:
             state = f"damaged: {error}"
-        problems.append(f"run {key} {state}")
+        doing = read_status(folder) if state == "unfinished" else None
+        problems.append(f"run {key} {state}" + ("" if doing is None else f", {doing.describe()}"))
     runs.sort(key=lambda run: run.run.config.seed)
     return RowResult(
         row["label"],

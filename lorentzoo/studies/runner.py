@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from lorentzoo.core.errors import RunError, StudyError
+from lorentzoo.core.errors import StudyError
 from lorentzoo.output.files import digest_of, name_folder, write_json
 from lorentzoo.output.progress import ProgressLine
+from lorentzoo.registry.composition import PartLike, make_part
 from lorentzoo.registry.files import owned
 from lorentzoo.registry.specs import parse_part
+from lorentzoo.studies.executors.base import Executor, drive
+from lorentzoo.studies.executors.local import Local
 from lorentzoo.studies.grid import Study, load_study
-from lorentzoo.studies.plan import Plan, RunSpec, make_plan
+from lorentzoo.studies.jobs import Job, write_job
+from lorentzoo.studies.plan import Plan, make_plan
 from lorentzoo.studies.report.write import write_report
-from lorentzoo.studies.results import STUDY_FILE, StudyResult, describe_data, read_study
-from lorentzoo.studies.runs import read_run_spec, record_failure, state_of
-from lorentzoo.studies.worker import Worker, attempt
+from lorentzoo.studies.results import STUDY_FILE, StudyResult, describe_data, planned_runs, read_study
+from lorentzoo.studies.runs import read_run_spec
+from lorentzoo.studies.status import cancel, uncancel
 from lorentzoo.training.fitting import open_dataset
 
-__all__ = ["run_study", "show_study"]
+__all__ = ["cancel_study", "run_study", "show_study"]
 
 
 def run_study(
@@ -34,6 +35,8 @@ def run_study(
     workers: int | None = None,
     resume: bool = True,
     *,
+    executor: PartLike | Executor | None = None,
+    retries: int = 2,
     progress: bool = True,
 ) -> StudyResult:
     """Run a study and write its tables and report.
@@ -46,7 +49,13 @@ def run_study(
         Directory of the study; ``studies/<name>`` by default.
     workers
         Processes that run side by side, each with the threads that the recipe asks for; by default as many as
-        fit the cores. Results do not depend on it, but for what a budget of CPU-seconds buys.
+        fit the cores. Results do not depend on it, but for what a budget of CPU-seconds buys. Of the executor ``local``
+        alone.
+    executor
+        Where runs are executed: a name of ``lz.list_components("executor")`` with its parameters, e.g.
+        ``"slurm:partition=gpu"``; by default on this machine. Whichever it is, nothing that finished is repeated.
+    retries
+        How often a run that was lost, because its process died, is tried again.
     resume
         Whether finished runs of this directory count and half-trained ones are continued.
     progress
@@ -69,18 +78,26 @@ def run_study(
             if row.refusal:
                 line.line(f"{row.combination.label} refused: {row.refusal}")
         _claim(directory, plan)
-        first = {
-            run.key: (f"pre-training of {row.combination.label}", run)
+        uncancel(directory)
+        first = [
+            (f"pre-training of {row.combination.label}", row, run)
             for row in plan.rows
             for run in plan.pretraining_runs(row)
-        }
-        runs = {run.key: (row.combination.label, run) for row in plan.rows for run in plan.runs(row)}
+        ]
+        runs = [(row.combination.label, row, run) for row in plan.rows for run in plan.runs(row)]
         # Rows that differ in what follows share their pre-training; all of it comes before they start.
         for kind, stage in (("pre-training runs", first), ("runs", runs)):
-            if stage or kind == "runs":
-                pending = _pending(directory, stage, resume, line)
-                line.line(f"{len(stage)} {kind}, {len(stage) - len(pending)} of them finished before")
-                _execute(directory, pending, _number_of_workers(workers, study, pending), line)
+            jobs = {
+                run.key: Job(
+                    run, f"{label}, seed {run.config.seed}", directory, study.resources_of(row.combination)
+                )
+                for label, row, run in stage
+            }
+            if jobs or kind == "runs":
+                pending = _pending(jobs, resume, line)
+                line.line(f"{len(jobs)} {kind}, {len(jobs) - len(pending)} of them finished before")
+                if pending:
+                    drive(_choose_executor(executor, workers), directory, pending, retries, line)
     result = show_study(directory)
     write_report(result)
     return result
@@ -97,6 +114,18 @@ def show_study(directory: str | Path) -> StudyResult:
     return read_study(Path(directory))
 
 
+def cancel_study(directory: str | Path) -> None:
+    """Ask all who work on a study to stop, wherever they are; running it again goes on.
+
+    Raises
+    ------
+    StudyError
+        If it is not a study's directory.
+    """
+    planned_runs(Path(directory))
+    cancel(Path(directory))
+
+
 def _claim(directory: Path, plan: Plan) -> None:
     rows = [
         {
@@ -110,125 +139,45 @@ def _claim(directory: Path, plan: Plan) -> None:
         for row in plan.rows
     ]
     data = describe_data(open_dataset(parse_part(plan.study.dataset, "dataset")), plan.study)
-    written = {"study": plan.study.model_dump(mode="json"), "rows": rows, "data": data}
+    before = list(dict.fromkeys(run.key for row in plan.rows for run in plan.pretraining_runs(row)))
+    written = {"study": plan.study.model_dump(mode="json"), "rows": rows, "before": before, "data": data}
     # Sealed as it will be read.
     stated = json.loads(json.dumps(written, ensure_ascii=False).encode(errors="replace"))
     write_json(directory / STUDY_FILE, {**stated, "seal": digest_of(stated)})
 
 
-def _pending(
-    directory: Path, runs: Mapping[str, tuple[str, RunSpec]], resume: bool, line: ProgressLine
-) -> list[tuple[str, RunSpec]]:
+def _choose_executor(executor: PartLike | Executor | None, workers: int | None) -> Executor:
+    if isinstance(executor, Executor):
+        return executor
+    if executor is None:
+        return Local(workers)
+    made = make_part("executor", executor, Executor)
+    if workers is not None:
+        raise StudyError(
+            "workers are of the executor 'local': write executor='local:workers=4', or leave one out"
+        )
+    return made
+
+
+def _pending(jobs: Mapping[str, Job], resume: bool, line: ProgressLine) -> list[Job]:
+    """Jobs that are not finished, written down for whoever executes them."""
     pending = []
-    for key, (label, run) in runs.items():
-        folder = directory / "runs" / key
+    for key, job in jobs.items():
+        folder = job.directory
         if not resume and folder.exists():
             shutil.rmtree(folder)
-        state = state_of(folder)
+        state = job.state
         if state == "finished" and read_run_spec(folder).key != key:
             state = f"damaged: it holds run {read_run_spec(folder).key}"
         if state.startswith("damaged"):
-            line.line(f"{label}, seed {run.config.seed}: run {key} is {state}; it is set aside and repeated")
+            line.line(f"{job.label}: run {key} is {state}; it is set aside and repeated")
             aside = folder.with_name(f"{key}.damaged")
             shutil.rmtree(aside, ignore_errors=True)
             folder.rename(aside)
         if state != "finished":
-            pending.append((label, run))
+            write_job(job)
+            pending.append(job)
     return pending
-
-
-def _execute(directory: Path, pending: list[tuple[str, RunSpec]], workers: int, line: ProgressLine) -> None:
-    done, failed = 0, 0
-    lock = threading.Lock()
-
-    def report(label: str, run: RunSpec, failure: str) -> None:
-        nonlocal done, failed
-        with lock:
-            done += 1
-            failed += bool(failure)
-            name = f"{label}, seed {run.config.seed}"
-            trouble = f", {failed} failed" if failed else ""
-            if failure:
-                line.line(f"{name} failed: {failure}")
-            line.step(done / len(pending), f"{done}/{len(pending)} runs{trouble}, last {name}")
-
-    if workers > 1:
-        _side_by_side(directory, pending, workers, report)
-        return
-    for label, run in pending:
-        inner = _RunLine(line, f"{label}, seed {run.config.seed}", done, len(pending))
-        report(label, run, attempt(run, directory / "runs" / run.key, inner))
-
-
-def _side_by_side(
-    directory: Path,
-    pending: list[tuple[str, RunSpec]],
-    workers: int,
-    report: Callable[[str, RunSpec, str], None],
-) -> None:
-    queue = iter(pending)
-    lock = threading.Lock()
-    stopping = threading.Event()
-    crew = [Worker() for _ in range(workers)]
-
-    def work(worker: Worker) -> None:
-        while not stopping.is_set():
-            with lock:
-                item = next(queue, None)
-            if item is None:
-                return
-            label, run = item
-            folder = directory / "runs" / run.key
-            try:
-                failure = worker.execute(run, folder)
-            except RunError as error:
-                if stopping.is_set():
-                    return
-                failure = record_failure(folder, error)
-            report(label, run, failure)
-
-    pool = ThreadPoolExecutor(workers)
-    try:
-        for future in [pool.submit(work, worker) for worker in crew]:
-            future.result()
-    finally:
-        stopping.set()
-        for worker in crew:
-            worker.stop()
-        pool.shutdown()
-        for worker in crew:
-            worker.close()
-
-
-class _RunLine(ProgressLine):
-    """The line of one run, shown on the study's."""
-
-    def __init__(self, line: ProgressLine, label: str, before: int, total: int) -> None:
-        super().__init__(label, show=False)
-        self._line, self._before, self._total = line, before, total
-
-    @property
-    def live(self) -> bool:
-        return self._line.live
-
-    def move(self, fraction: float, text: str) -> None:
-        self._line.move((self._before + fraction) / self._total, f"{self.label} {text}")
-
-    def step(self, fraction: float, text: str) -> None:
-        self.move(fraction, text)
-
-    def line(self, text: str) -> None:
-        self._line.line(f"{self.label}: {text}")
-
-
-def _number_of_workers(asked: int | None, study: Study, pending: list[tuple[str, RunSpec]]) -> int:
-    if asked is not None and asked < 1:
-        raise StudyError(f"workers must be at least 1, not {asked}")
-    if not all(run.runs_anywhere for _, run in pending):
-        return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    fitting = max(cores // study.config(0).num_threads, 1)
-    return min(fitting if asked is None else asked, max(len(pending), 1))
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch import Tensor
 
 from lorentzoo.core.errors import TrainingError
@@ -176,6 +177,8 @@ def _fit(loop: TrainingLoop, validation: Any) -> None:
             enable_model_summary=False,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
+            # What a batch system says of its job is not meant for us: this is one process.
+            plugins=[LightningEnvironment()],
             # Constants that a model caches in validation must be usable in training again.
             inference_mode=False,
         )

@@ -22,7 +22,8 @@ import lorentzoo as lz
 from lorentzoo.core.errors import InputsWarning, RunError, StudyError
 from lorentzoo.core.model import Model
 from lorentzoo.registry.composition import model_spec
-from lorentzoo.studies import runner, worker
+from lorentzoo.studies import jobs, runner
+from lorentzoo.studies.executors import worker
 from lorentzoo.studies.report.write import write_report
 from lorentzoo.studies.results import StudyResult
 from lorentzoo.studies.runner import run_study, show_study
@@ -96,18 +97,18 @@ def test_rows_share_splits_and_order(finished) -> None:
 
 def test_nothing_finished_is_repeated(finished, monkeypatch) -> None:
     stamps = {path: path.stat().st_mtime_ns for path in finished.directory.glob("runs/*/*")}
-    monkeypatch.setattr(runner, "attempt", lambda *_: pytest.fail("a run was repeated"))
+    monkeypatch.setattr(jobs, "attempt", lambda *_: pytest.fail("a run was repeated"))
     again = run_study(STUDY, finished.directory, progress=False)
     assert metrics(again) == metrics(finished)
     assert {path: path.stat().st_mtime_ns for path in finished.directory.glob("runs/*/*")} == stamps
 
 
 def test_a_larger_grid_keeps_what_is_there(finished, monkeypatch) -> None:
-    trained = []
+    trained, attempt = [], jobs.attempt
     monkeypatch.setattr(
-        runner,
+        jobs,
         "attempt",
-        lambda run, folder, line: trained.append(run.config.seed) or worker.attempt(run, folder, line),
+        lambda run, folder, line: trained.append(run.config.seed) or attempt(run, folder, line),
     )
     result = run_study(STUDY | {"seeds": 3}, finished.directory, workers=1, progress=False)
     assert trained == [2, 2]

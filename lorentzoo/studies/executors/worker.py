@@ -1,4 +1,4 @@
-"""How do runs share the cores of a machine?
+"""How does one process after another execute runs for a study that waits for them?
 
 Each worker is a Python process of its own that takes runs as lines of JSON and answers with the reason
 of a failure, or with nothing. It ends when its input ends: killing the study kills its workers.
@@ -16,12 +16,10 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Any
 
-from lorentzoo.core.errors import RunError
-from lorentzoo.output.progress import ProgressLine
-from lorentzoo.studies.plan import RunSpec
-from lorentzoo.studies.runs import execute_run, record_failure
+from lorentzoo.core.errors import RunError, StudyError
+from lorentzoo.studies.jobs import work
 
-__all__ = ["Worker", "attempt"]
+__all__ = ["Worker"]
 
 
 class Worker:
@@ -30,8 +28,8 @@ class Worker:
     def __init__(self) -> None:
         self._process = self._start()
 
-    def execute(self, run: RunSpec, directory: Path) -> str:
-        """Execute a run; returns why it failed, or nothing.
+    def execute(self, study: Path, key: str) -> str:
+        """Execute a run; returns why it did not finish, or nothing.
 
         Raises
         ------
@@ -44,14 +42,14 @@ class Worker:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
-            self._process.stdin.write(json.dumps({"run": run.to_data(), "directory": str(directory)}) + "\n")
+            self._process.stdin.write(json.dumps({"study": str(study), "key": key}) + "\n")
             self._process.stdin.flush()
             answer = self._process.stdout.readline()
-        except OSError:
+        except (OSError, ValueError):
             answer = ""
         if not answer:
             raise RunError(f"the worker process died with code {self._process.wait()} (out of memory?)")
-        return str(json.loads(answer)["failure"])
+        return str(json.loads(answer)["why"])
 
     def stop(self) -> None:
         """End the process, whatever it does."""
@@ -68,21 +66,12 @@ class Worker:
     @staticmethod
     def _start() -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "lorentzoo.studies.worker"],
+            [sys.executable, "-m", "lorentzoo.studies.executors.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
         )
-
-
-def attempt(run: RunSpec, directory: Path, line: ProgressLine) -> str:
-    """Execute a run; a failure is recorded and returned as a reason, and nothing otherwise."""
-    try:
-        execute_run(run, directory, line)
-    except Exception as error:
-        return record_failure(directory, error)
-    return ""
 
 
 def main() -> None:
@@ -94,9 +83,11 @@ def main() -> None:
     threading.Thread(target=_listen, args=(sys.stdin, orders), daemon=True).start()
     while True:
         order = orders.get()
-        run, directory = RunSpec.from_data(order["run"]), Path(order["directory"])
-        failure = attempt(run, directory, ProgressLine(directory.name, show=False))
-        answers.write(json.dumps({"failure": failure}) + "\n")
+        try:
+            _, why = work(order["study"], order["key"])
+        except StudyError as error:
+            why = str(error)
+        answers.write(json.dumps({"why": why}) + "\n")
         answers.flush()
 
 
