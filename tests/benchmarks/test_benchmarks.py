@@ -13,6 +13,7 @@ SCRIPTS = Path(__file__).parents[2] / "benchmarks"
 RECORDED = Path(__file__).parents[1] / "recorded"
 SMALLEST = {
     "amplitude_recipe": [["--gluons", "2", "--seconds", "1", "--fresh", "100", "--rows", "poly3", "recipe"]],
+    "amplitude_published": [["--seconds", "0.2", "--points", "300", "--fresh", "100"]],
     "amplitudes": [["--gluons", "2", "--seconds", "0.1", "--repeats", "1"]],
     "batch_order": [["--cpu-seconds", "0.2"]],
     "beam_boost": [["--jets", "2"]],
@@ -47,6 +48,7 @@ def test_every_benchmark_is_tried() -> None:
 def test_benchmarks_run(name: str, arguments: list[str]) -> None:
     needed = {
         "lgatr": ["lgatr"],
+        "amplitude_published": ["lloca"],
         "lloca": ["lloca"],
         "readers": ["uproot", "awkward"],
         "few_jets": ["sklearn"],

@@ -47,7 +47,7 @@ class DaskTasks(Executor):
             raise StudyError(
                 f"there is no Dask scheduler at {self._address or 'this machine'}: {error}"
             ) from None
-        line.line(f"Dask at {self._client.scheduler.address}")
+        line.line(f"Dask at {self._client.scheduler_info()['address']}")
 
     def submit(self, job: Job) -> None:
         """Queue a task; a lost one is tried again by us, who count and say it."""

@@ -51,7 +51,7 @@ class RayTasks(Executor):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                found = ray.init(
+                ray.init(
                     address=self._address or "local",
                     num_cpus=self._workers,
                     include_dashboard=False if self._address is None else None,
@@ -65,7 +65,7 @@ class RayTasks(Executor):
             ) from None
         have = ray.cluster_resources()
         line.line(
-            f"Ray at {found.address_info['address']}: {have.get('CPU', 0):g} CPUs, {have.get('GPU', 0):g} GPUs"
+            f"Ray at {ray.get_runtime_context().gcs_address}: {have.get('CPU', 0):g} CPUs, {have.get('GPU', 0):g} GPUs"
         )
         for job in jobs:
             if (job.resources.cpus or 1) > have.get("CPU", 0) or job.resources.gpus > have.get("GPU", 0):
