@@ -9,7 +9,7 @@
 
 typedef @REAL@ real;
 
-enum { VERSION = @FILE_VERSION@, NUMBERS = @NUMBERS@, BLOCK = 8 };
+enum { VERSION = @FILE_VERSION@, NUMBERS = @NUMBERS@, BLOCK = 12 };
 static const char SPEC[] = "@SPEC@";
 static const char STEPS[] = "@LAYOUT@";
 

@@ -203,81 +203,72 @@ static void exact_affine(int in, int out, const double *w, const double *b, cons
 }
 
 /* @tool affine */
-/* W x + b of some events, W by inputs. Four events share the weights that are loaded; outputs stand side by side. */
+/* W x + b of some events, W by inputs. Six events share the weights that are loaded; outputs stand side by side. */
 #if defined(__GNUC__)
-#if defined(__AVX__)
+#if defined(__AVX512F__)
+enum { VECTOR_BYTES = 64 };
+#elif defined(__AVX__)
 enum { VECTOR_BYTES = 32 };
 #else
 enum { VECTOR_BYTES = 16 };
 #endif
 typedef real lanes __attribute__((vector_size(VECTOR_BYTES)));
 typedef real loose_lanes __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
-enum { LANES = VECTOR_BYTES / sizeof(real), WIDTH = 2 * LANES };
+enum { LANES = VECTOR_BYTES / sizeof(real), WIDTH = 2 * LANES, TOGETHER = 6 };
 
 static inline lanes take(const real *p) { return *(const loose_lanes *)p; }
 static inline void put(real *p, lanes v) { *(loose_lanes *)p = v; }
 
-static void affine_four(int in, int out, const real *w, const real *b, const real *x, real *y)
+/* Two vectors of outputs of so many events. */
+static inline void affine_some(int events, int in, int out, const real *w, const real *b, const real *x, real *y)
 {
-    lanes a0 = take(b), a1 = take(b + LANES), b0 = a0, b1 = a1, c0 = a0, c1 = a1, d0 = a0, d1 = a1;
-    for (int k = 0; k < in; ++k, w += out) {
-        const lanes w0 = take(w), w1 = take(w + LANES);
-        a0 += w0 * x[k];
-        a1 += w1 * x[k];
-        b0 += w0 * x[in + k];
-        b1 += w1 * x[in + k];
-        c0 += w0 * x[2 * in + k];
-        c1 += w1 * x[2 * in + k];
-        d0 += w0 * x[3 * in + k];
-        d1 += w1 * x[3 * in + k];
-    }
-    put(y, a0);
-    put(y + LANES, a1);
-    put(y + out, b0);
-    put(y + out + LANES, b1);
-    put(y + 2 * out, c0);
-    put(y + 2 * out + LANES, c1);
-    put(y + 3 * out, d0);
-    put(y + 3 * out + LANES, d1);
-}
-
-static void affine_one(int in, int out, const real *w, const real *b, const real *x, real *y)
-{
-    lanes a0 = take(b), a1 = take(b + LANES);
-    for (int k = 0; k < in; ++k, w += out) {
-        a0 += take(w) * x[k];
-        a1 += take(w + LANES) * x[k];
-    }
-    put(y, a0);
-    put(y + LANES, a1);
-}
-
-static int affine_wide(int events, int in, int out, const real *w, const real *b, const real *x, real *y)
-{
-    int j = 0;
-    for (; j + WIDTH <= out; j += WIDTH) {
-        int e = 0;
-        for (; e + 4 <= events; e += 4) affine_four(in, out, w + j, b + j, x + e * in, y + e * out + j);
-        for (; e < events; ++e) affine_one(in, out, w + j, b + j, x + e * in, y + e * out + j);
-    }
-    return j;
-}
-#else
-static int affine_wide(int events, int in, int out, const real *w, const real *b, const real *x, real *y)
-{
+    lanes sum[TOGETHER][2];
     for (int e = 0; e < events; ++e) {
-        for (int j = 0; j < out; ++j) y[e * out + j] = b[j];
-        for (int k = 0; k < in; ++k) {
-            for (int j = 0; j < out; ++j) y[e * out + j] += w[k * out + j] * x[e * in + k];
+        sum[e][0] = take(b);
+        sum[e][1] = take(b + LANES);
+    }
+    for (int k = 0; k < in; ++k, w += out) {
+        const lanes first = take(w), second = take(w + LANES);
+        for (int e = 0; e < events; ++e) {
+            sum[e][0] += first * x[e * in + k];
+            sum[e][1] += second * x[e * in + k];
         }
     }
-    return out;
+    for (int e = 0; e < events; ++e) {
+        put(y + e * out, sum[e][0]);
+        put(y + e * out + LANES, sum[e][1]);
+    }
+}
+
+static void affine_wide(int events, int in, int out, int wide, const real *w, const real *b, const real *x, real *y)
+{
+    for (int j = 0; j < wide; j += WIDTH) {
+        int e = 0;
+        for (; e + TOGETHER <= events; e += TOGETHER) {
+            affine_some(TOGETHER, in, out, w + j, b + j, x + e * in, y + e * out + j);
+        }
+        for (; e < events; ++e) affine_some(1, in, out, w + j, b + j, x + e * in, y + e * out + j);
+    }
+}
+#else
+enum { WIDTH = 1 };
+
+static void affine_wide(int events, int in, int out, int wide, const real *w, const real *b, const real *x, real *y)
+{
+    for (int e = 0; e < events; ++e) {
+        for (int j = 0; j < wide; ++j) y[e * out + j] = b[j];
+        for (int k = 0; k < in; ++k) {
+            for (int j = 0; j < wide; ++j) y[e * out + j] += w[k * out + j] * x[e * in + k];
+        }
+    }
 }
 #endif
 
 static void affine(int events, int in, int out, const real *w, const real *b, const real *x, real *y)
 {
-    for (int j = affine_wide(events, in, out, w, b, x, y); j < out; ++j) {
+    const int wide = out - out % WIDTH;
+    affine_wide(events, in, out, wide, w, b, x, y);
+    for (int j = wide; j < out; ++j) {
         for (int e = 0; e < events; ++e) {
             /* Four sums, of which none waits for the other; in double, whatever the weights are. */
             double sum[4] = {0.0, 0.0, 0.0, 0.0};
