@@ -61,6 +61,17 @@ class Columns:
     def __add__(self, other: Columns) -> Columns:
         return Columns(self.items + other.items)
 
+    def count_adjacent(self, start: int) -> int:
+        """How many of them, from one on, stand side by side in what a step gives; 1 where that one is a number."""
+        first, count = self.items[start], 1
+        while (
+            isinstance(first, Column)
+            and start + count < len(self)
+            and self.items[start + count] == Column(first.step, first.place + count)
+        ):
+            count += 1
+        return count
+
     def replace(self, places: Sequence[int], by: Columns) -> Columns:
         """With others at some places."""
         items = list(self.items)

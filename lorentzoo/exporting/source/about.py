@@ -49,6 +49,14 @@ class About:
         return self.target_names == ("real", "imaginary")
 
     @property
+    def tolerance(self) -> float:
+        """Largest difference from the model in float64 that is allowed, relative to the answer.
+
+        In single precision deep networks lose a digit of the seven that there are.
+        """
+        return 1e-12 if self.precision == "double" else 1e-5
+
+    @property
     def answers(self) -> list[str]:
         """Each answer with its unit."""
         units = [unit and f" in {unit}" for unit in self.target_units]
@@ -85,5 +93,5 @@ class About:
             "CONTEXT_DECLARATION": ", const double *context" if has_context else "",
             "CONTEXT_FORTRAN": ", CONTEXT" if has_context else "",
             "OR_CONTEXT": " or context" if has_context else "",
-            "TOLERANCE": "1e-12" if self.precision == "double" else "1e-6",
+            "TOLERANCE": f"{self.tolerance:g}",
         }

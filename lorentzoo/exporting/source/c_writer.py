@@ -195,12 +195,8 @@ class _Body:
 
     def _whole(self, columns: Columns, *, exact: bool) -> str:
         """The array of a step, if the columns are all that it gives, in the type that is wanted; else nothing."""
-        first = columns.items[0]
-        if not isinstance(first, Column):
-            return ""
-        step = self.program.steps[first.step]
-        same = tuple(Column(first.step, place) for place in range(step.width)) == columns.items
-        return f"v{first.step}" if same and step.exact == exact else ""
+        found = self.program.find_whole(columns, exact=exact)
+        return "" if found is None else f"v{found}"
 
     def _array(self, columns: Columns, *, exact: bool) -> str:
         """An array with the columns side by side."""
@@ -212,7 +208,7 @@ class _Body:
         statements, place = [], 0
         cast = "" if exact else "(real)"
         while place < len(columns):
-            run, item = self._run(columns, place), columns.items[place]
+            run, item = columns.count_adjacent(place), columns.items[place]
             if run > 2 and isinstance(item, Column):
                 start = f"[e][{item.place} + k]" if item.place else "[e][k]"
                 target = f"{name}[e][{place} + k]" if place else f"{name}[e][k]"
@@ -223,16 +219,3 @@ class _Body:
             place += run
         self._loop(statements)
         return name
-
-    @staticmethod
-    def _run(columns: Columns, start: int) -> int:
-        """How many columns from here on stand side by side."""
-        first = columns.items[start]
-        length = 1
-        while (
-            isinstance(first, Column)
-            and start + length < len(columns)
-            and columns.items[start + length] == Column(first.step, first.place + length)
-        ):
-            length += 1
-        return length

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import shutil
 import subprocess
 import tempfile
@@ -15,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lorentzoo.core.errors import ExportError
 
-__all__ = ["C_FLAGS", "CompiledNetwork", "build_library", "find_compiler", "run_tool"]
+__all__ = ["C_FLAGS", "CompiledNetwork", "build_library", "find_compiler", "run_fortran"]
 
 C_FLAGS: Final = ("-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math")
 """Safe ones: values stay what the source says, but for the fusion of products and sums."""
@@ -56,6 +57,28 @@ def build_library(sources: Sequence[Path], out: Path, flags: Sequence[str] = C_F
     common = ["-std=c99", "-fPIC", "-shared", "-o", out, *sources, "-lm"]
     run_tool([compiler, *flags, *common], out.parent)
     return out
+
+
+def run_fortran(folder: Path, stem: str) -> float:
+    """Compile the module and the example of a folder, and the largest difference that the example finds.
+
+    Raises
+    ------
+    ExportError
+        If they do not compile or run.
+    """
+    compiler = find_compiler("fortran")
+    if compiler is None:
+        raise ExportError("there is no Fortran compiler (gfortran); on Debian: apt-get install gfortran")
+    flags = [flag for flag in C_FLAGS if not flag.startswith("-ffp-contract")]
+    run_tool([compiler, "-std=f2008", *flags, f"{stem}.f90", f"{stem}_example.f90", "-o", "example"], folder)
+    # It says how much it differs before it fails for that.
+    said = subprocess.run(["./example"], cwd=folder, capture_output=True, text=True, check=False)
+    lines = [line for line in said.stdout.splitlines() if line.startswith("largest difference:")]
+    if not lines:
+        raise ExportError(f"the compiled source does not run: {(said.stderr or said.stdout).strip()[-500:]}")
+    number = lines[0].partition(":")[2].strip()
+    return math.inf if "*" in number or "nan" in number.lower() else float(number)
 
 
 class CompiledNetwork:

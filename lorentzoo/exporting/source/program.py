@@ -47,6 +47,15 @@ class Program:
     offsets: dict[tuple[int, str], int]
     numbers: NDArray[np.float64]
 
+    def find_whole(self, columns: Columns, *, exact: bool) -> int | None:
+        """The step of which columns are all that it gives, in the type that is wanted; None where there is none."""
+        first = columns.items[0]
+        if not isinstance(first, Column):
+            return None
+        step = self.steps[first.step]
+        same = len(columns) == step.width == columns.count_adjacent(0) and first.place == 0
+        return first.step if same and step.exact == exact else None
+
     @property
     def layout_sha256(self) -> str:
         """SHA-256 of all but the numbers: parameter files of equal layout and specification can be exchanged."""

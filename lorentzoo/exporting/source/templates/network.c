@@ -30,6 +30,7 @@ static void evaluate_block(const lz_network *network, int events, const double *
     const real *const weight = network->weight;
     (void)exact;
     (void)weight;
+    if (events < 1) return;
 @STEPS_CODE@
 }
 

@@ -272,11 +272,11 @@ static void affine(int events, int in, int out, const real *w, const real *b, co
         for (int e = 0; e < events; ++e) {
             /* Four sums, of which none waits for the other; in double, whatever the weights are. */
             double sum[4] = {0.0, 0.0, 0.0, 0.0};
-            int k = 0;
-            for (; k + 4 <= in; k += 4) {
+            const int even = in - in % 4;
+            for (int k = 0; k < even; k += 4) {
                 for (int s = 0; s < 4; ++s) sum[s] += (double)w[(k + s) * out + j] * x[e * in + k + s];
             }
-            for (; k < in; ++k) sum[0] += (double)w[k * out + j] * x[e * in + k];
+            for (int k = even; k < in; ++k) sum[0] += (double)w[k * out + j] * x[e * in + k];
             y[e * out + j] = (real)(b[j] + ((sum[0] + sum[1]) + (sum[2] + sum[3])));
         }
     }
