@@ -84,6 +84,14 @@ class Tree(Reference):
         return self.process.squared(momenta).log()
 
 
+    def write_steps(self, event: EventSteps) -> Columns:
+        """ln |M|², by C source."""
+        multiplicity = event.num_particles - len(self.process.incoming) - len(self.process.outgoing)
+        name = f"tree_{self.process.name.replace('-', '_')}_{multiplicity}"
+        source = self.process.write_source(name, multiplicity)
+        return event.combine("log", event.call_source(event.momenta, name, source))
+
+
 class Factorised(Reference):
     """A product of powers of the factors of soft and collinear emission for q q̄ → Z + n g, fitted for each n.
 
