@@ -38,7 +38,9 @@ class Points:
 
 def main() -> None:
     """Train, export, integrate, unweight, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--run", type=Path, help="a trained run; by default a polynomial is fitted here")
     parser.add_argument("--points", type=int, default=200_000)
     parser.add_argument("--train", type=int, default=20_000, help="training points of the polynomial")
@@ -153,7 +155,15 @@ def write_lhe(path: Path, momenta: NDArray[np.float64], weight: NDArray[np.float
         lines = (*LINES[:3], LINES[4], LINES[3]) if exchange else LINES
         particles = [
             ms.LHEParticle(
-                pid, -1 if place < 2 else 1, *((0, 0) if place < 2 else (1, 2)), *line, *p[1:], p[0], mass, 0.0, 9.0
+                pid,
+                -1 if place < 2 else 1,
+                *((0, 0) if place < 2 else (1, 2)),
+                *line,
+                *p[1:],
+                p[0],
+                mass,
+                0.0,
+                9.0,
             )
             for place, (pid, line, p, mass) in enumerate(zip(PIDS, lines, event, MASSES, strict=True))
         ]

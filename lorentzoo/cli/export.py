@@ -40,7 +40,10 @@ def export_command(
         help="A saved run or model, a model name ('transformer:num_blocks=2'), or a YAML or JSON specification.",
     ),
     out: Path = typer.Option(
-        ..., "--out", "-o", help="The file, NAME.onnx, NAME.pt2, NAME.c, NAME.f90 or NAME.so; others lie beside it."
+        ...,
+        "--out",
+        "-o",
+        help="The file, NAME.onnx, NAME.pt2, NAME.c, NAME.f90 or NAME.so; others lie beside it.",
     ),
     file_format: FileFormat = typer.Option(FileFormat.onnx, "--format", help="Format of the file."),
     opset: int = typer.Option(17, "--opset", min=1, help="Version of ONNX's operators."),

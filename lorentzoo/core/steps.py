@@ -210,7 +210,9 @@ class EventSteps:
         numbers = {"mean": mean.double(), "deviation": deviation.double()}
         return self._write("standardise", (columns,), len(columns), exact=True, numbers=numbers)
 
-    def affine(self, columns: Columns, weight: Tensor, bias: Tensor | None, *, exact: bool = False) -> Columns:
+    def affine(
+        self, columns: Columns, weight: Tensor, bias: Tensor | None, *, exact: bool = False
+    ) -> Columns:
         """W x + b; columns that are numbers become part of b. Shapes (out, in) and (out,)."""
         weight = weight.detach().double()
         total = weight.new_zeros(len(weight)) if bias is None else bias.detach().double()
@@ -252,11 +254,11 @@ class EventSteps:
         return columns
 
     def combine(self, operation: Operation, *operands: Columns, exact: bool = True) -> Columns:
-        """An operation on columns of equal number, one by one; ``"add"`` and ``"multiply"`` take any number of operands."""
+        """An operation on columns of equal number, one by one; sums and products take any number of operands."""
         return self._write("combine", operands, len(operands[0]), exact=exact, operation=operation)
 
     def polynomial(self, columns: Columns, degree: int, coefficients: Tensor) -> Columns:
-        """Σ_k c_k x^k over all monomials up to a degree: by degree, and for each in lexicographic order of the factors."""
+        """Σ_k c_k x^k over all monomials up to a degree, which follow by degree and lexicographically by factors."""
         numbers = {"coefficients": coefficients.detach().double()}
         return self._write("polynomial", (columns,), 1, exact=True, numbers=numbers, degree=degree)
 
@@ -298,4 +300,3 @@ class StepsOfHead(Protocol):
 
     def write_steps(self, features: Columns, event: EventSteps) -> Columns:
         """Its prediction; the event's momenta are those of the laboratory, in GeV."""
-

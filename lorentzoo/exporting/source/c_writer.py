@@ -35,11 +35,14 @@ def write_c(program: Program, about: About) -> str:
     lines = body.write()
     context = program.num_context
     finite = (
-        "            for (int k = 0; k < LZ_CONTEXT; ++k) finite &= isfinite(context[(begin + e) * LZ_CONTEXT + k]) != 0;\n"
+        "            for (int k = 0; k < LZ_CONTEXT; ++k) "
+        "finite &= isfinite(context[(begin + e) * LZ_CONTEXT + k]) != 0;\n"
         if context
         else ""
     )
-    own = "\n".join(dict.fromkeys(step.settings["source"] for step in program.steps if "source" in step.settings))
+    own = "\n".join(
+        dict.fromkeys(step.settings["source"] for step in program.steps if "source" in step.settings)
+    )
     keys = about.keys(program, c_style=True) | {
         "FILE_VERSION": str(VERSION),
         "HEADER": str(HEADER_BYTES),
@@ -77,7 +80,12 @@ class _Body:
             else:
                 self._of_event(number, step)
         self.lines.append("")
-        self._loop([f"ans[e * LZ_OUTPUTS + {k}] = {self._value(c)};" for k, c in enumerate(self.program.outputs.items)])
+        self._loop(
+            [
+                f"ans[e * LZ_OUTPUTS + {k}] = {self._value(c)};"
+                for k, c in enumerate(self.program.outputs.items)
+            ]
+        )
         return self.lines
 
     # ---- steps ------------------------------------------------------------------------------------

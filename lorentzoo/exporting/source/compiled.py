@@ -54,8 +54,7 @@ def build_library(sources: Sequence[Path], out: Path, flags: Sequence[str] = C_F
     compiler = find_compiler("c")
     if compiler is None:
         raise ExportError("there is no C compiler (cc, gcc or clang); on Debian: apt-get install gcc")
-    common = ["-std=c99", "-fPIC", "-shared", "-o", out, *sources, "-lm"]
-    run_tool([compiler, *flags, *common], out.parent)
+    run_tool([compiler, "-std=c99", "-fPIC", "-shared", *flags, "-o", out, *sources, "-lm"], out.parent)
     return out
 
 

@@ -138,7 +138,7 @@ def _read_events(like: Any) -> _Given:
             "source code is for events of given particles: like= takes a ParticleCloud or a data set of such events "
             f"(--dataset on the command line), not {type(like).__name__}"
         )
-    cloud = like.to_units("GeV")
+    cloud = like.to_packed().to_units("GeV")
     return _Given(cloud.select(torch.arange(min(_EVENTS, cloud.num_events))), (), (), (), None)
 
 
@@ -230,9 +230,20 @@ def _write_description(
         "task": model.task,
         "symmetry": model.symmetry.name,
         "inputs": [
-            {"name": "momenta", "shape": ["events", kinds, 4], "columns": ["E", "px", "py", "pz"], "units": "GeV"},
+            {
+                "name": "momenta",
+                "shape": ["events", kinds, 4],
+                "columns": ["E", "px", "py", "pz"],
+                "units": "GeV",
+            },
             *(
-                [{"name": "context", "shape": ["events", program.num_context], "columns": list(about.context_names)}]
+                [
+                    {
+                        "name": "context",
+                        "shape": ["events", program.num_context],
+                        "columns": list(about.context_names),
+                    }
+                ]
                 if program.num_context
                 else []
             ),
@@ -246,7 +257,9 @@ def _write_description(
             {"name": name, "units": unit or None}
             for name, unit in zip(about.target_names, about.target_units, strict=True)
         ],
-        "alpha_s": None if given.coupling is None else {"value": given.coupling.value, "power": given.coupling.power},
+        "alpha_s": None
+        if given.coupling is None
+        else {"value": given.coupling.value, "power": given.coupling.power},
         "fitted_on": model.fitted_inputs.to_data(),
         "tolerance": about.tolerance,
         "checked": dict(checked),

@@ -152,7 +152,9 @@ class _Body:
             # Each system is its size and its members.
             entries = [x for system in settings["systems"] for x in (len(system), *(i + 1 for i in system))]
             table = f"[{', '.join(map(str, entries))}]"
-            self.declarations.append(_fold(f"integer, parameter :: systems{number}({len(entries)}) = {table}", "    "))
+            self.declarations.append(
+                _fold(f"integer, parameter :: systems{number}({len(entries)}) = {table}", "    ")
+            )
             statements = [f"call log_masses({momenta}, systems{number}, {floors}, {out})"]
         elif step.kind == "standardise":
             statements = [f"{out} = ({source} - {at['mean']}) / {at['deviation']}"]
@@ -177,7 +179,9 @@ class _Body:
     def _declare(self, number: int, step: Step, comment: str) -> None:
         if comment:
             self.lines += ["", f"! {comment}"]
-        self.declarations.append(f"real({'real64' if step.exact else 'wp'}) :: v{number}({step.width}, block)")
+        self.declarations.append(
+            f"real({'real64' if step.exact else 'wp'}) :: v{number}({step.width}, block)"
+        )
 
     def _loop(self, statements: list[str]) -> None:
         self.lines += ["do e = 1, events", *(f"  {line}" for line in statements), "end do"]

@@ -15,7 +15,15 @@ from torch import Tensor
 from lorentzoo.core.cloud import ParticleCloud
 from lorentzoo.core.errors import ExportError
 from lorentzoo.core.model import Model
-from lorentzoo.core.steps import Column, Columns, EventSteps, Step, StepsOfBackbone, StepsOfEmbedding, StepsOfHead
+from lorentzoo.core.steps import (
+    Column,
+    Columns,
+    EventSteps,
+    Step,
+    StepsOfBackbone,
+    StepsOfEmbedding,
+    StepsOfHead,
+)
 
 __all__ = ["Program", "find_obstacle", "list_steps"]
 
@@ -70,16 +78,19 @@ class Program:
             ]
             for step in self.steps
         ]
-        text = json.dumps([described, _plain(self.outputs), self.num_particles, self.num_context], sort_keys=True)
+        text = json.dumps(
+            [described, _plain(self.outputs), self.num_particles, self.num_context], sort_keys=True
+        )
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 def find_obstacle(model: Model) -> str | None:
-    """Why a model cannot be written as source code, as far as its parts say so; None where nothing is known against it."""
+    """Why a model cannot be source code, as far as its parts say so; None where nothing is known against it."""
     if model.spurions.num_vectors or model.spurions.num_matrices:
         return f"source code is for networks without reference vectors; {_OTHERS}"
     if model.frames_net.learned:
-        return f"source code is for networks without frames, and this one has {type(model.frames_net).__name__}; {_OTHERS}"
+        frames = type(model.frames_net).__name__
+        return f"source code is for networks without frames, and this one has {frames}; {_OTHERS}"
     if not model.backbone.pools:
         return (
             f"source code is for networks that give numbers of whole events by dense layers, and the backbone "
@@ -122,7 +133,9 @@ def list_steps(model: Model, cloud: ParticleCloud) -> Program:
     if reason is not None:
         raise ExportError(reason)
     if not model.frames_net.eval()(cloud).is_identity:
-        raise ExportError(f"source code is for networks without frames, and this one has {type(model.frames_net).__name__}")
+        raise ExportError(
+            f"source code is for networks without frames, and this one has {type(model.frames_net).__name__}"
+        )
     scalars = read_particles(model.fitted_inputs.arrange(cloud))
     names = model.fitted_inputs.scalars or cloud.scalar_names
     event = EventSteps.start(scalars, names, model.in_context)

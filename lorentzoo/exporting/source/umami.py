@@ -31,7 +31,7 @@ class Coupling:
 
 def find_coupling(metadata: Mapping[str, Any]) -> Coupling | None:
     """The coupling of a data set of one channel whose metadata states it."""
-    channels = metadata.get("channels") or ()
+    channels: Sequence[Mapping[str, Any]] = metadata.get("channels", ())
     if len(channels) != 1 or metadata.get("modified") or not {"alpha_s", "alpha_s_power"} <= set(channels[0]):
         return None
     return Coupling(float(channels[0]["alpha_s"]), int(channels[0]["alpha_s_power"]))

@@ -55,7 +55,7 @@ class Process:
     masses
         Masses of the outgoing particles that have one, by name, in GeV.
     source
-        C source of a function of that name, ``double name(const double *p)``, for a multiplicity; None where there is none.
+        C source of a function of that name, ``double name(const double *p)``, for a multiplicity, if there is any.
     strong
         Whether |M|² goes with α_s to the power of the multiplicity; otherwise it does not depend on α_s.
     """
@@ -229,7 +229,13 @@ PROCESSES: Final[dict[str, Process]] = {
             strong=True,
         ),
         Process(
-            "gg-ng", ("g", "g"), (), "g", (2, 3), lambda p, couplings: gluons(p, couplings.alpha_s), strong=True
+            "gg-ng",
+            ("g", "g"),
+            (),
+            "g",
+            (2, 3),
+            lambda p, couplings: gluons(p, couplings.alpha_s),
+            strong=True,
         ),
         Process(
             "qq-aa",

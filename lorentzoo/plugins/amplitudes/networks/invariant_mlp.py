@@ -131,7 +131,11 @@ class EventInvariants(Standardised, Backbone):
     def write_steps(self, event: EventSteps) -> Columns:
         """The numbers of an event."""
         self.require_fitted()
-        groups = group_kinds(event.scalars) if self.order == "invariants" else [[i] for i in range(event.num_particles)]
+        groups = (
+            group_kinds(event.scalars)
+            if self.order == "invariants"
+            else [[i] for i in range(event.num_particles)]
+        )
         momenta, total = event.order(event.momenta, groups), self.num_particles
         places = [place for group in groups for place in group][:total]
         momenta = momenta.take(range(4 * len(places)))

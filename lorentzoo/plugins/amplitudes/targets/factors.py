@@ -136,7 +136,9 @@ def write_factors(event: EventSteps) -> tuple[Columns, int]:
         members = [gluon for gluon in range(len(gluons)) if subset >> gluon & 1]
         for end in members:
             steps = [
-                event.combine("divide", chains[subset ^ (1 << end), before], product(gluons[before], gluons[end]))
+                event.combine(
+                    "divide", chains[subset ^ (1 << end), before], product(gluons[before], gluons[end])
+                )
                 for before in members
                 if before != end
             ]
@@ -147,7 +149,8 @@ def write_factors(event: EventSteps) -> tuple[Columns, int]:
             )
     whole = (1 << len(gluons)) - 1
     ends = [
-        event.combine("divide", chains[whole, end], product(quarks[1], gluon)) for end, gluon in enumerate(gluons)
+        event.combine("divide", chains[whole, end], product(quarks[1], gluon))
+        for end, gluon in enumerate(gluons)
     ]
     squares = [event.combine("multiply", product(quark, boson), product(quark, boson)) for quark in quarks]
     pair = event.momenta.take(4 * quark + c for quark in quarks for c in range(4))

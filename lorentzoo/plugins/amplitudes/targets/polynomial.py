@@ -162,7 +162,9 @@ class LogPolynomial(Reference):
         codes = kind_codes(event.scalars)[[place for group in groups for place in group]]
         place = self._find(codes)
         monomials = self._monomials(place)
-        logs, _ = write_invariants(event, event.order(event.momenta, groups), event.num_particles, masses=False)
+        logs, _ = write_invariants(
+            event, event.order(event.momenta, groups), event.num_particles, masses=False
+        )
         x = event.standardise(logs, self.centre[place, : len(logs)], self.width[place, : len(logs)])
         coefficients = self.coefficients[place, : monomials.columns].double()
         return event.polynomial(x, self.degree, coefficients[monomials.column])

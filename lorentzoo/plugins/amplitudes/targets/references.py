@@ -83,7 +83,6 @@ class Tree(Reference):
             raise AmplitudeError("reference='tree' needs events with equally many particles")
         return self.process.squared(momenta).log()
 
-
     def write_steps(self, event: EventSteps) -> Columns:
         """ln |M|², by C source."""
         multiplicity = event.num_particles - len(self.process.incoming) - len(self.process.outgoing)
