@@ -123,7 +123,11 @@ def test_the_program_compiles_without_a_warning_and_agrees(dtype: str, tmp_path:
         lz.export(model, tmp_path / f"{name}.f90", "fortran", like=data, dtype=dtype)
         flags = "OPTIMISE=-O1 -Wall -Wextra -pedantic -Werror -Wno-unused-dummy-argument"
         ran = subprocess.run(
-            ["make", "-s", "-f", f"{name}.mk", "check", flags], cwd=tmp_path, capture_output=True, text=True, check=False
+            ["make", "-s", "-f", f"{name}.mk", "check", flags],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert ran.returncode == 0, ran.stderr + ran.stdout
         assert "largest difference" in ran.stdout

@@ -11,21 +11,27 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from surrogates import make_amplitude, make_surrogate
 
 import lorentzoo as lz
 from lorentzoo.core.errors import ExportError
 from lorentzoo.exporting.source.compiled import find_compiler
+from lorentzoo.plugins.amplitudes.processes import find_process
+from lorentzoo.studies import train_model
 
 pytestmark = pytest.mark.skipif(find_compiler("c") is None, reason="there is no C compiler")
 EXAMPLE = Path(__file__).parents[2] / "examples" / "madspace_client.py"
 
 
-def call(library: Any, handle: Any, inputs: dict[int, Any], outputs: dict[int, Any], count: int, offset: int) -> int:
+def call(
+    library: Any, handle: Any, inputs: dict[int, Any], outputs: dict[int, Any], count: int, offset: int
+) -> int:
     """The function of the interface on arrays by key."""
     keys = [(ctypes.c_int * max(len(given), 1))(*given) for given in (inputs, outputs)]
     arrays = [
-        (ctypes.c_void_p * max(len(given), 1))(*[x.ctypes.data for x in given.values()]) for given in (inputs, outputs)
+        (ctypes.c_void_p * max(len(given), 1))(*[x.ctypes.data for x in given.values()])
+        for given in (inputs, outputs)
     ]
     sizes = [ctypes.c_size_t(n) for n in (count, len(next(iter(inputs.values()))) if inputs else 1, offset)]
     stride = ctypes.c_size_t(7)
@@ -92,7 +98,9 @@ def test_a_coupling_that_is_not_known_is_refused(tmp_path: Path) -> None:
 
 def test_amplitudes_of_coordinates_are_no_matrix_elements(tmp_path: Path) -> None:
     model, data = make_amplitude()
-    with pytest.raises(ExportError, match=r"reads 8 further numbers of an event \(log_sqrt_s, .*; format='c' takes it"):
+    with pytest.raises(
+        ExportError, match=r"reads 8 further numbers of an event \(log_sqrt_s, .*; format='c' takes it"
+    ):
         lz.export(model, tmp_path / "net.so", "umami", like=data)
 
 
@@ -110,14 +118,16 @@ def test_madspace_integrates_the_surrogate_and_writes_its_events(tmp_path: Path)
     pytest.importorskip("madspace", reason='pip install "lorentzoo[generators]"')
     pylhe = pytest.importorskip("pylhe", reason='pip install "lorentzoo[readers]"')
     client = load_example()
-    data = lz.load_dataset("amplitudes", multiplicity=2, num_events=6000, sqrt_s_min=950.0, sqrt_s_max=1050.0)
+    data = lz.load_dataset(
+        "amplitudes", multiplicity=2, num_events=20_000, sqrt_s_min=950.0, sqrt_s_max=1050.0
+    )
     truth = client.fit(data, reference="tree", process="qq-Zng")
     surrogate = client.fit(data, reference=["factorised", "log-polynomial"])
     points = client.draw_points(30_000, seed=3)
     exact = client.integrand(lz.export(truth, tmp_path / "truth.so", "umami", like=data), points)
     inside = points.weight > 0
-    process = importlib.import_module("lorentzoo.plugins.amplitudes.processes").find_process("qq-Zng")
-    squares = process.squared(importlib.import_module("torch").from_numpy(points.momenta[inside][:500])).numpy()
+    process = find_process("qq-Zng")
+    squares = process.squared(torch.from_numpy(points.momenta[inside][:500])).numpy()
     ratio = exact[inside][:500] / (squares * points.weight[inside][:500])
     assert np.abs(ratio / ratio[0] - 1).max() < 1e-10
     # Flux and conversion to pb.
@@ -134,3 +144,37 @@ def test_madspace_integrates_the_surrogate_and_writes_its_events(tmp_path: Path)
     assert [particle.id for particle in events[0].particles] == [2, -2, 23, 21, 21]
     ours = lz.load_dataset("amplitudes-lhe", path=str(path), process="qq-Zng", multiplicity=2)
     assert len(ours) == len(chosen)
+
+
+@pytest.mark.slow
+def test_a_trained_perceptron_has_the_cross_section_of_the_truth(tmp_path: Path) -> None:
+    pytest.importorskip("madspace", reason='pip install "lorentzoo[generators]"')
+    client = load_example()
+    events = {
+        "name": "amplitudes",
+        "multiplicity": 2,
+        "num_events": 33_334,
+        "sqrt_s_min": 950.0,
+        "sqrt_s_max": 1050.0,
+    }
+    train_model(
+        "amplitude-recipe",
+        dataset=events,
+        config={"cpu_seconds": 30},
+        out=tmp_path / "run",
+        test={"times": False},
+        progress=False,
+    )
+    data = lz.load_dataset(events.pop("name"), **events)
+    models = {
+        "learned": lz.load(tmp_path / "run"),
+        "exact": client.fit(data, reference="tree", process="qq-Zng"),
+    }
+    points = client.draw_points(200_000, seed=3)
+    found = {
+        name: client.integrand(lz.export(model, tmp_path / f"{name}.so", "umami", like=data), points)
+        for name, model in models.items()
+    }
+    exact, difference = found["exact"], found["learned"] - found["exact"]
+    assert abs(difference.mean()) < client.error(exact)
+    assert abs(difference.mean()) < 0.005 * exact.mean()
