@@ -207,6 +207,12 @@ def test_what_has_no_source_code_says_why(tmp_path: Path) -> None:
         lz.export(model, tmp_path / "net.c", "c")
     with pytest.raises(ParameterError, match=r"a file of 'c' ends in \.c, not 'net\.cpp'"):
         lz.export(model, tmp_path / "net.cpp", "c", like=data)
+    for name in ("my net.c", "2.c", "a$(b).c"):
+        with pytest.raises(ParameterError, match="names of source files begin with a letter"):
+            lz.export(model, tmp_path / name, "c", like=data)
+    generator = lz.create_model("lloca-mlp-eventgen")
+    with pytest.raises(ExportError, match="for models that predict, not FlowMatching"):
+        lz.export(generator, tmp_path / "net.c", "c", like=data)
     with pytest.raises(NotFittedError):
         lz.export(lz.create_model("mlp-i"), tmp_path / "net.c", "c", like=data)
     (tmp_path / "file").write_text("")
@@ -282,6 +288,15 @@ def test_the_command_line_takes_the_events_of_the_run(tmp_path: Path) -> None:
         app, ["export", run, "--format", "c", "--out", str(out), "--dataset", "amplitudes:multiplicity=3"]
     )
     assert refused.exit_code == 1
+
+
+def test_names_are_comments_whatever_they_hold(tmp_path: Path) -> None:
+    model, data = make_surrogate("log-polynomial:degree=1", multiplicity=2)
+    data.target_names, data.particle_names = ("one */ two\nthree",), ("u", "*/", "\n#error", "g", "g")
+    for name, form in (("net.c", "c"), ("net.f90", "fortran")):
+        if form == "c" or compiled.find_compiler("fortran"):
+            path = lz.export(model, tmp_path / name, form, like=data)
+    assert "one * / two three" in path.with_suffix(".h").read_text()
 
 
 def test_it_runs_with_few_flags_too(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(
 WRAPPER = """
 subroutine load(name, status) bind(c)
   use, intrinsic :: iso_c_binding
-  use lz_net, only: lz_setup
+  use lz_module_net, only: lz_setup
   character(kind=c_char), intent(in) :: name(512)
   integer(c_int), intent(out) :: status
   character(512) :: path
@@ -37,7 +37,7 @@ end subroutine load
 
 subroutine evaluate(count, p, ans) bind(c)
   use, intrinsic :: iso_c_binding
-  use lz_net, only: lz_smatrix, lz_particles, lz_outputs
+  use lz_module_net, only: lz_smatrix, lz_particles, lz_outputs
   integer(c_int), intent(in), value :: count
   real(c_double), intent(in) :: p(0:3, lz_particles, count)
   real(c_double), intent(out) :: ans(lz_outputs, count)

@@ -67,7 +67,9 @@ class About:
         mark, base = (" *", 0) if c_style else ("!", 1)
 
         def listed(names: tuple[str, ...] | list[str]) -> str:
-            return "\n".join(f"{mark}   {place + base}: {name}" for place, name in enumerate(names))
+            # On a line of its own, whatever a name holds.
+            plain = [" ".join(name.split()).replace("*/", "* /") for name in names]
+            return "\n".join(f"{mark}   {place + base}: {name}" for place, name in enumerate(plain))
 
         has_context = program.num_context > 0
         note = f"{mark} Numbers of an event are context[event][{program.num_context}]:\n" if c_style else ""
@@ -77,7 +79,7 @@ class About:
             "TITLE": self.title,
             "STEM": self.stem,
             "GUARD": re.sub(r"\W", "_", self.stem).upper(),
-            "MODULE": re.sub(r"\W", "_", self.stem).lower(),
+            "MODULE": "module_" + re.sub(r"\W", "_", self.stem).lower(),
             "VERSION": distribution_version("lorentzoo"),
             "SPEC": self.spec_sha256,
             "LAYOUT": program.layout_sha256,

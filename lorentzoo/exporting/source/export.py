@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import re
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -82,8 +83,12 @@ def export_source(
         If the network or the events have no such form, the compiled form gives other numbers than the model, or the disk
         does not take the files.
     ParameterError
-        On anything else than events.
+        On anything else than events, and on names that compilers and make do not take.
     """
+    if not re.fullmatch(r"[A-Za-z][\w.-]{0,40}", path.stem, re.ASCII):
+        raise ParameterError(
+            f"names of source files begin with a letter, and have letters, digits and '_-.' alone, not {path.name!r}"
+        )
     given = _read_events(like)
     twin = copy.deepcopy(model).cpu().double().eval()
     program = list_steps(twin, given.cloud)

@@ -84,8 +84,10 @@ class Program:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def find_obstacle(model: Model) -> str | None:
+def find_obstacle(model: Any) -> str | None:
     """Why a model cannot be source code, as far as its parts say so; None where nothing is known against it."""
+    if not isinstance(model, Model):
+        return f"source code is for models that predict, not {type(model).__name__}: draws of a generator are no function"
     if model.spurions.num_vectors or model.spurions.num_matrices:
         return f"source code is for networks without reference vectors; {_OTHERS}"
     if model.frames_net.learned:
