@@ -48,7 +48,9 @@ def export_command(
     file_format: FileFormat = typer.Option(FileFormat.onnx, "--format", help="Format of the file."),
     opset: int = typer.Option(17, "--opset", min=1, help="Version of ONNX's operators."),
     ir_version: int = typer.Option(8, "--ir-version", min=1, help="Version of ONNX's file format."),
-    dtype: Number | None = typer.Option(None, "--dtype", help="Type of numbers; the model's own by default."),
+    dtype: Number | None = typer.Option(
+        None, "--dtype", help="Type of numbers; the model's own by default, float64 for c, fortran and umami."
+    ),
     max_particles: int | None = typer.Option(
         None, "--max-particles", min=2, help="The only number of places that the file takes; any by default."
     ),

@@ -63,7 +63,7 @@ def export(
     opset, ir_version
         Of ONNX. The defaults are read by onnxruntime from 1.12 on.
     dtype
-        Of weights, inputs and outputs, float32 or float64; the model's own by default.
+        Of weights, inputs and outputs, float32 or float64; the model's own by default, float64 for source code.
     max_particles
         The only number of places N that the file takes; any number by default.
     like
