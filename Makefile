@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 THREADS := OMP_NUM_THREADS=1
+APT := DEBIAN_FRONTEND=noninteractive timeout 300 apt-get -o Acquire::Retries=0 -o Acquire::http::Timeout=20
 
-.PHONY: study test test-slow lint docs bench clean
+.PHONY: study test test-slow lint docs bench compilers clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -19,6 +20,12 @@ study: $(STAMP)  ## The main job: an ablation study on the shipped jets, with a 
 
 test: $(STAMP)  ## All quick tests, two at a time.
 	$(THREADS) $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+compilers:  ## gcc, g++ and gfortran for the tests of exported source, where apt may install them; else these are skipped.
+	@for tool in gcc g++ gfortran; do command -v $$tool > /dev/null || missing="$$missing $$tool"; done; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	  $(APT) update -qq > /dev/null 2>&1; $(APT) install -y -qq $$missing > /dev/null 2>&1; fi; \
+	for tool in $$missing; do command -v $$tool > /dev/null || echo "no $$tool: tests that need it are skipped"; done
 
 test-slow: $(STAMP)  ## The long tests.
 	$(BIN)/python -m pytest -m slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
+from typing import Any, Final
 
 import typer
 
@@ -17,6 +18,13 @@ class FileFormat(str, Enum):
 
     onnx = "onnx"
     torch_export = "torch-export"
+    c = "c"
+    fortran = "fortran"
+    umami = "umami"
+
+
+_SOURCE: Final = (FileFormat.c, FileFormat.fortran, FileFormat.umami)
+"""Formats that are for events of given particles."""
 
 
 class Number(str, Enum):
@@ -32,19 +40,32 @@ def export_command(
         help="A saved run or model, a model name ('transformer:num_blocks=2'), or a YAML or JSON specification.",
     ),
     out: Path = typer.Option(
-        ..., "--out", "-o", help="The file, NAME.onnx or NAME.pt2; others lie beside it."
+        ...,
+        "--out",
+        "-o",
+        help="The file, NAME.onnx, NAME.pt2, NAME.c, NAME.f90 or NAME.so; others lie beside it.",
     ),
     file_format: FileFormat = typer.Option(FileFormat.onnx, "--format", help="Format of the file."),
     opset: int = typer.Option(17, "--opset", min=1, help="Version of ONNX's operators."),
     ir_version: int = typer.Option(8, "--ir-version", min=1, help="Version of ONNX's file format."),
-    dtype: Number | None = typer.Option(None, "--dtype", help="Type of numbers; the model's own by default."),
+    dtype: Number | None = typer.Option(
+        None, "--dtype", help="Type of numbers; the model's own by default, float64 for c, fortran and umami."
+    ),
     max_particles: int | None = typer.Option(
         None, "--max-particles", min=2, help="The only number of places that the file takes; any by default."
+    ),
+    dataset: str | None = typer.Option(
+        None,
+        "--dataset",
+        "-d",
+        help="For c, fortran and umami: events of the particles that the code is for; the run's own by default.",
     ),
 ) -> None:
     """Write a model as a file that runs without this package, checked against the model, with what belongs beside it.
 
     Example: lorentzoo export runs/a --out tagger.onnx
+
+    Example: lorentzoo export runs/surrogate --format c --out zgg.c
     """
     from lorentzoo.exporting.export import export
 
@@ -56,5 +77,19 @@ def export_command(
         ir_version=ir_version,
         dtype=None if dtype is None else dtype.value,
         max_particles=max_particles,
+        like=_read_events(model, dataset) if file_format in _SOURCE else None,
     )
     typer.echo(str(path))
+
+
+def _read_events(model: str, dataset: str | None) -> Any:
+    """The data set of that name, or that of the run; None where there is neither."""
+    from lorentzoo.registry.specs import parse_part
+    from lorentzoo.studies.runs import read_run_spec
+    from lorentzoo.training.fitting import open_dataset
+
+    if dataset is not None:
+        return open_dataset(parse_part(dataset, "dataset"))
+    if (Path(model) / "run.json").is_file():
+        return open_dataset(read_run_spec(Path(model)).dataset)
+    return None

@@ -12,6 +12,7 @@ __all__ = [
     "CompositionError",
     "DensityWarning",
     "ExportError",
+    "ExportWarning",
     "FittedError",
     "InputError",
     "InputsWarning",
@@ -120,6 +121,10 @@ class RunError(LorentzooError, RuntimeError):
 
 class UnitsWarning(UserWarning):
     """Momenta that look as if they were given in other units."""
+
+
+class ExportWarning(UserWarning):
+    """An exported form that could not be compared with its model here."""
 
 
 class InputsWarning(UserWarning):

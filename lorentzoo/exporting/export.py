@@ -12,16 +12,18 @@ from lorentzoo.core.errors import ExportError, ParameterError
 from lorentzoo.core.model import Model
 from lorentzoo.exporting.beside import describe_file, hash_spec, write_golden, write_loader
 from lorentzoo.exporting.compare import TOLERANCES, check_numbers, choose_sizes, run_onnx, run_program
+from lorentzoo.exporting.files import make_folder, write_files
 from lorentzoo.exporting.graph import make_onnx, require_onnx, trace
 from lorentzoo.exporting.opset import OLDEST
 from lorentzoo.exporting.plain import PlainModel
-from lorentzoo.registry.files import write_atomically
+from lorentzoo.exporting.source.export import SourceFormat, export_source
+from lorentzoo.exporting.source.program import find_obstacle
 
 __all__ = ["Format", "export", "find_refusal"]
 
-Format = Literal["onnx", "torch-export"]
+Format = Literal["onnx", "torch-export", "c", "fortran", "umami"]
 
-_ENDINGS: Final = {"onnx": ".onnx", "torch-export": ".pt2"}
+_ENDINGS: Final = {"onnx": ".onnx", "torch-export": ".pt2", "c": ".c", "fortran": ".f90", "umami": ".so"}
 
 
 def export(
@@ -33,8 +35,13 @@ def export(
     ir_version: int = 8,
     dtype: torch.dtype | str | None = None,
     max_particles: int | None = None,
+    like: Any = None,
 ) -> Path:
     """Write a model as a file that runs without this package: plain tensors in, preprocessing inside.
+
+    ``"onnx"`` and ``"torch-export"`` take any network. ``"c"``, ``"fortran"`` and ``"umami"`` (a library that MadGraph 7
+    loads) take networks of dense layers, for events of the particles of `like`, see `export_source`. What follows is
+    about the first two.
 
     Inputs are ``momenta`` (B, N, 4) in GeV, ``mask`` (B, N), true where there is a particle, and, as far as the model
     has them, ``scalars`` (B, N, S) and ``context`` (B, C). Outputs are ``output``, what `Model.forward` gives, and
@@ -56,9 +63,11 @@ def export(
     opset, ir_version
         Of ONNX. The defaults are read by onnxruntime from 1.12 on.
     dtype
-        Of weights, inputs and outputs, float32 or float64; the model's own by default.
+        Of weights, inputs and outputs, float32 or float64; the model's own by default, float64 for source code.
     max_particles
         The only number of places N that the file takes; any number by default.
+    like
+        Of source code: a cloud or a data set of events, all of the particles that the code is for, in its order.
 
     Returns
     -------
@@ -79,10 +88,13 @@ def export(
     """
     path = Path(path)
     number = _read_choices(path, format, opset, ir_version, dtype, max_particles)
-    reason = find_refusal(model)
+    # Source code is made of what parts say of their steps.
+    reason = find_obstacle(model) if format in get_args(SourceFormat) else find_refusal(model)
     if reason is not None:
         raise ExportError(reason)
-    _make_folder(path)
+    make_folder(path)
+    if format in get_args(SourceFormat):
+        return export_source(model, path, format, like=like, dtype=number)  # type: ignore[arg-type]
     if format == "onnx":
         require_onnx()
     plain = PlainModel(model, number)
@@ -111,7 +123,7 @@ def export(
     about = describe_file(
         plain, path, payload, form=format, max_particles=max_particles, errors=errors, versions=versions
     )
-    _write(
+    write_files(
         {
             path.with_name(f"{path.stem}_loader.py"): write_loader(path, format, plain.dtype),
             path.with_suffix(".npz"): write_golden(golden),
@@ -159,24 +171,3 @@ def _read_choices(
     if dtype is not None and number not in TOLERANCES:
         raise ParameterError(f"dtype is 'float32' or 'float64', not {dtype!r}")
     return number
-
-
-def _make_folder(path: Path) -> None:
-    """The folder of a file, before anything is computed for it."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ExportError(f"could not write {path}: {error.strerror or error}") from error
-
-
-def _write(files: dict[Path, bytes]) -> None:
-    """All of the files, the last one being that which counts; none of them where the disk does not take one."""
-    written: list[Path] = []
-    try:
-        for path, payload in files.items():
-            write_atomically(path, payload)
-            written.append(path)
-    except OSError as error:
-        for path in written:
-            path.unlink(missing_ok=True)
-        raise ExportError(f"could not write {next(reversed(files))}: {error.strerror or error}") from error

@@ -19,12 +19,15 @@ _HOMES = {
     "Anchor": "lorentzoo.core.anchor",
     "COLOURS": "lorentzoo.output.style",
     "CheckpointError": "lorentzoo.core.errors",
+    "Columns": "lorentzoo.core.steps",
     "CompositionError": "lorentzoo.core.errors",
     "DISCRETE": "lorentzoo.core.symmetry",
     "DensityWarning": "lorentzoo.core.errors",
     "EMPTY": "lorentzoo.nn.patches",
     "EdgeSums": "lorentzoo.nn.pair_norm",
     "EmbeddingList": "lorentzoo.core.embeddings",
+    "EventSteps": "lorentzoo.core.steps",
+    "ExportError": "lorentzoo.core.errors",
     "Extended": "lorentzoo.core.layout",
     "FlopsSetting": "lorentzoo.nn.flops",
     "GeometricAlgebra": "lorentzoo.nn.clifford",
@@ -124,6 +127,7 @@ if TYPE_CHECKING:
     from lorentzoo.core.errors import CheckpointError as CheckpointError
     from lorentzoo.core.errors import CompositionError as CompositionError
     from lorentzoo.core.errors import DensityWarning as DensityWarning
+    from lorentzoo.core.errors import ExportError as ExportError
     from lorentzoo.core.errors import LorentzooError as LorentzooError
     from lorentzoo.core.errors import MissingExtraError as MissingExtraError
     from lorentzoo.core.errors import NoClosedFormError as NoClosedFormError
@@ -164,6 +168,8 @@ if TYPE_CHECKING:
     from lorentzoo.core.minkowski import random_lorentz as random_lorentz
     from lorentzoo.core.minkowski import random_rotation as random_rotation
     from lorentzoo.core.minkowski import rapidity as rapidity
+    from lorentzoo.core.steps import Columns as Columns
+    from lorentzoo.core.steps import EventSteps as EventSteps
     from lorentzoo.core.symmetry import DISCRETE as DISCRETE
     from lorentzoo.core.symmetry import intersection as intersection
     from lorentzoo.nn.clifford import SPACETIME as SPACETIME

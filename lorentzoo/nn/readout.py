@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lorentzoo import Features, ParticleCloud
 from lorentzoo.core.interfaces import Pooling
+from lorentzoo.core.steps import Columns, EventSteps
 
 __all__ = ["Activation", "Readout"]
 
@@ -55,6 +56,10 @@ class Readout(nn.Module):
             layers.append(nn.Linear(width, out))
         self.layers = nn.Sequential(*layers)
         self.wants = hidden[0] if hidden else out
+
+    def write_steps(self, features: Columns, event: EventSteps) -> Columns:
+        """Its layers on what a backbone that pools gives."""
+        return event.run_layers(features, self.layers)
 
     def forward(self, features: Features, cloud: ParticleCloud, pooling: Pooling | None) -> Tensor:
         """Shape (B, out): pooled first, since a mean commutes with the last linear map and costs less."""

@@ -9,9 +9,9 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from lorentzoo.nn import inner
+from lorentzoo.nn import Columns, EventSteps, inner
 
-__all__ = ["log_masses", "log_products", "pairs_of", "systems_of", "systems_present"]
+__all__ = ["log_masses", "log_products", "pairs_of", "systems_of", "systems_present", "write_invariants"]
 
 _FLOOR: Final = 1e-12
 """Smallest invariant whose logarithm is taken, relative to the largest product of momenta of the event."""
@@ -91,8 +91,39 @@ def systems_present(mask: Tensor) -> Tensor:
     return (~mask).to(torch.float32) @ members.T == 0
 
 
+def write_invariants(
+    event: EventSteps, momenta: Columns, count: int, *, masses: bool
+) -> tuple[Columns, list[int]]:
+    """Steps to the logarithms of some momenta, and their places among the invariants of `count` particles.
+
+    Parameters
+    ----------
+    event
+        To which the steps are written.
+    momenta
+        Of at most `count` particles.
+    count
+        Particles of the largest events.
+    masses
+        Whether `log_masses` follow `log_products`.
+    """
+    there, tiny = len(momenta) // 4, _tiny(torch.float64)
+    pairs, systems = list(zip(*pairs_of(count), strict=True)), systems_of(count)
+    present = [place for place, pair in enumerate(pairs) if max(pair) < there]
+    logs = event.log_products(momenta, _FLOOR, tiny)
+    if not masses:
+        return logs, present
+    known = [place for place, system in enumerate(systems) if max(system) < there]
+    logs += event.log_masses(momenta, [systems[place] for place in known], _FLOOR, tiny)
+    return logs, present + [len(pairs) + place for place in known]
+
+
+def _tiny(dtype: torch.dtype) -> float:
+    return float(torch.finfo(dtype).tiny ** 0.25)
+
+
 def _floor(products: Tensor) -> Tensor:
-    tiny = torch.finfo(products.dtype).tiny ** 0.25
+    tiny = _tiny(products.dtype)
     return (_FLOOR * products.detach().amax(1, keepdim=True)).clamp(min=tiny)
 
 

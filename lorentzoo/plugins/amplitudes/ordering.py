@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lorentzoo.nn import inner, stable_argsort
 
-__all__ = ["kind_codes", "order_particles"]
+__all__ = ["group_kinds", "kind_codes", "order_particles"]
 
 
 @lru_cache(maxsize=16)
@@ -31,6 +31,12 @@ def kind_codes(scalars: Tensor) -> Tensor:
     """
     roots = torch.tensor(_prime_roots(scalars.shape[-1]), dtype=torch.float64, device=scalars.device)
     return (scalars.to(torch.float64) * roots).sum(-1)
+
+
+def group_kinds(scalars: Tensor) -> list[list[int]]:
+    """Places of the particles of each kind, kinds by their codes. Shape (N, S)."""
+    codes = kind_codes(scalars).tolist()
+    return [[place for place, code in enumerate(codes) if code == kind] for kind in sorted(set(codes))]
 
 
 def order_particles(momenta: Tensor, codes: Tensor, mask: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from lorentzoo.nn import mass_squared
 from lorentzoo.plugins.amplitudes.errors import AmplitudeError
 from lorentzoo.plugins.amplitudes.truth.closed_forms import gluons, lepton_pair, photon_pair
 from lorentzoo.plugins.amplitudes.truth.quark_line import squared_amplitude
+from lorentzoo.plugins.amplitudes.truth.source import write_quark_line
 
 __all__ = ["PROCESSES", "Couplings", "Process", "find_process"]
 
@@ -53,6 +54,10 @@ class Process:
         |M|² of momenta (B, N, 4) in GeV, averaged over incoming spins and colours, with 1/n! for identical particles.
     masses
         Masses of the outgoing particles that have one, by name, in GeV.
+    source
+        C source of a function of that name, ``double name(const double *p)``, for a multiplicity, if there is any.
+    strong
+        Whether |M|² goes with α_s to the power of the multiplicity; otherwise it does not depend on α_s.
     """
 
     name: str
@@ -62,6 +67,8 @@ class Process:
     multiplicities: tuple[int, ...]
     evaluate: Callable[[Tensor, Couplings], Tensor] = field(repr=False)
     masses: Callable[[Couplings], dict[str, float]] = field(default=lambda _: {}, repr=False)
+    source: Callable[[str, int, Couplings], str] | None = field(default=None, repr=False)
+    strong: bool = False
 
     def particles(self, multiplicity: int) -> tuple[str, ...]:
         """Names of all particles, incoming first.
@@ -80,6 +87,19 @@ class Process:
             )
             raise AmplitudeError(f"process {self.name!r} takes {free}; {multiplicity} was given")
         return (*self.incoming, *self.outgoing, *(self.repeated,) * multiplicity)
+
+    def write_source(self, name: str, multiplicity: int, couplings: Couplings | None = None) -> str:
+        """C source of |M|² as a function ``double name(const double *p)`` of momenta in the order of `particles`.
+
+        Raises
+        ------
+        AmplitudeError
+            If there is none, of this process or of so many particles.
+        """
+        self.particles(multiplicity)
+        if self.source is None:
+            raise AmplitudeError(f"there is no C source of the process {self.name!r}")
+        return self.source(name, multiplicity, couplings or Couplings())
 
     def outgoing_masses(self, multiplicity: int, couplings: Couplings | None = None) -> tuple[float, ...]:
         """Masses of the outgoing particles in GeV."""
@@ -179,11 +199,14 @@ _ELECTRON: Final = (-0.5, -1.0)
 
 
 def _z_gluons(momenta: Tensor, couplings: Couplings) -> Tensor:
-    n = momenta.shape[1] - 3
+    return _z_gluon_factor(momenta.shape[1] - 3, couplings) * squared_amplitude(momenta)
+
+
+def _z_gluon_factor(n: int, couplings: Couplings) -> float:
     left, right = couplings.z_couplings(*_UP)
     strong = (4 * math.pi * couplings.alpha_s) ** n
     # Four spin states and nine colours come in.
-    return (left**2 + right**2) * strong / (36 * math.factorial(n)) * squared_amplitude(momenta)
+    return (left**2 + right**2) * strong / (36 * math.factorial(n))
 
 
 def _leptons(momenta: Tensor, couplings: Couplings) -> Tensor:
@@ -202,8 +225,18 @@ PROCESSES: Final[dict[str, Process]] = {
             (1, 2, 3, 4, 5),
             _z_gluons,
             lambda couplings: {"Z": couplings.z_mass},
+            lambda name, n, couplings: write_quark_line(name, n, _z_gluon_factor(n, couplings)),
+            strong=True,
         ),
-        Process("gg-ng", ("g", "g"), (), "g", (2, 3), lambda p, couplings: gluons(p, couplings.alpha_s)),
+        Process(
+            "gg-ng",
+            ("g", "g"),
+            (),
+            "g",
+            (2, 3),
+            lambda p, couplings: gluons(p, couplings.alpha_s),
+            strong=True,
+        ),
         Process(
             "qq-aa",
             ("u", "u~"),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import ClassVar, Final, Literal
 
 import torch
 from torch import Tensor
 
 from lorentzoo import Batch, Embedding, Features, Frames, ParticleCloud, Symmetry
+from lorentzoo.nn import EventSteps, ExportError
 
 __all__ = ["Momenta"]
 
@@ -91,6 +93,16 @@ class Momenta(Embedding):
         if squares > 0:
             self.fitted_scale.fill_(min(max((squares / weights) ** 0.5, _SMALLEST), _LARGEST))
         self.mark_fitted()
+
+    def write_steps(self, event: EventSteps) -> EventSteps:
+        """Momenta in units of the scale."""
+        if self.in_vectors:
+            raise ExportError("source code has no form of further vectors of the particles")
+        scale = float(self.fitted_scale) if self.scale is None else self.scale
+        if scale == 1.0:
+            return event
+        ones = torch.ones(len(event.momenta), dtype=torch.float64)
+        return replace(event, momenta=event.standardise(event.momenta, 0 * ones, scale * ones))
 
     def forward(self, cloud: ParticleCloud, frames: Frames) -> Features:
         """Vector channels in the global frame, shape (*lead, 1 + in_vectors, 4)."""

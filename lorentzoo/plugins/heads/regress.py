@@ -11,6 +11,8 @@ from torch import Tensor
 from lorentzoo import Batch, Features, Head, ParticleCloud
 from lorentzoo.nn import (
     Activation,
+    Columns,
+    EventSteps,
     Pooling,
     Readout,
     TrainingError,
@@ -107,6 +109,16 @@ class Regress(Head):
         if self.transform == "signed-log":
             return torch.sign(output) * torch.expm1(output.abs())
         return output
+
+    def write_steps(self, features: Columns, event: EventSteps) -> Columns:
+        """Targets in their own units."""
+        output = self.readout.write_steps(features, event)
+        if self.standardise:
+            self.require_fitted()
+            output = event.scale(output, self.std, self.mean)
+        if self.transform == "log":
+            return event.combine("exp", output)
+        return event.combine("abs_log_inverse", output) if self.transform == "signed-log" else output
 
     def _require_positive(self, batches: Iterable[Batch]) -> None:
         """Refuse targets that have no logarithm, by their event."""

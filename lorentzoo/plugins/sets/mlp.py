@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lorentzoo import Backbone, Features, Frames, Layout
-from lorentzoo.nn import WeightReader, require_package
+from lorentzoo.nn import Columns, EventSteps, WeightReader, require_package
 
 __all__ = ["ACTIVATIONS", "MLP"]
 
@@ -72,6 +72,18 @@ class MLP(Backbone):
     def forward(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
         """Scalars of each event, (B, width)."""
         return Features.of_scalars(self.layers(self._rows(features, layout)))
+
+    def write_steps(self, event: EventSteps) -> Columns:
+        """Its layers on the scalars and momenta of the first particles."""
+        read = Columns(())
+        for particle in range(self.num_particles):
+            there = particle < event.num_particles
+            if self.read_scalars:
+                scalars = event.scalars[particle].tolist() if there else [0.0] * event.scalars.shape[1]
+                read += Columns(tuple(scalars))
+            place = range(4 * particle, 4 * particle + 4)
+            read += event.momenta.take(place) if there else Columns((0.0,) * 4)
+        return event.run_layers(read, self.layers)
 
     def _rows(self, features: Features, layout: Layout) -> Tensor:
         """What is read of the first particles of each event, side by side."""

@@ -14,7 +14,7 @@ from lorentzoo.plugins.amplitudes.data.chunks import Recipe, make_points, read_v
 from lorentzoo.plugins.amplitudes.data.particles import kind_names, number_repeated, particle_scalars
 from lorentzoo.plugins.amplitudes.errors import AmplitudeError
 from lorentzoo.plugins.amplitudes.phase_space.densities import Density, LogUniform, Uniform
-from lorentzoo.plugins.amplitudes.processes import Process, find_process
+from lorentzoo.plugins.amplitudes.processes import Couplings, Process, find_process
 
 __all__ = ["TARGET", "amplitudes", "join_points"]
 
@@ -102,7 +102,14 @@ def amplitudes(
         weight = points.weight / points.weight.mean() if weights == "phase-space" else torch.ones_like(value)
         found.append((points.momenta, value, weight))
         # ∫ d√s dΦ within the cuts, in GeV to the power that it has.
-        described.append({**recipe.describe(), "volume": float(points.weight.sum()) / points.tried})
+        described.append(
+            {
+                **recipe.describe(),
+                "volume": float(points.weight.sum()) / points.tried,
+                "alpha_s": Couplings().alpha_s,
+                "alpha_s_power": n if chosen.strong else 0,
+            }
+        )
     metadata = {
         "source": "exact matrix elements at tree level on points of RAMBO within cuts",
         "channels": described,

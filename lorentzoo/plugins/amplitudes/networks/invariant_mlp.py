@@ -11,15 +11,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lorentzoo import Backbone, Features, Frames, Layout, Symmetry
-from lorentzoo.nn import Activation, Standardised, stable_argsort
+from lorentzoo.nn import Activation, Columns, EventSteps, Standardised, stable_argsort
 from lorentzoo.plugins.amplitudes.invariants import (
     log_masses,
     log_products,
     pairs_of,
     systems_of,
     systems_present,
+    write_invariants,
 )
-from lorentzoo.plugins.amplitudes.ordering import kind_codes, order_particles
+from lorentzoo.plugins.amplitudes.ordering import group_kinds, kind_codes, order_particles
 
 __all__ = ["EventInvariants", "InvariantMLP"]
 
@@ -127,6 +128,29 @@ class EventInvariants(Standardised, Backbone):
             columns.append(momenta.to(scalars.dtype).flatten(1))
         return torch.cat(columns, dim=-1)
 
+    def write_steps(self, event: EventSteps) -> Columns:
+        """The numbers of an event."""
+        self.require_fitted()
+        groups = (
+            group_kinds(event.scalars)
+            if self.order == "invariants"
+            else [[i] for i in range(event.num_particles)]
+        )
+        momenta, total = event.order(event.momenta, groups), self.num_particles
+        places = [place for group in groups for place in group][:total]
+        momenta = momenta.take(range(4 * len(places)))
+        logs, present = write_invariants(event, momenta, total, masses=self.masses)
+        known = event.standardise(logs, self.mean[present], self.deviation[present])
+        columns: list[Columns] = [Columns((0.0,) * len(self.mean)).replace(present, known)]
+        missing = total - len(places)
+        if self.read_scalars:
+            scalars = event.scalars[places].flatten().tolist() + [0.0] * missing * event.scalars.shape[1]
+            mask = [1.0] * len(places) + [0.0] * missing
+            columns += [Columns((*scalars, *mask)), event.context]
+        if self.read_momenta:
+            columns += [momenta, Columns((0.0,) * (4 * missing))]
+        return sum(columns, Columns(()))
+
     def _arrange(self, features: Features, layout: Layout) -> tuple[Tensor, Tensor, Tensor]:
         """Momenta (B, N, 4), scalars (B, N, S) and mask (B, N) of N = `num_particles` places, in order."""
         given = features.vectors.squeeze(-2).to(torch.float64)
@@ -211,3 +235,12 @@ class InvariantMLP(EventInvariants):
             out = self.activation(layer(x))
             x = x + out if self.skip and out.shape == x.shape else out
         return Features.of_scalars(x)
+
+    def write_steps(self, event: EventSteps) -> Columns:
+        """The layers on the numbers of an event."""
+        x = super().write_steps(event)
+        for layer in self.layers:
+            assert isinstance(layer, nn.Linear)
+            out = event.activate(event.affine(x, layer.weight, layer.bias), self.activation)
+            x = event.combine("add", x, out, exact=False) if self.skip and len(out) == len(x) else out
+        return x

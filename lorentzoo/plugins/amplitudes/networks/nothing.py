@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from lorentzoo import Backbone, Features, Frames, Layout
+from lorentzoo.nn import Columns, EventSteps
 
 __all__ = ["Nothing"]
 
@@ -21,6 +22,10 @@ class Nothing(Backbone):
     def __init__(self, *, out_scalars: int = 1) -> None:
         super().__init__()
         self.out_scalars = out_scalars
+
+    def write_steps(self, event: EventSteps) -> Columns:
+        """Zeros."""
+        return Columns((0.0,) * self.out_scalars)
 
     def forward(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
         """Zeros, (B, out_scalars)."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lorentzoo import Batch, ParticleCloud
+from lorentzoo.nn import Columns, EventSteps
 from lorentzoo.plugins.amplitudes.errors import AmplitudeError
 from lorentzoo.plugins.amplitudes.targets.polynomial import LogPolynomial
 from lorentzoo.plugins.amplitudes.targets.references import Factorised, Reference, Tree
@@ -81,6 +82,11 @@ class References(nn.ModuleList):
             left = [before - log for before, log in zip(left, logs, strict=True)]
             total = [before + log for before, log in zip(total, logs, strict=True)]
         return total
+
+    def write_steps(self, event: EventSteps) -> Columns:
+        """ln R."""
+        logs = [reference.write_steps(event) for reference in self]  # type: ignore[operator]
+        return event.combine("add", *logs)
 
     def evaluate(self, cloud: ParticleCloud) -> Tensor:
         """ln R of each event, shape (B,), float64."""

@@ -7,16 +7,17 @@ away.
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Final
 
 import torch
 from torch import Tensor
 
 from lorentzoo import ParticleCloud
-from lorentzoo.nn import inner, mass_squared
+from lorentzoo.nn import Columns, EventSteps, inner, mass_squared
 from lorentzoo.plugins.amplitudes.errors import AmplitudeError
 
-__all__ = ["FACTORS", "MOST_GLUONS", "log_factors"]
+__all__ = ["FACTORS", "MOST_GLUONS", "log_factors", "write_factors"]
 
 FACTORS: Final = ("order-summed chain", "squares of quark and boson", "energy")
 """What the columns of `log_factors` are."""
@@ -100,3 +101,58 @@ def _sum_chains(quarks: Tensor, gluons: Tensor, counts: Tensor) -> Tensor:
         value = torch.stack([chains[whole, end] / last[:, end] for end in range(number_of)]).sum(0)
         total = torch.where(counts == number_of, value, total)
     return torch.log(total)
+
+
+def write_factors(event: EventSteps) -> tuple[Columns, int]:
+    """Steps to the logarithms of the factors of events of the same particles, and the number of gluons.
+
+    Raises
+    ------
+    AmplitudeError
+        As for `log_factors`.
+    """
+    missing = [name for name in _KINDS if name not in event.scalar_names]
+    places = [
+        (event.scalars[:, event.scalar_names.index(name)] > 0.5).nonzero().flatten().tolist()
+        for name in _KINDS
+        if not missing
+    ]
+    counts = [len(found) for found in places]
+    if counts[:2] != [2, 1] or not 1 <= counts[2] <= MOST_GLUONS:
+        raise AmplitudeError(
+            f"the reference is for events of two quarks, a boson and 1 to {MOST_GLUONS} gluons, told by scalars named "
+            f"{', '.join(_KINDS)}; here are {counts or 'none'} of them; take reference='none'"
+        )
+    quarks, (boson,), gluons = places
+    products, number = event.products(event.momenta), event.num_particles
+    pairs = {pair: place for place, pair in enumerate(combinations(range(number), 2))}
+
+    def product(i: int, j: int) -> Columns:
+        return products.take([pairs[min(i, j), max(i, j)]])
+
+    chains: dict[tuple[int, int], Columns] = {}
+    one = Columns((1.0,))
+    for subset in range(1, 1 << len(gluons)):
+        members = [gluon for gluon in range(len(gluons)) if subset >> gluon & 1]
+        for end in members:
+            steps = [
+                event.combine(
+                    "divide", chains[subset ^ (1 << end), before], product(gluons[before], gluons[end])
+                )
+                for before in members
+                if before != end
+            ]
+            chains[subset, end] = (
+                event.combine("add", *steps)
+                if steps
+                else event.combine("divide", one, product(quarks[0], gluons[end]))
+            )
+    whole = (1 << len(gluons)) - 1
+    ends = [
+        event.combine("divide", chains[whole, end], product(quarks[1], gluon))
+        for end, gluon in enumerate(gluons)
+    ]
+    squares = [event.combine("multiply", product(quark, boson), product(quark, boson)) for quark in quarks]
+    pair = event.momenta.take(4 * quark + c for quark in quarks for c in range(4))
+    factors = event.combine("add", *ends) + event.combine("add", *squares) + event.mass_squared(pair)
+    return event.combine("log", factors), len(gluons)

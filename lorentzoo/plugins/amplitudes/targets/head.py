@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lorentzoo import Batch, Features, Head, ParticleCloud
-from lorentzoo.nn import Activation, Pooling, make_part
+from lorentzoo.nn import Activation, Columns, EventSteps, Pooling, make_part
 from lorentzoo.plugins.amplitudes.targets.chain import ReferenceName, References, amplitude_column
 from lorentzoo.plugins.amplitudes.targets.region import TrainingRegion
 
@@ -119,6 +119,14 @@ class AmplitudeRatio(Head):
     def predict(self, output: Tensor) -> Tensor:
         """Targets in their own units, shape (B, 1)."""
         return self.ratio.predict(output[:, :1]) * self._reference_of(output)
+
+    def write_steps(self, features: Columns, event: EventSteps) -> Columns:
+        """Targets in their own units."""
+        predicted: Columns = self.ratio.write_steps(features, event)  # type: ignore[operator]
+        if not len(self.references):
+            return predicted
+        reference = event.combine("exp", self.references.write_steps(event))
+        return event.combine("multiply", predicted, reference)
 
     @staticmethod
     def _reference_of(output: Tensor) -> Tensor:

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from lorentzoo import ParticleCloud
+from lorentzoo.nn import Columns, EventSteps
 from lorentzoo.plugins.amplitudes.errors import AmplitudeError
-from lorentzoo.plugins.amplitudes.invariants import log_products
-from lorentzoo.plugins.amplitudes.ordering import kind_codes, order_particles
+from lorentzoo.plugins.amplitudes.invariants import log_products, write_invariants
+from lorentzoo.plugins.amplitudes.ordering import group_kinds, kind_codes, order_particles
 from lorentzoo.plugins.amplitudes.targets.monomials import Monomials, count_monomials, list_monomials
 from lorentzoo.plugins.amplitudes.targets.references import Reference
 from lorentzoo.plugins.amplitudes.targets.ridge import RidgeSums
@@ -153,6 +154,20 @@ class LogPolynomial(Reference):
             ]
             result = result.masked_scatter(chosen, torch.cat(values))
         return result
+
+    def write_steps(self, event: EventSteps) -> Columns:
+        """ln R."""
+        self.require_fitted()
+        groups = group_kinds(event.scalars)
+        codes = kind_codes(event.scalars)[[place for group in groups for place in group]]
+        place = self._find(codes)
+        monomials = self._monomials(place)
+        logs, _ = write_invariants(
+            event, event.order(event.momenta, groups), event.num_particles, masses=False
+        )
+        x = event.standardise(logs, self.centre[place, : len(logs)], self.width[place, : len(logs)])
+        coefficients = self.coefficients[place, : monomials.columns].double()
+        return event.polynomial(x, self.degree, coefficients[monomials.column])
 
     def _columns(self, place: int, momenta: Tensor, monomials: Monomials) -> Iterator[tuple[Tensor, int]]:
         """Values of the columns, in blocks of events, and where each block begins."""

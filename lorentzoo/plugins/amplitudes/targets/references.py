@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from lorentzoo import ParticleCloud
-from lorentzoo.nn import NotFittedError
+from lorentzoo.nn import Columns, EventSteps, NotFittedError
 from lorentzoo.plugins.amplitudes.errors import AmplitudeError
 from lorentzoo.plugins.amplitudes.processes import find_process
-from lorentzoo.plugins.amplitudes.targets.factors import FACTORS, MOST_GLUONS, log_factors
+from lorentzoo.plugins.amplitudes.targets.factors import FACTORS, MOST_GLUONS, log_factors, write_factors
 
 __all__ = ["Factorised", "Reference", "Tree"]
 
@@ -83,6 +83,13 @@ class Tree(Reference):
             raise AmplitudeError("reference='tree' needs events with equally many particles")
         return self.process.squared(momenta).log()
 
+    def write_steps(self, event: EventSteps) -> Columns:
+        """ln |M|², by C source."""
+        multiplicity = event.num_particles - len(self.process.incoming) - len(self.process.outgoing)
+        name = f"tree_{self.process.name.replace('-', '_')}_{multiplicity}"
+        source = self.process.write_source(name, multiplicity)
+        return event.combine("log", event.call_source(event.momenta, name, source))
+
 
 class Factorised(Reference):
     """A product of powers of the factors of soft and collinear emission for q q̄ → Z + n g, fitted for each n.
@@ -128,3 +135,14 @@ class Factorised(Reference):
                 f"{int(gluons[unknown][0])} gluons; put some in the training set, or take reference='none'"
             )
         return rows[:, 0] + (rows[:, 1:] * factors).sum(-1)
+
+    def write_steps(self, event: EventSteps) -> Columns:
+        """ln R."""
+        self.require_fitted()
+        factors, gluons = write_factors(event)
+        row = self.coefficients[gluons].double()
+        if bool(torch.isnan(row).any()):
+            raise AmplitudeError(
+                f"the reference was fitted to no (or fewer than {_LEAST_EVENTS}) events of {gluons} gluons"
+            )
+        return event.affine(factors, row[1:].unsqueeze(0), row[:1], exact=True)
