@@ -107,6 +107,7 @@ _COMPONENTS: Final = (
         "invariant-mlp",
         f"{_NETWORKS}.invariant_mlp:InvariantMLP",
         "Perceptron on ln p_i·p_j of all pairs, identical particles in an order by invariants",
+        published_flops=f"{_NETWORKS}.flops:count_invariant_mlp",
     ),
     Component(
         "backbone",
@@ -183,6 +184,14 @@ _COMPONENTS: Final = (
         _LLOCA,
         head=_LOG,
         frames={"name": "lloca-polar", "equivectors": "pelican"},
+        **_PUBLISHED["transformer"][1],
+    ),
+    _model(
+        "lloca-transformer-lgatr-amplitudes",
+        "Transformer on momenta and particle types in frames that a small L-GATr predicts, one target",
+        "arXiv:2508.14898",
+        head=_LOG,
+        frames={"name": "lloca-polar", "equivectors": "lgatr"},
         **_PUBLISHED["transformer"][1],
     ),
     _model(
