@@ -239,6 +239,13 @@ def lorentzoo_components() -> list[Component]:
             "arXiv:2301.13562",
         ),
         Component(
+            "head",
+            "amplitude-components",
+            f"{_HERE}.targets.components:AmplitudeComponents",
+            "Several amplitudes, real or complex, by linear combinations with a definite symmetry",
+            "arXiv:2302.00753",
+        ),
+        Component(
             "task",
             "amplitudes",
             f"{_HERE}.task.task:Amplitudes",
