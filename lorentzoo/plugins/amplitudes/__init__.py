@@ -33,6 +33,16 @@ _RECIPE: Final[dict[str, Any]] = {
     "cpu_seconds": 70,
 }
 """As measured on the page `amplitudes` of the documentation."""
+_COORDINATES_RECIPE: Final[dict[str, Any]] = {
+    "optimiser": "adamw",
+    "learning_rate": 5e-3,
+    "betas": [0.9, 0.99],
+    "weight_decay": 0.0,
+    "schedule": "warmup-cosine",
+    "batch_size": 1024,
+    "cpu_seconds": 60,
+}
+"""For networks on coordinates, of which points are cheap."""
 _SCALE: Final = 300.0
 """GeV; a component of a momentum is about one in these units."""
 _MOMENTA: Final = {"name": "momenta", "scale": _SCALE}
@@ -165,6 +175,31 @@ _COMPONENTS: Final = (
         "arXiv:2302.00753",
         backbone={"name": "event-invariants", "masses": True},
         head={"name": "regression-trees", "transform": "log"},
+    ),
+    Component(
+        "model",
+        "sk-dnn-helicities",
+        summary="The network of 9 layers for all helicities of q q̄ → V V by four coordinates; decays are contracted",
+        reference="arXiv:2302.00753",
+        spec={
+            "backbone": {
+                "name": "invariant-mlp",
+                "num_particles": 2,
+                "hidden": [50] * 9,
+                "skip": True,
+                "order": "input",
+            },
+            "embedding": "momenta",
+            "head": {
+                "name": "amplitude-components",
+                "num_targets": 9,
+                "form": "real",
+                "combinations": "bose",
+            },
+            "in_scalars": 4,
+            "in_context": 4,
+        },
+        recipe=_COORDINATES_RECIPE,
     ),
     _sk_dnn("sk-dnn", 36),
     _sk_dnn("sk-dnn-28", 28),
