@@ -43,8 +43,6 @@ class AmplitudeComponents(Head):
     task: ClassVar[str] = "regression"
     mean: Tensor
     std: Tensor
-    matrix: Tensor
-    inverse: Tensor
 
     def __init__(
         self,
@@ -67,8 +65,8 @@ class AmplitudeComponents(Head):
         self.num_targets, self.form, self.pooling = num_targets, form, pooling
         count = num_targets if form == "real" else num_targets // 2
         matrix = find_combinations(combinations, count)
-        self.register_buffer("matrix", matrix, persistent=False)
-        self.register_buffer("inverse", torch.linalg.inv(matrix), persistent=False)
+        # No buffers: half precision would make them no longer inverse to each other.
+        self.matrix, self.inverse = matrix, torch.linalg.inv(matrix)
         parts = {"real": 1, "joint": 2, "polar": 3}[form]
         self.readout = Readout(in_scalars, count * parts, hidden, dropout, activation)
         self.out_scalars = self.readout.wants
@@ -126,8 +124,7 @@ class AmplitudeComponents(Head):
             values = torch.exp(values[..., :1] * self.std + self.mean) * unit
         else:
             values = values * self.std + self.mean
-        inverse = self.inverse.to(values.dtype)
-        return (inverse @ values).flatten(1)
+        return (self.inverse.to(values) @ values).flatten(1)
 
     def _combine(self, target: Tensor) -> Tensor:
         """Combinations (B, K, 1 or 2), float64, of targets (B, num_targets)."""
@@ -135,7 +132,8 @@ class AmplitudeComponents(Head):
             raise AmplitudeError(
                 f"the head has num_targets={self.num_targets}, but the targets have shape {tuple(target.shape)}"
             )
-        return self.matrix @ target.to(torch.float64).reshape(len(target), len(self.matrix), -1)
+        values = target.to(torch.float64).reshape(len(target), len(self.matrix), -1)
+        return self.matrix.to(values) @ values
 
 
 def _log_modulus(values: Tensor) -> Tensor:
