@@ -40,10 +40,10 @@ def test_events_without_decays_are_those_of_four_coordinates() -> None:
 
 def test_a_network_learns_them() -> None:
     """Errors of |M|² with decays fall with those of the amplitudes."""
-    data, decays = load(4, 2000, target="helicities"), load(8, 500, seed=1)
+    data, decays = load(4, 4000, target="helicities"), load(8, 500, seed=1)
     model = lz.create_model("sk-dnn-helicities", backbone={"hidden": [32] * 2})
     errors = []
-    for epochs in (1, 10):
+    for epochs in (1, 15):
         train(model, data, None, {"epochs": epochs, "batch_size": 100, "learning_rate": 5e-3}, progress=False)
         left = torch.from_numpy(model.predict(without_decays(decays)))
         delta = square_with_decays(decays, left) / decays.target - 1
