@@ -29,7 +29,6 @@ __all__ = [
     "Embedding",
     "FramesNet",
     "Head",
-    "PairBackbone",
     "Part",
     "Pooling",
     "SpurionMode",
@@ -348,32 +347,6 @@ class Backbone(Part):
     @abstractmethod
     def forward(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
         """Features of the same rows, or of the events where `pools` is set."""
-
-
-class PairBackbone(Backbone):
-    """A backbone that also gives numbers of pairs, for parts that are made of it, e.g. a frames-net.
-
-    Its constructor takes ``out_pairs`` by keyword, 0 by default; ``in_vectors`` is then the number of invariants of
-    each pair.
-    """
-
-    @abstractmethod
-    def pair_numbers(self, mask: Tensor | None, edges: Tensor, scalars: Tensor) -> Tensor:
-        """Numbers of all pairs of a block of events, as `Layout.map_blocks` makes them.
-
-        Parameters
-        ----------
-        mask
-            Which places hold a particle, (b, n), or None.
-        edges
-            Invariants of pairs, (b, n, n, in_vectors).
-        scalars
-            Of particles, (b, n, in_scalars).
-
-        Returns
-        -------
-        Shape (b, n, n, out_pairs).
-        """
 
 
 class Head(Part):

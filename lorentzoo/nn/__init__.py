@@ -35,19 +35,21 @@ _HOMES = {
     "LorentzooError": "lorentzoo.core.errors",
     "MATMUL": "lorentzoo.nn.flops",
     "MATVEC": "lorentzoo.nn.flops",
+    "MULTIVECTOR_NORM": "lorentzoo.nn.flops",
     "MaskedBatchNorm": "lorentzoo.nn.norms",
     "MissingExtraError": "lorentzoo.core.errors",
     "NoClosedFormError": "lorentzoo.core.errors",
     "NoDensityError": "lorentzoo.core.errors",
     "NotFittedError": "lorentzoo.core.errors",
     "PLACE": "lorentzoo.nn.patches",
-    "PairBackbone": "lorentzoo.core.interfaces",
+    "PairBackbone": "lorentzoo.core.inner_backbones",
     "PairTerms": "lorentzoo.nn.pair_norm",
     "PairValues": "lorentzoo.core.layout",
     "Part": "lorentzoo.core.interfaces",
     "Pooling": "lorentzoo.core.interfaces",
     "PublishedOption": "lorentzoo.core.foreign",
     "ProgressLine": "lorentzoo.output.progress",
+    "QueryBackbone": "lorentzoo.core.inner_backbones",
     "Readout": "lorentzoo.nn.readout",
     "SPACETIME": "lorentzoo.nn.clifford",
     "ShapeError": "lorentzoo.core.errors",
@@ -68,6 +70,7 @@ _HOMES = {
     "cap_gamma": "lorentzoo.core.minkowski",
     "count_attention": "lorentzoo.nn.flops",
     "count_linear": "lorentzoo.nn.flops",
+    "count_multivector_network": "lorentzoo.nn.flops",
     "count_pair_network": "lorentzoo.nn.flops",
     "count_vectors": "lorentzoo.nn.flops",
     "delta_phi": "lorentzoo.core.minkowski",
@@ -140,7 +143,8 @@ if TYPE_CHECKING:
     from lorentzoo.core.foreign import WeightReader as WeightReader
     from lorentzoo.core.foreign import require_package as require_package
     from lorentzoo.core.generator import Template as Template
-    from lorentzoo.core.interfaces import PairBackbone as PairBackbone
+    from lorentzoo.core.inner_backbones import PairBackbone as PairBackbone
+    from lorentzoo.core.inner_backbones import QueryBackbone as QueryBackbone
     from lorentzoo.core.interfaces import Part as Part
     from lorentzoo.core.interfaces import Pooling as Pooling
     from lorentzoo.core.interfaces import SpurionMode as SpurionMode
@@ -176,9 +180,11 @@ if TYPE_CHECKING:
     from lorentzoo.nn.clifford import GeometricAlgebra as GeometricAlgebra
     from lorentzoo.nn.flops import MATMUL as MATMUL
     from lorentzoo.nn.flops import MATVEC as MATVEC
+    from lorentzoo.nn.flops import MULTIVECTOR_NORM as MULTIVECTOR_NORM
     from lorentzoo.nn.flops import FlopsSetting as FlopsSetting
     from lorentzoo.nn.flops import count_attention as count_attention
     from lorentzoo.nn.flops import count_linear as count_linear
+    from lorentzoo.nn.flops import count_multivector_network as count_multivector_network
     from lorentzoo.nn.flops import count_pair_network as count_pair_network
     from lorentzoo.nn.flops import count_vectors as count_vectors
     from lorentzoo.nn.frame_attention import attend_between_frames as attend_between_frames

@@ -28,6 +28,7 @@ FILLED = frozenset(
         "out_scalars",
         "out_vectors",
         "out_pairs",
+        "out_queries",
         "spurion_names",
         "matrix_names",
     }

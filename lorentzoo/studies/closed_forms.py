@@ -98,21 +98,19 @@ def _describe(spec: Spec, particles: int, spurions: int | None, convention: Conv
     backbone = catalogue().target(find_part(spec, "backbone", spec.backbone.name))
     learned = catalogue().target(find_part(spec, "frames", spec.frames.name)).learned
     vectors = sum(len(embedding.vector_names) for embedding in embeddings)
-    if vectors and backbone.reads_vectors == "inputs" and not backbone.equivariant:
-        raise NoClosedFormError(
-            f"published networks of backbone {spec.backbone.name!r} read no vectors, but the embedding gives {vectors}"
-        )
     if (spec.spurion_mode or backbone.spurion_mode) == "channels":
         raise NoClosedFormError("published networks have reference vectors as tokens, not as channels")
     head = _parameters(spec, "head", spec.head)
     frames = _parameters(spec, "frames", spec.frames)
+    # Networks that are not symmetric by their layers read vectors as numbers.
+    components = 4 * vectors if backbone.reads_vectors == "inputs" and not backbone.equivariant else 0
     if spurions is None:
         own = sum(make_part("spurions", item.to_data(), Spurions).num_vectors for item in spec.spurions)
-        spurions = own if own or learned else _PUBLISHED_SPURIONS
+        spurions = own if own or learned or "num_classes" not in head else _PUBLISHED_SPURIONS
     return FlopsSetting(
         particles=particles,
         tokens=particles + spurions,
-        scalars=spec.in_scalars + sum(len(embedding.scalar_names) for embedding in embeddings),
+        scalars=spec.in_scalars + sum(len(embedding.scalar_names) for embedding in embeddings) + components,
         auxiliary=spec.in_scalars,
         vectors=vectors,
         outputs=head.get("num_classes", head.get("num_targets", 1)),

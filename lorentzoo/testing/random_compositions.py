@@ -47,7 +47,7 @@ SIZES: Final[dict[str, Any]] = {
 """Parameters that keep a network small, as far as a component has them under that name and of that type."""
 
 OPEN_CHOICES: Final[dict[str, Sequence[Any]]] = {
-    "equivectors": ["mlp", "pelican:num_blocks=1,hidden_channels=4", "lgatr-slim:num_blocks=1"],
+    "equivectors": ["mlp", "pelican:num_blocks=1,hidden_channels=4", "lgatr", "lgatr-slim:num_blocks=1"],
     "lab_scalars": [None, None, "kinematics", "kinematics-rotation", ["kinematics-beam", "invariants"]],
     "hidden_reps": ["8x0n", "4x0n+2x1n", ["8x0n"], ["4x0n+1x1n"]],
     "head_reps": ["4x0n", "4x0n+1x1n", "2x1n"],

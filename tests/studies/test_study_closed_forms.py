@@ -19,6 +19,10 @@ from lorentzoo.studies.closed_forms import published_flops
 
 BREAKING = "lloca-transformer-"
 PELICAN_FRAMES: dict[str, Any] = {"frames": {"equivectors": "pelican"}}
+NO_EDGES: dict[str, Any] = {
+    "backbone": {"edge_features": False},
+    "embedding": "momentum-components:scale=300",
+}
 FIGURES: dict[str, tuple[str, dict[str, Any], int]] = {
     "PFN": ("pfn", {}, 3_595_264),
     "PFN, seven features": ("pfn", {"in_scalars": 0}, 3_467_264),
@@ -107,6 +111,24 @@ FIGURES: dict[str, tuple[str, dict[str, Any], int]] = {
         327_899_776,
     ),
 }
+AMPLITUDES: dict[str, tuple[str, dict[str, Any], int, int]] = {
+    "perceptron": ("amplitude-mlp", {}, 138_496, 136_448),
+    "perceptron in learned frames": ("lloca-mlp-amplitudes", {}, 1_623_840, 844_128),
+    "transformer": ("amplitude-transformer", {}, 14_895_104, 10_598_400),
+    "transformer in learned frames": ("lloca-transformer-amplitudes", {}, 16_495_136, 11_388_000),
+    "frames of a PELICAN": ("lloca-transformer-pelican-amplitudes", {}, 16_147_866, 11_261_290),
+    "frames of an L-GATr": ("lloca-transformer-lgatr-amplitudes", {}, 16_915_128, 12_246_760),
+    "learned rotations": ("lloca-transformer-so3-amplitudes", {}, 16_484_384, 11_382_880),
+    "graphs": ("amplitude-graphnet", {}, 20_690_432, 9_856_000),
+    "graphs in learned frames": ("lloca-graphnet-amplitudes", {}, 22_272_544, 10_609_760),
+    "graphs without edges": ("amplitude-graphnet", NO_EDGES, 20_658_176, 9_840_640),
+    "graphs without edges in learned frames": ("lloca-graphnet-amplitudes", NO_EDGES, 22_240_288, 10_594_400),
+    "graphs without nodes": ("amplitude-graphnet", {"embedding": "momenta"}, 20_683_264, 9_850_880),
+    "L-GATr": ("lgatr-amplitudes", {}, 915_586_768, 800_008_560),
+    "DSI": ("dsi", {}, 111_104, 106_240),
+    "PELICAN": ("pelican-amplitudes", {}, 6_615_226, 3_375_178),
+}
+"""Of seven and of five particles, q q̄ → Z + 4 g and Z + 2 g."""
 AS_TABULATED: dict[str, int] = {
     "mipart-l": 225_071_008,
     "lorentznet": 676_237_936,
@@ -135,11 +157,23 @@ def test_figures_as_the_table_counts(name: str, figure: int) -> None:
     assert published_flops(name, convention="table") == figure
 
 
+@pytest.mark.parametrize(("name", "overrides", "seven", "five"), AMPLITUDES.values(), ids=AMPLITUDES)
+def test_figures_of_amplitudes(name: str, overrides: dict[str, Any], seven: int, five: int) -> None:
+    places = {"num_particles": 5} if name in {"amplitude-mlp", "lloca-mlp-amplitudes", "dsi"} else {}
+    assert published_flops(name, multiplicity=7, **overrides) == seven
+    assert published_flops(name, multiplicity=5, **overrides, **places) == five
+
+
 @pytest.mark.parametrize(("scalars", "classes", "figure"), [(0, 1, 287_611_578), (10, 10, 321_561_082)])
 def test_frames_of_a_pelican(scalars: int, classes: int, figure: int) -> None:
     frames = {"name": "lloca-polar", "lab_scalars": "kinematics", "equivectors": "pelican"}
     given = published_flops("lloca-transformer", frames=frames, num_classes=classes, in_scalars=scalars)
     assert given == figure
+
+
+def test_frames_of_an_lgatr() -> None:
+    frames = {"name": "lloca-polar", "lab_scalars": "kinematics", "equivectors": "lgatr"}
+    assert published_flops("lloca-transformer", frames=frames) == 220_744_008
 
 
 def test_more_particles_cost_more() -> None:
@@ -158,7 +192,11 @@ def test_a_specification_is_as_good_as_a_name() -> None:
 @pytest.mark.parametrize(
     ("spec", "overrides", "reason"),
     [
-        ("mlp", {}, "no published implementation of backbone 'mlp' is known here; there are .*'lgatr'"),
+        (
+            "cgenn",
+            {},
+            "no published implementation of backbone 'cgenn' is known here; there are .*'lgatr'",
+        ),
         ("transformer", {"frames": "random-beam"}, "no published implementation of frames 'random-beam'"),
         ({"backbone": "transformer"}, {"num_blocks": 2}, "go with a model's name only"),
         ("pelican-official", {"in_scalars": 2}, "takes no scalars"),
@@ -174,7 +212,12 @@ def test_a_specification_is_as_good_as_a_name() -> None:
         ),
         ("lorentznet", {"embedding": ["kinematics", "momenta"]}, "no kinematic scalars"),
         ("pelican", {"embedding": ["kinematics", "momenta"]}, "no kinematic scalars"),
-        ("lgatr-amplitudes", {}, "published tagger with pooling='global-token', not 'mean'"),
+        ("lgatr", {"pooling": "mean"}, "published tagger with pooling='global-token', not 'mean'"),
+        (
+            "lgatr-slim-amplitudes",
+            {},
+            "published tagger with pooling='global-token', not 'mean'",
+        ),
         ("lgatr-eventgen", {}, "networks of generators, and those with a context, have none"),
         ("lloca-transformer-eventgen", {}, "networks of generators"),
         ("transformer", {"in_context": 2}, "those with a context"),
@@ -184,11 +227,6 @@ def test_a_specification_is_as_good_as_a_name() -> None:
             "lgatr-slim",
             {"embedding": "kinematics"},
             "reads 1 vectors of each particle, but the embedding gives 0",
-        ),
-        (
-            "transformer",
-            {"embedding": ["kinematics", "momenta"]},
-            "read no vectors, but the embedding gives 1",
         ),
     ],
 )

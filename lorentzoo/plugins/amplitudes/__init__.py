@@ -33,6 +33,16 @@ _RECIPE: Final[dict[str, Any]] = {
     "cpu_seconds": 70,
 }
 """As measured on the page `amplitudes` of the documentation."""
+_COORDINATES_RECIPE: Final[dict[str, Any]] = {
+    "optimiser": "adamw",
+    "learning_rate": 5e-3,
+    "betas": [0.9, 0.99],
+    "weight_decay": 0.0,
+    "schedule": "warmup-cosine",
+    "batch_size": 1024,
+    "cpu_seconds": 60,
+}
+"""For networks on coordinates, of which points are cheap."""
 _SCALE: Final = 300.0
 """GeV; a component of a momentum is about one in these units."""
 _MOMENTA: Final = {"name": "momenta", "scale": _SCALE}
@@ -107,6 +117,7 @@ _COMPONENTS: Final = (
         "invariant-mlp",
         f"{_NETWORKS}.invariant_mlp:InvariantMLP",
         "Perceptron on ln p_i·p_j of all pairs, identical particles in an order by invariants",
+        published_flops=f"{_NETWORKS}.flops:count_invariant_mlp",
     ),
     Component(
         "backbone",
@@ -165,6 +176,31 @@ _COMPONENTS: Final = (
         backbone={"name": "event-invariants", "masses": True},
         head={"name": "regression-trees", "transform": "log"},
     ),
+    Component(
+        "model",
+        "sk-dnn-helicities",
+        summary="The network of 9 layers for all helicities of q q̄ → V V by four coordinates; decays are contracted",
+        reference="arXiv:2302.00753",
+        spec={
+            "backbone": {
+                "name": "invariant-mlp",
+                "num_particles": 2,
+                "hidden": [50] * 9,
+                "skip": True,
+                "order": "input",
+            },
+            "embedding": "momenta",
+            "head": {
+                "name": "amplitude-components",
+                "num_targets": 9,
+                "form": "real",
+                "combinations": "bose",
+            },
+            "in_scalars": 4,
+            "in_context": 4,
+        },
+        recipe=_COORDINATES_RECIPE,
+    ),
     _sk_dnn("sk-dnn", 36),
     _sk_dnn("sk-dnn-28", 28),
     _sk_dnn("sk-dnn-50", 50),
@@ -183,6 +219,14 @@ _COMPONENTS: Final = (
         _LLOCA,
         head=_LOG,
         frames={"name": "lloca-polar", "equivectors": "pelican"},
+        **_PUBLISHED["transformer"][1],
+    ),
+    _model(
+        "lloca-transformer-lgatr-amplitudes",
+        "Transformer on momenta and particle types in frames that a small L-GATr predicts, one target",
+        "arXiv:2508.14898",
+        head=_LOG,
+        frames={"name": "lloca-polar", "equivectors": "lgatr"},
         **_PUBLISHED["transformer"][1],
     ),
     _model(
@@ -228,6 +272,13 @@ def lorentzoo_components() -> list[Component]:
             f"{_HERE}.targets.head:AmplitudeRatio",
             "Targets as multiples of a reference: factorisation, a fitted polynomial, or the tree",
             "arXiv:2301.13562",
+        ),
+        Component(
+            "head",
+            "amplitude-components",
+            f"{_HERE}.targets.components:AmplitudeComponents",
+            "Several amplitudes, real or complex, by linear combinations with a definite symmetry",
+            "arXiv:2302.00753",
         ),
         Component(
             "task",

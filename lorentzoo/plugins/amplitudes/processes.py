@@ -10,8 +10,11 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from lorentzoo.densities import Cuts
 from lorentzoo.nn import mass_squared
+from lorentzoo.plugins.amplitudes.data.particles import KINDS
 from lorentzoo.plugins.amplitudes.errors import AmplitudeError
+from lorentzoo.plugins.amplitudes.phase_space.points import pass_cuts
 from lorentzoo.plugins.amplitudes.truth.closed_forms import gluons, lepton_pair, photon_pair
 from lorentzoo.plugins.amplitudes.truth.quark_line import squared_amplitude
 from lorentzoo.plugins.amplitudes.truth.source import write_quark_line
@@ -113,6 +116,7 @@ class Process:
         *,
         tolerance: float | None = 1e-6,
         shell_tolerance: float | None = 1e-6,
+        cuts: Cuts | None = None,
     ) -> Tensor:
         """|M|², tree level, all colours, averaged over incoming spins and colours, with 1/n! for identical particles.
 
@@ -126,6 +130,8 @@ class Process:
             Largest violation of energy-momentum conservation, over √s; None asks for nothing.
         shell_tolerance
             Largest distance from the mass shells, over s; None allows a Z of any mass.
+        cuts
+            Within which the outgoing particles must lie.
 
         Returns
         -------
@@ -134,8 +140,11 @@ class Process:
         Raises
         ------
         AmplitudeError
-            Naming the first point that violates conservation or a mass shell, and by how much.
+            Naming the first point that violates conservation or a mass shell, and by how much, or is cut off.
         """
+        for name, limit in (("tolerance", tolerance), ("shell_tolerance", shell_tolerance)):
+            if limit is not None and not limit > 0:
+                raise AmplitudeError(f"{name} must be positive, or None to ask for nothing, not {limit}")
         couplings = couplings or Couplings()
         multiplicity = self.multiplicity_of(momenta)
         momenta = momenta.to(torch.float64)
@@ -144,6 +153,13 @@ class Process:
             self._require_conservation(momenta, tolerance)
         if shell_tolerance is not None:
             self._require_shells(momenta, self.outgoing_masses(multiplicity, couplings), shell_tolerance)
+        if cuts is not None:
+            outside = (~pass_cuts(momenta, cuts)).nonzero()
+            if len(outside):
+                raise AmplitudeError(
+                    f"{len(outside)} of {len(momenta)} points of {self.name!r} lie outside of {cuts}, first point "
+                    f"{int(outside[0])}; leave them out, or pass cuts=None"
+                )
         return self.evaluate(momenta, couplings)
 
     def multiplicity_of(self, momenta: Tensor) -> int:
@@ -185,7 +201,17 @@ class Process:
         wrong = (~(distance <= tolerance)).nonzero()
         if len(wrong):
             point, place = (int(index) for index in wrong[0])
-            particle = self.particles(self.multiplicity_of(momenta))[place]
+            names = self.particles(self.multiplicity_of(momenta))
+            particle = names[place]
+            twins = [other for other in range(len(names)) if KINDS[names[other]] == KINDS[particle]]
+            away = distance[point, twins]
+            if len(twins) > 1 and not bool((away > tolerance).all()):
+                masses_squared = ", ".join(f"{float(found[point, other]):.6g}" for other in twins)
+                raise AmplitudeError(
+                    f"point {point} of {self.name!r}: particles {', '.join(map(str, twins))} ({particle}) must have "
+                    f"equal masses, but their mass² are {masses_squared} GeV², expected {float(squares[place]):.6g}; "
+                    f"off by {float(distance[point, place]):.1e} s, allowed are {tolerance:.0e}"
+                )
             raise AmplitudeError(
                 f"point {point} of {self.name!r}: particle {place} ({particle}) has mass² "
                 f"{float(found[point, place]):.6g} GeV², "

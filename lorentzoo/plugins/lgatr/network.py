@@ -14,12 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lorentzoo import Features, Frames, Layout, Symmetry
-from lorentzoo.nn import WeightReader
+from lorentzoo.nn import QueryBackbone, WeightReader
 from lorentzoo.plugins.lgatr.backbone import StreamBackbone
 from lorentzoo.plugins.lgatr.gate import Activation
 from lorentzoo.plugins.lgatr.grid import Grid
+from lorentzoo.plugins.lgatr.heads import HeadWidths, to_heads
 from lorentzoo.plugins.lgatr.linear import Group
-from lorentzoo.plugins.lgatr.norm import EpsilonMode
+from lorentzoo.plugins.lgatr.norm import EpsilonMode, normalize
 from lorentzoo.plugins.lgatr.options import Options, check_sizes
 from lorentzoo.plugins.lgatr.paired import Paired
 from lorentzoo.plugins.lgatr.positions import Positions
@@ -30,7 +31,7 @@ from lorentzoo.plugins.lgatr.weights import adopt_multivector, read_multivector
 __all__ = ["LGATr"]
 
 
-class LGATr(StreamBackbone):
+class LGATr(StreamBackbone, QueryBackbone):
     """Equivariant transformer on multivectors (arXiv:2405.14806, 2411.00446).
 
     Parameters
@@ -72,6 +73,9 @@ class LGATr(StreamBackbone):
         Rows and columns in which the tokens of an event stand; attention goes along rows, then along columns.
     checkpoint_blocks
         Recompute blocks in the backward pass instead of storing their inside.
+    out_queries
+        Queries and keys of each particle instead of scalars and vectors, see `QueryBackbone`; together they share the
+        channels inside.
     """
 
     def __init__(
@@ -116,6 +120,7 @@ class LGATr(StreamBackbone):
         in_context: int = 0,
         out_scalars: int = 1,
         out_vectors: int = 0,
+        out_queries: int = 0,
     ) -> None:
         super().__init__(in_context, time_features, positions)
         check_sizes(hidden_channels=hidden_channels)
@@ -143,12 +148,14 @@ class LGATr(StreamBackbone):
         )
         self.out_scalars, self.out_vectors = out_scalars, out_vectors
         self.from_multivectors = read_out == "multivectors" or (read_out == "auto" and not out_vectors)
+        self.options, self.out_queries = options, out_queries
         hidden = Widths(hidden_channels, hidden_scalars)
-        outputs = (
-            Widths(max(out_scalars, out_vectors), 0)
-            if self.from_multivectors
-            else Widths(out_vectors, out_scalars)
-        )
+        if out_queries:
+            outputs = Widths(*(_share_queries(width, out_queries) for width in hidden))
+        elif self.from_multivectors:
+            outputs = Widths(max(out_scalars, out_vectors), 0)
+        else:
+            outputs = Widths(out_vectors, out_scalars)
         second = Widths(condition_vectors, condition_scalars)
         self.grid = None if grid is None else Grid(*grid)
         inputs = Widths(in_vectors, in_scalars + self.context.width)
@@ -178,7 +185,11 @@ class LGATr(StreamBackbone):
             # With one product not every spurion is seen: such a network may be more symmetric than its parts say.
             self.exact = False
         self.without_gradient = _list_idle(
-            num_blocks, options, out_vectors > 0, self.takes_condition and self.encoder is None
+            num_blocks,
+            options,
+            out_vectors > 0,
+            out_queries > 0,
+            self.takes_condition and self.encoder is None,
         )
         if self.grid is not None:
             self.permutation_symmetric = False  # type: ignore[misc]
@@ -217,6 +228,15 @@ class LGATr(StreamBackbone):
         )
         return Features(out, stream.to_vectors()[..., : self.out_vectors, :])
 
+    def queries_and_keys(self, features: Features, layout: Layout) -> tuple[Tensor, Tensor]:
+        """Multivectors and scalars with the algebra's inner product, normalised; (*lead, out_queries, D) each."""
+        options = self.options
+        stream = self.run(self.lift(features.vectors, features.scalars), layout, None, None, None)
+        stream = normalize(stream, options.eps_norm, options.eps_mode, options.eps_scalars)
+        shares = (width // (2 * self.out_queries) for width in self._multivectors.outputs)
+        query, key = to_heads(*stream, HeadWidths.of_multivectors(*shares), 2, query=True)
+        return query, key
+
     def read_published(self, reader: WeightReader, package: str) -> list[str]:
         """Weights of the published network of the same hyperparameters; the last layer is part of it."""
         read_multivector(self._multivectors, reader, package)
@@ -248,8 +268,13 @@ class LGATr(StreamBackbone):
         return self.network
 
 
+def _share_queries(width: int, queries: int) -> int:
+    """Channels of all queries and keys, that share so many inside; at least one each where there are any."""
+    return 2 * queries * max(width // (2 * queries), 1) if width else 0
+
+
 def _list_idle(
-    num_blocks: int, options: Options, emits_vectors: bool, reads_condition: bool
+    num_blocks: int, options: Options, emits_vectors: bool, emits_queries: bool, reads_condition: bool
 ) -> tuple[str, ...]:
     """Weights of multivector parts that are always zero or never read, though published networks have them.
 
@@ -257,6 +282,7 @@ def _list_idle(
     """
     first, last = "network.blocks.0", f"network.blocks.{num_blocks - 1}.mlp"
     read_last = f"{last}.layers.*" if options.geometric_product else f"{last}.*"
+    emits_vectors = emits_vectors or emits_queries
     ends = options.mlp_layers > 1 or not options.geometric_product
     idle = [] if emits_vectors else ["network.output.vector_weight"]
     idle += [f"{read_last}.vector_weight"] if ends and not emits_vectors else []
@@ -264,12 +290,12 @@ def _list_idle(
         return (*idle, "network.*bivector_weight")
     idle += [
         "network.input.bivector_weight",
-        "network.output.bivector_weight",
+        *([] if emits_queries else ["network.output.bivector_weight"]),
         f"{first}.attentions.*.bivector_weight",
         f"{first}.mlp.bilinear.left.bivector_weight",
         f"{first}.mlp.bilinear.right.bivector_weight",
     ]
-    idle += [f"{read_last}.bivector_weight"] if ends else []
+    idle += [f"{read_last}.bivector_weight"] if ends and not emits_queries else []
     if reads_condition:
         asking = first if options.cross_norm else "network.blocks.*"
         idle += [

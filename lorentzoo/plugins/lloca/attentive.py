@@ -1,7 +1,8 @@
 """How does an equivariant network of the zoo predict the vectors from which frames are made?
 
-A backbone gives every particle queries and keys, scalars and vectors; their invariant products weight the
-sums with the partners: v_ik = Σ_j softmax_j(⟨q_ik, k_jk⟩) (p_i + p_j) (arXiv:2508.14898).
+A backbone gives every particle queries and keys, by a method of its own (a `QueryBackbone`: multivectors and scalars of
+L-GATr) or out of its scalars and vectors; their invariant products weight the sums with the partners:
+v_ik = Σ_j softmax_j(⟨q_ik, k_jk⟩) (p_i + p_j) (arXiv:2508.14898).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lorentzoo import Backbone, Features, Frames, Layout
-from lorentzoo.nn import lower_index, make_part
+from lorentzoo.nn import QueryBackbone, find_class, lower_index, make_part
 from lorentzoo.plugins.lloca.equivectors import partner_sums
 
 __all__ = ["AttentiveVectors"]
@@ -34,7 +35,7 @@ class AttentiveVectors(nn.Module):
     backbone
         Name, inline text or mapping of an equivariant backbone, e.g. ``"lgatr:num_blocks=1"``.
     channels
-        Vector and scalar channels of each query.
+        Vector and scalar channels of each query, of backbones that have no queries of their own.
 
     Raises
     ------
@@ -52,15 +53,22 @@ class AttentiveVectors(nn.Module):
         super().__init__()
         self.num_vectors, self.channels = num_vectors, channels
         vectors, scalars = channels
-        self.network = make_part(
+        target = find_class("backbone", backbone)
+        own = isinstance(target, type) and issubclass(target, QueryBackbone)
+        outputs = {
+            "out_scalars": 2 * num_vectors * scalars,
+            "out_vectors": 2 * num_vectors * vectors,
+        }
+        if own:
+            outputs = {"out_scalars": 0, "out_vectors": 0, "out_queries": num_vectors}
+        self.network: Backbone = make_part(
             "backbone",
             backbone,
-            Backbone,
+            QueryBackbone if own else Backbone,
             in_scalars=in_scalars,
             in_vectors=1,
             in_context=0,
-            out_scalars=2 * num_vectors * scalars,
-            out_vectors=2 * num_vectors * vectors,
+            **outputs,
         )
         if not (self.network.equivariant and self.network.projects) or self.network.pools:
             raise ValueError(
@@ -74,18 +82,23 @@ class AttentiveVectors(nn.Module):
         """Vectors of each particle; arguments and result as in `EdgeVectors`."""
         # In units of the event's own mass the network sees the same numbers at every scale.
         scaled = (p / mass2.sqrt().unsqueeze(-1)).to(scalars.dtype).unsqueeze(-2)
-        context = scalars.new_zeros(layout.num_events, 0)
-        out = self.network(Features(scalars, scaled), Frames.identity(layout), layout, context)
+        query, key = self._queries_and_keys(Features(scalars, scaled), layout)
+        query = query / math.sqrt(query.shape[-1])
+        return layout.map_blocks(self._block, p, query, key, causal, recompute=True, max_pairs=_BLOCK_PAIRS)
+
+    def _queries_and_keys(self, features: Features, layout: Layout) -> tuple[Tensor, Tensor]:
+        """Twice (*lead, K, D), queries with the metric in them."""
+        if isinstance(self.network, QueryBackbone):
+            return self.network.queries_and_keys(features, layout)
+        context = features.scalars.new_zeros(layout.num_events, 0)
+        out = self.network(features, Frames.identity(layout), layout, context)
         vectors = out.vectors.unflatten(-2, (2, self.num_vectors, self.channels[0]))
         numbers = out.scalars.unflatten(-1, (2, self.num_vectors, self.channels[1]))
         joined = torch.cat([vectors.flatten(-2), numbers], dim=-1)
         query, key = joined.unbind(-3)
         width = 4 * self.channels[0]
-        query = torch.cat(
-            [lower_index(query[..., :width].unflatten(-1, (-1, 4))).flatten(-2), query[..., width:]], dim=-1
-        )
-        query = query / math.sqrt(query.shape[-1])
-        return layout.map_blocks(self._block, p, query, key, causal, recompute=True, max_pairs=_BLOCK_PAIRS)
+        lowered = lower_index(query[..., :width].unflatten(-1, (-1, 4))).flatten(-2)
+        return torch.cat([lowered, query[..., width:]], dim=-1), key
 
     def _block(self, mask: Tensor | None, p: Tensor, query: Tensor, key: Tensor, causal: Tensor) -> Tensor:
         logits = query.transpose(1, 2) @ key.permute(0, 2, 3, 1)

@@ -8,9 +8,11 @@ from lorentzoo import Embedding
 from lorentzoo.nn import (
     MATMUL,
     MATVEC,
+    MULTIVECTOR_NORM,
     FlopsSetting,
     NoClosedFormError,
     count_linear,
+    count_multivector_network,
     count_pair_network,
     make_part,
 )
@@ -49,10 +51,22 @@ def _count_frames(at: FlopsSetting, vectors: int, *, boosted: bool) -> int:
         network = at.complete * count_linear(widths)
     elif given["equivectors"] == "pelican":
         network = count_pair_network(at.tokens**2, scalars, 32, 16, 1) + 2 * at.tokens**2 * 15 * 32 * vectors
+    elif given["equivectors"] == "lgatr":
+        network = _count_lgatr(at, scalars, vectors)
     else:
         raise NoClosedFormError(
             f"no published implementation of equivectors {given['equivectors']!r} is known here"
         )
-    # Two reference vectors are boosted and two matrices multiplied; then each particle and its jet are seen from there.
+    # Two reference vectors are boosted and two matrices multiplied; then each particle is seen from there, and its jet.
     orthonormal = at.tokens * (2 * MATVEC + MATMUL) if boosted else 0
-    return network + orthonormal + at.particles * 2 * MATVEC
+    return network + orthonormal + at.particles * (2 if at.tagger else 1) * MATVEC
+
+
+def _count_lgatr(at: FlopsSetting, scalars: int, vectors: int) -> int:
+    """The small L-GATr of the published frames-net: one block of 2 multivectors and 24 scalars, one head."""
+    mv, s = 2, 24
+    share_mv, share_s = (2 * vectors * max(width // (2 * vectors), 1) for width in (mv, s))
+    network = count_multivector_network(
+        at.tokens, (mv, s), (1, mv, s), 4, 1, scalars, (share_mv, share_s), all_attention=at.all_attention
+    )
+    return network + at.tokens * share_mv * MULTIVECTOR_NORM

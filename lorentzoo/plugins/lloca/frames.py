@@ -40,6 +40,18 @@ _PELICAN: Final[Mapping[str, Any]] = {
     "activation": "leaky-relu",
 }
 """The network on pairs in arXiv:2508.14898."""
+_LGATR: Final[Mapping[str, Any]] = {
+    "name": "lgatr",
+    "num_blocks": 1,
+    "hidden_channels": 2,
+    "hidden_scalars": 24,
+    "num_heads": 1,
+    "attention_ratio": 1,
+    "mlp_ratio": 4,
+    "head_scale": False,
+}
+"""The small L-GATr that gives queries and keys in arXiv:2508.14898."""
+_PUBLISHED: Final[Mapping[str, Mapping[str, Any]]] = {"pelican": _PELICAN, "lgatr": _LGATR}
 
 
 class Learned(FramesNet):
@@ -49,7 +61,8 @@ class Learned(FramesNet):
     ----------
     equivectors
         Network that predicts the vectors: ``"mlp"``, the published network on each pair; ``"pelican"``, the published
-        permutation-equivariant network on all pairs; or an equivariant backbone by name with parameters of its own,
+        permutation-equivariant network on all pairs; ``"lgatr"``, a small L-GATr whose queries and keys weigh the pairs,
+        of the published size; or an equivariant backbone by name with parameters of its own,
         e.g. ``"lgatr:num_blocks=1,hidden_channels=8"`` or ``"pelican:num_blocks=2,hidden_channels=24"``.
     lab_scalars
         Embeddings whose scalars, computed in the laboratory frame, also enter the network that predicts the
@@ -93,8 +106,8 @@ class Learned(FramesNet):
         lab_width = len(self.lab.scalar_names) if self.lab is not None else 0
         width = in_scalars + in_context + lab_width
         self.equivectors: EdgeVectors | PairVectors | AttentiveVectors
-        if equivectors == "pelican":
-            equivectors = _PELICAN
+        if isinstance(equivectors, str):
+            equivectors = _PUBLISHED.get(equivectors, equivectors)
         if equivectors == "mlp":
             self.equivectors = EdgeVectors(self.num_vectors, width, hidden, num_layers)
             self.without_gradient = ("equivectors.last.bias",)  # the softmax over partners takes it away

@@ -16,7 +16,11 @@ def lorentzoo_components() -> list[Component]:
             published_flops="lorentzoo.plugins.sets.flops:count_deep_sets",
         ),
         Component(
-            "backbone", "mlp", "lorentzoo.plugins.sets.mlp:MLP", "Perceptron on a fixed number of particles"
+            "backbone",
+            "mlp",
+            "lorentzoo.plugins.sets.mlp:MLP",
+            "Perceptron on a fixed number of particles",
+            published_flops="lorentzoo.plugins.sets.flops:count_mlp",
         ),
         Component(
             "backbone",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from typing import Any
 
 import pytest
 import torch
@@ -25,8 +26,26 @@ COUNTS = {
     "lloca-transformer-amplitudes": 1_074_820,
     "lloca-transformer-so3-amplitudes": 1_074_691,
     "lloca-transformer-pelican-amplitudes": 1_068_576,
+    "lloca-transformer-lgatr-amplitudes": 1_070_893,
     "lloca-graphnet-amplitudes": 266_756,
+    "pelican-amplitudes": 17_440,
 }
+VARIANTS = [
+    (
+        "amplitude-graphnet",
+        {"backbone": {"edge_features": False}, "embedding": "momentum-components"},
+        248_449,
+    ),
+    (
+        "lloca-graphnet-amplitudes",
+        {"backbone": {"edge_features": False}, "embedding": "momentum-components"},
+        266_372,
+    ),
+    ("amplitude-graphnet", {"embedding": "momenta"}, 248_321),
+    ("dsi", {"num_particles": 5}, 53_633),
+    ("amplitude-mlp", {"num_particles": 5}, 68_865),
+    ("lloca-mlp-amplitudes", {"num_particles": 5}, 86_788),
+]
 
 
 def load(n: int | list[int], count: int = 400, **settings: object) -> lz.JetDataset:
@@ -38,9 +57,10 @@ def test_published_counts_for_seven_particles(name: str, count: int) -> None:
     assert lz.create_model(name).num_parameters == count
 
 
-@pytest.mark.parametrize(("name", "count"), [("dsi", 53_633), ("amplitude-mlp", 68_865)])
-def test_published_counts_for_five_particles(name: str, count: int) -> None:
-    assert lz.create_model(name, num_particles=5).num_parameters == count
+@pytest.mark.parametrize(("name", "changed", "count"), VARIANTS)
+def test_published_counts_of_variants(name: str, changed: dict[str, Any], count: int) -> None:
+    """Five particles, graphs without edges or without momenta at their nodes."""
+    assert lz.create_model(name, **changed).num_parameters == count
 
 
 @pytest.mark.parametrize(("name", "flops"), [("dsi", 111_104), ("amplitude-mlp", 138_496)])

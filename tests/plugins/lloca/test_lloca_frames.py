@@ -19,8 +19,8 @@ SUBGROUPS = ["lloca-so3", "lloca-so2", "lloca-beam", "lloca-so2:axes=published",
 PELICAN = [
     f"lloca-{name}:equivectors=pelican" for name in ("polar", "gramschmidt", "rest", "so3", "so2", "beam")
 ]
-FULL += PELICAN[:3]
-SUBGROUPS += PELICAN[3:]
+FULL += [*PELICAN[:3], "lloca-polar:equivectors=lgatr"]
+SUBGROUPS += [*PELICAN[3:], "lloca-so3:equivectors=lgatr"]
 DEGENERATE = ["collinear", "light-like", "equal", "one", "two", "back-to-back", "on the beam", "at rest"]
 
 
@@ -201,10 +201,16 @@ def test_redrawing_reaches_every_layer_of_a_network_on_pairs():
 
 
 @pytest.mark.parametrize(
-    ("name", "parameters"), [("lloca-transformer", 1_992_552), ("lloca-transformer-jetclass", 2_000_993)]
+    ("name", "equivectors", "parameters"),
+    [
+        ("lloca-transformer", "pelican", 1_992_552),
+        ("lloca-transformer-jetclass", "pelican", 2_000_993),
+        ("lloca-transformer", "lgatr", 1_992_861),
+        ("lloca-transformer-jetclass", "lgatr", 1_995_582),
+    ],
 )
-def test_the_published_network_on_pairs_has_the_reference_count(name, parameters):
-    assert lz.create_model(name, frames={"equivectors": "pelican"}).num_parameters == parameters
+def test_published_networks_inside_have_the_reference_counts(name, equivectors, parameters):
+    assert lz.create_model(name, frames={"equivectors": equivectors}).num_parameters == parameters
 
 
 def test_statistics_are_of_all_pairs_and_saved(tmp_path):

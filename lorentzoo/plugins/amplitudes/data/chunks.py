@@ -120,9 +120,14 @@ class Recipe:
             first = int(bad[0])
             raise AmplitudeError(
                 f"the truth of {self.label} is {float(value[first])} at {len(bad)} of {len(value)} points, first at "
-                f"momenta {points.momenta[first].tolist()}; cut such points out, or mend the function"
+                f"momenta {_format_momenta(points.momenta[first])}; cut such points out, or mend the function"
             )
         return points, value
+
+
+def _format_momenta(momenta: Tensor) -> str:
+    """Momenta (N, 4) with six digits."""
+    return "; ".join(", ".join(f"{value:.6g}" for value in row) for row in momenta.tolist())
 
 
 def read_values(values: Any, count: int, what: str) -> Tensor:

@@ -43,7 +43,7 @@ _Z_WIDTH: Final = 2.4952
 
 def vector_pairs(
     dimensions: Literal[2, 4, 8] = 2,
-    target: Literal["squared", "amplitude"] = "squared",
+    target: Literal["squared", "amplitude", "helicities"] = "squared",
     helicities: str = "-+",
     num_events: int = 10_000,
     split: Literal["train", "validation", "test"] | None = None,
@@ -70,7 +70,8 @@ def vector_pairs(
     target
         ``"squared"``: Σ|A|² over the helicities of quarks and bosons, in eight dimensions of quarks, in GeV⁴.
         ``"amplitude"``: A of a left-handed quark. In eight dimensions these are real and imaginary part, in GeV²; with
-        fewer there is no azimuth, and A is real.
+        fewer there is no azimuth, and A is real. ``"helicities"``: with two or four coordinates, all nine A of a
+        left-handed quark, from which nine more follow by parity.
     helicities
         Of the bosons, two of ``"-0+"``, for amplitudes in two or four dimensions.
     num_events
@@ -98,6 +99,10 @@ def vector_pairs(
     if len(helicities) != 2 or not set(helicities) <= set(_HELICITIES):
         raise AmplitudeError(
             f"helicities are two of {_HELICITIES!r}, one of each boson, such as '-+', not {helicities!r}"
+        )
+    if target == "helicities" and dimensions == 8:
+        raise AmplitudeError(
+            "with eight coordinates helicities are summed over: take dimensions=2 or 4, or target='amplitude'"
         )
     if not 0 < mass_min < mass_max:
         raise AmplitudeError(
@@ -134,6 +139,8 @@ def vector_pairs(
     if target == "amplitude":
         names = ("real", "imaginary") if dimensions == 8 else ("amplitude",)
         unit = "GeV^2" if dimensions == 8 else ""
+    if target == "helicities":
+        names = tuple(f"amplitude_{first}{second}" for first in _HELICITIES for second in _HELICITIES)
     kept = torch.cat(momenta)[:, _ends(dimensions)]
     dataset = JetDataset(
         kept.flatten(0, 1),
@@ -183,7 +190,8 @@ def _choose(dimensions: int, target: str, helicities: str) -> Callable[[Tensor, 
         if dimensions < 8:
             if target == "squared":
                 return (amplitudes.abs() ** 2).sum((1, 2, 3))
-            return amplitudes[:, 0, first, second].real
+            left = amplitudes[:, 0].real
+            return left.flatten(1) if target == "helicities" else left[:, first, second]
         currents = [
             decay_current(
                 momenta[:, 2 + boson], 2 * u[:, 4 + 2 * boson] - 1, 2 * torch.pi * u[:, 5 + 2 * boson]

@@ -43,7 +43,7 @@ class EventInvariants(Standardised, Backbone):
         Whether the scalars of the particles and which places are taken are read too, as joint sets of several
         multiplicities need; and the context, which tells processes apart.
     read_momenta
-        Whether the momenta themselves are read too, at the cost of all symmetry.
+        Whether the momenta themselves are read too, as each frame sees them: then the symmetry is that of the frames.
 
     Raises
     ------
@@ -81,6 +81,7 @@ class EventInvariants(Standardised, Backbone):
         self.masses = masses
         self.read_scalars = read_scalars
         self.read_momenta = read_momenta
+        self.equivariant = not read_momenta  # type: ignore[misc]
         self.permutation_symmetric = order == "invariants"  # type: ignore[misc]
         invariants = len(pairs_of(num_particles)[0]) + (len(systems_of(num_particles)) if masses else 0)
         self.register_standardisation(invariants)
@@ -95,11 +96,16 @@ class EventInvariants(Standardised, Backbone):
         """Everything, unless the momenta are read."""
         return Symmetry.trivial() if self.read_momenta else Symmetry.full()
 
+    @property
+    def vector_symmetry(self) -> Symmetry:
+        """As `symmetry`."""
+        return self.symmetry
+
     def fit_inputs(self, inputs: Iterable[tuple[Features, Frames, Layout]]) -> None:
         """Mean and deviation of each product, over the events that have its particles."""
         found, counted = [], []
-        for features, _, layout in inputs:
-            momenta, _, mask = self._arrange(features, layout)
+        for features, frames, layout in inputs:
+            momenta, _, _, mask = self._arrange(features, frames, layout)
             values, present = self._invariants(momenta, mask)
             found.append(values)
             counted.append(present)
@@ -113,11 +119,11 @@ class EventInvariants(Standardised, Backbone):
 
     def forward(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
         """Scalars of each event, (B, width)."""
-        return Features.of_scalars(self.read(features, layout, context))
+        return Features.of_scalars(self.read(features, frames, layout, context))
 
-    def read(self, features: Features, layout: Layout, context: Tensor) -> Tensor:
+    def read(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Tensor:
         """The numbers of each event, (B, width)."""
-        momenta, scalars, mask = self._arrange(features, layout)
+        momenta, seen, scalars, mask = self._arrange(features, frames, layout)
         logs, present = self._invariants(momenta, mask)
         values = self.standardise_values(logs)
         values = torch.where(present, values, torch.zeros_like(values)).to(scalars.dtype)
@@ -125,7 +131,7 @@ class EventInvariants(Standardised, Backbone):
         if self.read_scalars:
             columns += [scalars.flatten(1), mask.to(scalars.dtype), context.to(scalars.dtype)]
         if self.read_momenta:
-            columns.append(momenta.to(scalars.dtype).flatten(1))
+            columns.append(seen.to(scalars.dtype).flatten(1))
         return torch.cat(columns, dim=-1)
 
     def write_steps(self, event: EventSteps) -> Columns:
@@ -151,14 +157,23 @@ class EventInvariants(Standardised, Backbone):
             columns += [momenta, Columns((0.0,) * (4 * missing))]
         return sum(columns, Columns(()))
 
-    def _arrange(self, features: Features, layout: Layout) -> tuple[Tensor, Tensor, Tensor]:
-        """Momenta (B, N, 4), scalars (B, N, S) and mask (B, N) of N = `num_particles` places, in order."""
-        given = features.vectors.squeeze(-2).to(torch.float64)
+    def _arrange(
+        self, features: Features, frames: Frames, layout: Layout
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Momenta in one frame and as each frame sees them, scalars and mask of N = `num_particles` places, in order.
+
+        Shapes (B, N, 4) twice, (B, N, S) and (B, N).
+        """
+        vectors = features.vectors.to(torch.float64)
+        given = vectors.squeeze(-2)
+        if self.read_momenta:
+            # Products are of vectors in one frame; an equivariant backbone is given these.
+            given = torch.cat([frames.return_vectors(vectors).squeeze(-2), given], dim=-1)
         rows = torch.cat([given, features.scalars.to(torch.float64), torch.ones_like(given[..., :1])], dim=-1)
         rows = layout.pad(rows)
         mask = rows[..., -1] > 0
         if self.order == "invariants":
-            places = order_particles(rows[..., :4], kind_codes(rows[..., 4:-1]), mask)
+            places = order_particles(rows[..., :4], kind_codes(rows[..., given.shape[-1] : -1]), mask)
         else:
             places = stable_argsort((~mask).to(torch.int8), dim=1)
         rows = rows.gather(1, places.unsqueeze(-1).expand_as(rows))
@@ -166,7 +181,9 @@ class EventInvariants(Standardised, Backbone):
         exporting = torch.compiler.is_exporting()
         missing = self.num_particles if exporting else max(self.num_particles - rows.shape[1], 0)
         rows = F.pad(rows, (0, 0, 0, missing))[:, : self.num_particles]
-        return rows[..., :4], rows[..., 4:-1].to(features.scalars.dtype), rows[..., -1] > 0
+        wide = given.shape[-1]
+        scalars = rows[..., wide:-1].to(features.scalars.dtype)
+        return rows[..., :4], rows[..., wide - 4 : wide], scalars, rows[..., -1] > 0
 
     def _invariants(self, momenta: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Logarithms of the invariants, and whether all of their particles are there, (B, invariants)."""
@@ -230,7 +247,7 @@ class InvariantMLP(EventInvariants):
 
     def forward(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
         """Scalars of each event, (B, width)."""
-        x = self.read(features, layout, context)
+        x = self.read(features, frames, layout, context)
         for layer in self.layers:
             out = self.activation(layer(x))
             x = x + out if self.skip and out.shape == x.shape else out

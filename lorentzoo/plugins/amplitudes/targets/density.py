@@ -45,6 +45,8 @@ class AmplitudeDensity(DensityHead):
     """
 
     task: ClassVar[str] = "amplitudes"
+    older_buffers: ClassVar = {"temperature": 1.0}
+    temperature: Tensor
 
     def __init__(
         self,
@@ -62,6 +64,8 @@ class AmplitudeDensity(DensityHead):
     ) -> None:
         super().__init__(1)
         self.region = TrainingRegion()
+        # Of all widths; see `calibrate`.
+        self.register_buffer("temperature", torch.tensor(1.0, dtype=torch.float64))
         self.references = References(reference, process, degree, identical, num_particles)
         if len(self.references):
             self.exportable = "the reference asks each event for its particles"  # type: ignore[misc]
@@ -88,6 +92,7 @@ class AmplitudeDensity(DensityHead):
         mean, deviation = mean_and_deviation(left, weight)
         self.mean.copy_(mean)
         self.std.copy_(deviation)
+        self.temperature.fill_(1.0)
         self.mark_fitted()
 
     def forward(self, features: Features, cloud: ParticleCloud) -> Tensor:
@@ -104,5 +109,5 @@ class AmplitudeDensity(DensityHead):
         mean, raw, *found = output.double().split(1, dim=-1)
         reference = found[0] if found else torch.zeros_like(mean)
         width, centre = self.std.double(), self.mean.double()
-        scale = width * (F.softplus(raw + _START) + _LEAST_WIDTH)
+        scale = self.temperature.double() * width * (F.softplus(raw + _START) + _LEAST_WIDTH)
         return Independent(LogNormal(reference + centre + width * mean, scale), 1)

@@ -19,6 +19,7 @@ from lorentzoo.plugins.amplitudes.task.unweighting import Unweighting
 __all__ = [
     "METRICS",
     "average_channels",
+    "coverage_metrics",
     "cross_section_bias",
     "error_metrics",
     "relative_errors",
@@ -88,6 +89,17 @@ def error_metrics(values: Array, target: Array, weight: Array) -> dict[str, floa
     if len(target) and bool((target > 0).all()):
         found["not_positive"] = weighted_mean((values <= 0).astype(np.float64), np.abs(weight))
     return found
+
+
+def coverage_metrics(values: Array, target: Array, weight: Array, deviation: Array) -> dict[str, float]:
+    """Parts of the events with |p - t| ≤ σ and ≤ 2 σ, ``coverage_1`` and ``coverage_2``; nothing without events."""
+    if not len(values):
+        return {}
+    error, share = np.abs(values - target), np.abs(weight)
+    return {
+        f"coverage_{count}": weighted_mean((error <= count * deviation).astype(np.float64), share)
+        for count in (1, 2)
+    }
 
 
 def cross_section_bias(values: Array, target: Array, weight: Array) -> tuple[float, float]:
@@ -213,6 +225,12 @@ METRICS: Final = (
     ),
     Metric("pull_mean", "Pull mean", note="Pulls: (prediction - truth)/σ; 0 ± 1 is perfect."),
     Metric("pull_width", "Pull width"),
+    Metric(
+        "coverage_1",
+        "Within σ",
+        note="Within σ: events with |p - t| ≤ σ, 0.683 if errors are normal.",
+    ),
+    Metric("coverage_2", "Within 2σ", shown="file"),
     Metric("nll", "NLL", "low", note="NLL: mean of -ln p of the true values, in their own units."),
 )
 """What is stated of it: columns in order."""

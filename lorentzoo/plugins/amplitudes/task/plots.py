@@ -5,6 +5,7 @@ Every function draws on the axes it is given, or on new ones, and returns them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -21,7 +22,13 @@ from lorentzoo.plugins.amplitudes.task.metrics import relative_errors
 from lorentzoo.plugins.amplitudes.task.predictions import AmplitudePredictions
 from lorentzoo.plugins.amplitudes.task.unweighting import draw_unweighted
 
-__all__ = ["plot_second_step", "plot_second_weights", "plot_signed_errors", "plot_unweighted"]
+__all__ = [
+    "plot_coverage",
+    "plot_second_step",
+    "plot_second_weights",
+    "plot_signed_errors",
+    "plot_unweighted",
+]
 
 Array = NDArray[np.float64]
 
@@ -33,9 +40,38 @@ _LARGEST: Final = 10.0
 _GRID: Final = np.geomspace(0.1, 30.0, 200)
 """Of x over its mean."""
 _OBSERVABLE_BINS: Final = 12
+_DEVIATIONS: Final = np.linspace(0.0, 5.0, 101)
 _DRAWN: Final = 2000
 """Unweighted events that are enough for a figure."""
 _MOST_PASSES: Final = 1000
+
+
+def plot_coverage(one: AmplitudePredictions, *, ax: Axes | None = None) -> Axes:
+    """Part of the events within so many deviations, beside that of a normal distribution.
+
+    Raises
+    ------
+    ValueError
+        If there are no deviations.
+    """
+    if one.deviation is None:
+        raise ValueError("these predictions have no uncertainties, so nothing is covered by them")
+    there = one.weight != 0
+    values, target, weight = one.arrays(there)
+    pulls = np.abs(values - target) / np.maximum(one.deviation[there, 0], np.finfo(np.float64).tiny)
+    order = np.argsort(pulls)
+    share = np.cumsum(np.abs(weight)[order]) / np.abs(weight).sum()
+    expected = [math.erf(x / 2**0.5) for x in _DEVIATIONS]
+    with figure_style():
+        ax = axes_or_new(ax)
+        ax.step([0.0, *pulls[order]], [0.0, *share], where="post", color=COLOURS[0], label="found")
+        ax.plot(_DEVIATIONS, expected, color=_INK, linestyle="--", linewidth=1.0, label="normal")
+        ax.set_xlim(0.0, _DEVIATIONS[-1])
+        ax.set_ylim(0.0, 1.02)
+        ax.set_xlabel("|prediction - truth|/σ")
+        ax.set_ylabel("Part of events below")
+        ax.legend()
+    return ax
 
 
 def plot_signed_errors(one: AmplitudePredictions, *, ax: Axes | None = None) -> Axes:

@@ -13,6 +13,7 @@ from lorentzoo import ValuePredictions
 from lorentzoo.plugins.amplitudes.task.kinematics import OBSERVABLES
 from lorentzoo.plugins.amplitudes.task.metrics import (
     average_channels,
+    coverage_metrics,
     cross_section_bias,
     error_metrics,
     unweighting_metrics,
@@ -158,5 +159,7 @@ class AmplitudePredictions(ValuePredictions):
             found |= {
                 name: float(value) for name, value in zip(TIMES, means, strict=True) if np.isfinite(value)
             }
+        if self.deviation is not None:
+            found |= coverage_metrics(*self.arrays(there), self.deviation[there, 0])
         base = super().metrics()
         return found | {name: base[name] for name in _OF_BASE if name in base}

@@ -29,6 +29,7 @@ from lorentzoo.nn import ProgressLine, TrainingError
 from lorentzoo.plugins.amplitudes.data.channels import find_channels
 from lorentzoo.plugins.amplitudes.data.dataset import TARGET
 from lorentzoo.plugins.amplitudes.targets.region import TrainingRegion
+from lorentzoo.plugins.amplitudes.task.ensembles import combine_members
 from lorentzoo.plugins.amplitudes.task.kinematics import OBSERVABLES, check_events, observe_events
 from lorentzoo.plugins.amplitudes.task.metrics import METRICS, error_metrics
 from lorentzoo.plugins.amplitudes.task.predictions import AmplitudePredictions
@@ -151,10 +152,14 @@ class Amplitudes(Regression):
         return AmplitudePredictions.load(path)
 
     def combine(self, evaluations: Sequence[Evaluation]) -> ValuePredictions:
-        """As for any regression; all members have to be asked, so that their times add."""
+        """The mean of the logarithms with its uncertainty, see `combine_members`; times of the members add."""
         joined = super().combine(evaluations)
         members = [each for each in evaluations if isinstance(each, AmplitudePredictions)]
-        if len(members) < 2 or any(member.times is None for member in members):
+        if len(members) < 2:
+            return joined
+        values, deviation = combine_members(members)
+        joined = replace(joined, values=values, deviation=deviation)
+        if any(member.times is None for member in members):
             return joined
         times = np.array([member.times for member in members])
         of_truth = np.array([name.startswith("truth") for name in TIMES])
@@ -197,6 +202,7 @@ class Amplitudes(Regression):
     def details(self, evaluations: Sequence[Evaluation]) -> list[ReportFigure]:
         """Those of any regression, relative errors with their tails, both steps of the unweighting, of the first seed."""
         from lorentzoo.plugins.amplitudes.task.plots import (
+            plot_coverage,
             plot_second_weights,
             plot_signed_errors,
             plot_unweighted,
@@ -206,6 +212,9 @@ class Amplitudes(Regression):
         if first is None or not first.weight.any():
             return []
         usual = super().details(evaluations)
+        if first.deviation is not None:
+            caption = "Part of the events whose truth lies within so many deviations of the prediction."
+            usual.append(ReportFigure("coverage", plot_coverage(first), caption))
         if not first.keeps_events:
             return usual
         return [

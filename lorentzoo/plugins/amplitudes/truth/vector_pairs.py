@@ -19,7 +19,13 @@ from lorentzoo.plugins.amplitudes.truth.lightcone import (
 )
 from lorentzoo.plugins.amplitudes.truth.quark_line import z_helicities
 
-__all__ = ["contract_with_currents", "decay_current", "pair_amplitudes", "pair_helicity_amplitudes"]
+__all__ = [
+    "complete_by_parity",
+    "contract_with_currents",
+    "decay_current",
+    "pair_amplitudes",
+    "pair_helicity_amplitudes",
+]
 
 
 def pair_amplitudes(momenta: Tensor, first: Tensor, second: Tensor) -> Tensor:
@@ -65,6 +71,11 @@ def pair_helicity_amplitudes(momenta: Tensor) -> Tensor:
     By helicity of the quark (-, +; the antiquark has the other), of V₁ and of V₂ (-, 0, +), shape (B, 2, 3, 3), complex.
     """
     left = pair_amplitudes(momenta, z_helicities(momenta[:, 2]), z_helicities(momenta[:, 3])).movedim(-1, 0)
+    return complete_by_parity(left)
+
+
+def complete_by_parity(left: Tensor) -> Tensor:
+    """All 18 helicity amplitudes from the nine of a left-handed quark. Shape (B, 3, 3) -> (B, 2, 3, 3)."""
     return torch.stack([left, left.flip((1, 2)).conj()], dim=1)
 
 
