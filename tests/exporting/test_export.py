@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import lorentzoo as lz
-import lorentzoo.exporting.export as writing
+import lorentzoo.exporting.files as writing
 from lorentzoo.core.errors import ExportError, NotFittedError, ParameterError
 from lorentzoo.exporting.compare import choose_sizes
 from lorentzoo.exporting.graph import control_flow
