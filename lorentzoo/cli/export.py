@@ -12,11 +12,11 @@ from lorentzoo.cli.models import make_model
 __all__ = ["export_command"]
 
 
-class FileFormat(str, Enum):
-    """Formats of exported files."""
+class Profile(str, Enum):
+    """Experiments whose programs read files."""
 
-    onnx = "onnx"
-    torch_export = "torch-export"
+    cms = "cms"
+    atlas = "atlas"
 
 
 class Number(str, Enum):
@@ -32,9 +32,12 @@ def export_command(
         help="A saved run or model, a model name ('transformer:num_blocks=2'), or a YAML or JSON specification.",
     ),
     out: Path = typer.Option(
-        ..., "--out", "-o", help="The file, NAME.onnx or NAME.pt2; others lie beside it."
+        ..., "--out", "-o", help="The file, NAME.onnx, NAME.pt2 or NAME.hxx; others lie beside it."
     ),
-    file_format: FileFormat = typer.Option(FileFormat.onnx, "--format", help="Format of the file."),
+    file_format: str = typer.Option("onnx", "--format", help="onnx, torch-export, aoti or sofie."),
+    profile: Profile | None = typer.Option(
+        None, "--profile", help="Inputs, outputs and metadata as this experiment has them."
+    ),
     opset: int = typer.Option(17, "--opset", min=1, help="Version of ONNX's operators."),
     ir_version: int = typer.Option(8, "--ir-version", min=1, help="Version of ONNX's file format."),
     dtype: Number | None = typer.Option(None, "--dtype", help="Type of numbers; the model's own by default."),
@@ -51,7 +54,8 @@ def export_command(
     path = export(
         make_model(model),
         out,
-        file_format.value,
+        file_format,
+        profile=None if profile is None else profile.value,
         opset=opset,
         ir_version=ir_version,
         dtype=None if dtype is None else dtype.value,
