@@ -18,8 +18,8 @@ def compile_model(model: Model) -> None:
     """Let a model run as one compiled graph of padded tensors from now on, by `torch.compile` with free lengths.
 
     The first call compiles; a further one does so only for another number of columns. Clouds may be packed or padded;
-    they are brought to rows as long as the longest event, of two places and two events at least, since an axis of length one
-    would be taken for fixed. Models that attend to a second cloud run as before.
+    they are brought to rows as long as the longest event, of two places and two events at least, since an axis of length
+    one would be taken for fixed. Models that attend to a second cloud run as before.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ from lorentzoo.exporting.formats import FileFormat
 from lorentzoo.exporting.plain import PlainModel
 from lorentzoo.registry.specs import Spec, distribution_version
 
-__all__ = ["FORMAT", "describe_file", "hash_spec", "write_golden", "write_loader"]
+__all__ = ["FORMAT", "describe_file", "find_tolerance", "hash_spec", "write_golden", "write_loader"]
 
 FORMAT: Final = 1
 """Of the description: raised when a key changes its meaning."""
@@ -112,7 +112,7 @@ def describe_file(
         "outputs": [{"name": name, "dtype": plain.number} for name in plain.output_names],
         "fitted_on": model.fitted_inputs.to_data(),
         "differences": dict(errors),
-        "tolerance": TOLERANCES[plain.dtype],
+        "tolerance": find_tolerance(plain.dtype, errors),
     }
     return (json.dumps(data, indent=2) + "\n").encode()
 
@@ -124,12 +124,17 @@ def write_golden(golden: Mapping[str, NDArray[Any]]) -> bytes:
     return buffer.getvalue()
 
 
-def write_loader(path: Path, form: FileFormat, dtype: torch.dtype) -> bytes:
+def find_tolerance(dtype: torch.dtype, errors: Mapping[str, float]) -> float:
+    """Up to which difference the golden numbers are those of the model: as much as the check has taken."""
+    return max(TOLERANCES[dtype], *errors.values())
+
+
+def write_loader(path: Path, form: FileFormat, tolerance: float) -> bytes:
     """A short script that runs the file with numpy and its runtime alone."""
     return _LOADER.format(
         file=path.name,
         stem=path.stem,
         imports=form.imports,
         session=form.session,
-        tolerance=f"{TOLERANCES[dtype]:g}",
+        tolerance=f"{tolerance:g}",
     ).encode()

@@ -10,7 +10,7 @@ import torch
 
 from lorentzoo.core.errors import ExportError, ParameterError
 from lorentzoo.core.model import Model
-from lorentzoo.exporting.beside import describe_file, hash_spec, write_golden, write_loader
+from lorentzoo.exporting.beside import describe_file, find_tolerance, hash_spec, write_golden, write_loader
 from lorentzoo.exporting.compare import TOLERANCES, check_numbers
 from lorentzoo.exporting.formats import Choices, find_format
 from lorentzoo.exporting.opset import OLDEST
@@ -99,7 +99,8 @@ def export(
     about = describe_file(
         plain, path, written.payload, form=format, profile=profile, errors=errors, facts=written.facts
     )
-    loader = {path.with_name(f"{path.stem}_loader.py"): write_loader(path, form, plain.dtype)}
+    tolerance = find_tolerance(plain.dtype, errors)
+    loader = {path.with_name(f"{path.stem}_loader.py"): write_loader(path, form, tolerance)}
     _write(
         {
             **(loader if form.session else {}),

@@ -20,7 +20,7 @@ from lorentzoo.exporting.graph import (
 from lorentzoo.exporting.kernels import LACKING_IN_SOFIE
 from lorentzoo.exporting.onnx_files import mark_onnx, run_onnx
 from lorentzoo.exporting.plain import PlainModel
-from lorentzoo.exporting.sofie_files import run_sofie, write_sofie
+from lorentzoo.exporting.sofie_files import SofieLibrary, write_sofie
 
 __all__ = ["FORMATS", "Choices", "FileFormat", "Written", "find_format"]
 
@@ -161,7 +161,7 @@ class SofieFormat(FileFormat):
     def write(self, plain: PlainModel, choices: Choices) -> Written:
         """The C++ text, compiled once to be compared."""
         text = write_sofie(_write_onnx(plain, choices, LACKING_IN_SOFIE), plain)
-        return Written(text, run_sofie(text, plain), {"precision": "float32 throughout"})
+        return Written(text, SofieLibrary(text, plain), {"precision": "float32 throughout"})
 
 
 def _write_onnx(

@@ -7,8 +7,9 @@ import re
 import subprocess
 import sys
 import tempfile
+import weakref
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,10 +18,9 @@ import torch
 from numpy.typing import NDArray
 
 from lorentzoo.core.errors import ExportError
-from lorentzoo.exporting.compare import Runner
 from lorentzoo.exporting.plain import PlainModel
 
-__all__ = ["run_sofie", "write_sofie"]
+__all__ = ["SofieLibrary", "write_sofie"]
 
 _TRANSLATE: Final = """
 import sys
@@ -132,38 +132,55 @@ def _name_axes(model: Any, plain: PlainModel) -> None:
                 axis.dim_param = names[axis.dim_param]
 
 
-def run_sofie(text: bytes, plain: PlainModel) -> Runner:
-    """A function that runs C++ text of `write_sofie`, compiled by g++.
+class SofieLibrary:
+    """C++ text of `write_sofie`, compiled by g++.
+
+    Parameters
+    ----------
+    text, plain
+        The text, and the network that it is.
 
     Raises
     ------
     ExportError
         If there is no g++ or no BLAS, or the text does not compile.
     """
-    axes = list(dict.fromkeys(x for column in plain.inputs for x in column.shape if isinstance(x, str)))
-    library = _compile(text, plain, axes)
 
-    def run(inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    def __init__(self, text: bytes, plain: PlainModel) -> None:
+        self.plain = plain
+        self.axes = list(
+            dict.fromkeys(x for column in plain.inputs for x in column.shape if isinstance(x, str))
+        )
+        self.library = _compile(text, plain, self.axes)
+
+    def prepare(self, inputs: Mapping[str, NDArray[Any]]) -> Callable[[], list[NDArray[Any]]]:
+        """A function that computes the outputs of these arrays, in a session of their sizes."""
         lengths = {
             name: size
-            for column in plain.inputs
+            for column in self.plain.inputs
             for name, size in zip(column.shape, inputs[column.name].shape, strict=True)
             if isinstance(name, str)
         }
-        sizes = [ctypes.c_size_t(lengths[axis]) for axis in axes]
+        sizes = [ctypes.c_size_t(lengths[axis]) for axis in self.axes]
         with torch.no_grad():
-            shapes = [tuple(x.shape) for x in plain(*map(torch.from_numpy, inputs.values()))]
+            shapes = [tuple(x.shape) for x in self.plain(*map(torch.from_numpy, inputs.values()))]
         found = [np.zeros(shape, np.float32) for shape in shapes]
         arrays = [np.ascontiguousarray(x) for x in inputs.values()]
-        session = library.lz_open(*sizes)
-        try:
-            pointers = [ctypes.c_void_p(x.ctypes.data) for x in (*arrays, *found)]
-            library.lz_run(ctypes.c_void_p(session), *sizes, *pointers)
-        finally:
-            library.lz_close(ctypes.c_void_p(session))
-        return found
+        pointers = [ctypes.c_void_p(x.ctypes.data) for x in (*arrays, *found)]
+        session = ctypes.c_void_p(self.library.lz_open(*sizes))
 
-    return run
+        def run() -> list[NDArray[Any]]:
+            self.library.lz_run(session, *sizes, *pointers)
+            return found
+
+        # The session and the arrays behind the pointers live as long as the function.
+        weakref.finalize(run, self.library.lz_close, session)
+        run.arrays = arrays  # type: ignore[attr-defined]
+        return run
+
+    def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """The outputs of these arrays."""
+        return self.prepare(inputs)()
 
 
 def _compile(text: bytes, plain: PlainModel, axes: list[str]) -> ctypes.CDLL:

@@ -18,6 +18,21 @@ SMALLEST = {
     "beam_boost": [["--jets", "2"]],
     "few_jets": [["no/such/study"], [str(RECORDED / "study-0.1")]],
     "float32_symmetry": [["--events", "2", "--only", "lgatr-slim"]],
+    "latency": [
+        [
+            "--models",
+            "mlp-i",
+            "--ways",
+            "eager",
+            "onnxruntime",
+            "truth",
+            "--rounds",
+            "1",
+            "--batches",
+            "1",
+            "4",
+        ]
+    ],
     "lgatr": [
         ["--rounds", "1", "--events", "1", "--only", "slim"],
         ["--rounds", "1", "--events", "2", "--only", "amplitudes"],
