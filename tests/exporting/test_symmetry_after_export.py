@@ -16,6 +16,8 @@ import lorentzoo as lz
 from lorentzoo.core.minkowski import boost
 from lorentzoo.verification.events import random_cloud
 
+pytestmark = pytest.mark.slow
+
 NETWORKS: dict[str, dict[str, Any]] = {
     "lorentznet": {"backbone": "lorentznet:num_blocks=1", "embedding": ["momenta", "invariants"]},
     "lgatr-slim": {"backbone": "lgatr-slim:num_blocks=1", "embedding": ["momenta", "invariants"]},
@@ -32,10 +34,7 @@ def take_stored(cloud: lz.ParticleCloud) -> lz.ParticleCloud:
     return replace(cloud, momenta=cloud.momenta.float().double())
 
 
-@pytest.fixture(
-    params=["lorentznet", *(pytest.param(name, marks=pytest.mark.slow) for name in ("lgatr-slim", "lloca"))],
-    scope="module",
-)
+@pytest.fixture(params=NETWORKS, scope="module")
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     path = tmp_path_factory.mktemp(request.param) / "net.onnx"
     return request.param, lz.export(make(request.param), path)
