@@ -59,6 +59,7 @@ _HOMES = {
     "list_plugins": "lorentzoo.registry.catalogue",
     "load": "lorentzoo.registry.checkpoints",
     "load_dataset": "lorentzoo.registry.composition",
+    "load_exported": "lorentzoo.exporting.serving",
     "make_taggers": "lorentzoo.registry.presets",
     "register": "lorentzoo.registry.catalogue",
     "replace_head": "lorentzoo.registry.replacement",
@@ -90,6 +91,7 @@ if TYPE_CHECKING:
     from lorentzoo.data.dataset import JetDataset as JetDataset
     from lorentzoo.data.events import EventData as EventData
     from lorentzoo.exporting.export import export as export
+    from lorentzoo.exporting.serving import load_exported as load_exported
     from lorentzoo.output.evaluation import Evaluation as Evaluation
     from lorentzoo.output.figure import ReportFigure as ReportFigure
     from lorentzoo.output.metric import Metric as Metric

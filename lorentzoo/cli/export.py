@@ -13,17 +13,14 @@ from lorentzoo.cli.models import make_model
 __all__ = ["export_command"]
 
 
-class FileFormat(str, Enum):
-    """Formats of exported files."""
+class Profile(str, Enum):
+    """Experiments whose programs read files."""
 
-    onnx = "onnx"
-    torch_export = "torch-export"
-    c = "c"
-    fortran = "fortran"
-    umami = "umami"
+    cms = "cms"
+    atlas = "atlas"
 
 
-_SOURCE: Final = (FileFormat.c, FileFormat.fortran, FileFormat.umami)
+_SOURCE: Final = ("c", "fortran", "umami")
 """Formats that are for events of given particles."""
 
 
@@ -43,9 +40,14 @@ def export_command(
         ...,
         "--out",
         "-o",
-        help="The file, NAME.onnx, NAME.pt2, NAME.c, NAME.f90 or NAME.so; others lie beside it.",
+        help="The file, NAME.onnx, NAME.pt2, NAME.hxx, NAME.c, NAME.f90 or NAME.so; others lie beside it.",
     ),
-    file_format: FileFormat = typer.Option(FileFormat.onnx, "--format", help="Format of the file."),
+    file_format: str = typer.Option(
+        "onnx", "--format", help="onnx, torch-export, aoti, sofie, c, fortran or umami."
+    ),
+    profile: Profile | None = typer.Option(
+        None, "--profile", help="Inputs, outputs and metadata as this experiment has them."
+    ),
     opset: int = typer.Option(17, "--opset", min=1, help="Version of ONNX's operators."),
     ir_version: int = typer.Option(8, "--ir-version", min=1, help="Version of ONNX's file format."),
     dtype: Number | None = typer.Option(
@@ -72,7 +74,8 @@ def export_command(
     path = export(
         make_model(model),
         out,
-        file_format.value,
+        file_format,
+        profile=None if profile is None else profile.value,
         opset=opset,
         ir_version=ir_version,
         dtype=None if dtype is None else dtype.value,

@@ -23,6 +23,7 @@ EXTRAS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "generative": ("torchdiffeq",),
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
+    "sofie": ("sofie",),
     "nflows": ("nflows",),
     "readers": ("uproot", "awkward", "h5py", "pyarrow", "pylhe"),
     "simulate": ("pythia8", "fastjet", "vector"),

@@ -43,7 +43,8 @@ def read_tensor(values: Tensor | ArrayLike, what: str) -> Tensor:
     """
     if isinstance(values, Tensor):
         # A cloud made in inference mode may be trained on later.
-        return values.clone() if values.is_inference() else values
+        compiled = torch.compiler.is_compiling()
+        return values.clone() if not compiled and values.is_inference() else values
     if isinstance(values, np.ma.MaskedArray):
         if np.ma.is_masked(values):
             raise InputError(

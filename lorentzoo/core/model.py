@@ -24,7 +24,7 @@ from lorentzoo.core.symmetry import Symmetry
 from lorentzoo.core.tokens import add_global_token, drop_tokens, leave_anchor, silence_tokens
 from lorentzoo.core.trainable import Trainable, is_fitted
 
-__all__ = ["Model"]
+__all__ = ["Model", "read_clouds"]
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Model(Trainable):
             If the cloud's scalars or context do not have the widths that the model was made for, or other names than
             those on which it was fitted. The same names in another order are put in order.
         """
-        self._check(cloud)
+        self.check_inputs(cloud)
         cloud = self.fitted_inputs.arrange(cloud).to_units("GeV")
         matrices = anchor_matrices(cloud, self.anchor)
         anchored = cloud if matrices is None else cloud.transform(matrices)
@@ -222,7 +222,8 @@ class Model(Trainable):
             vector_names=features.vector_names + self.spurions.vector_names,
         )
 
-    def _check(self, cloud: ParticleCloud) -> None:
+    def check_inputs(self, cloud: ParticleCloud) -> None:
+        """Refuse a cloud whose columns are not those that the model was made for, as `forward` says."""
         if not isinstance(cloud, ParticleCloud):
             raise TypeError(
                 f"a model takes a ParticleCloud, not {type(cloud).__name__}; see ParticleCloud.from_padded"
@@ -335,7 +336,7 @@ class Model(Trainable):
         self.eval().to(device)
         outputs, doubted = [], False
         try:
-            for cloud in _clouds(data, batch_size):
+            for cloud in read_clouds(data, batch_size):
                 doubted = doubted or self.fitted_inputs.warn(cloud)
                 outputs.append(self.head.predict(self(cloud.to(device)).double()).cpu().numpy())
         finally:
@@ -424,7 +425,8 @@ def _scalar_names(cloud: ParticleCloud, count: int) -> tuple[str, ...]:
     return cloud.scalar_names or tuple(f"scalar_{s}" for s in range(count))
 
 
-def _clouds(data: Any, batch_size: int) -> Iterable[ParticleCloud]:
+def read_clouds(data: Any, batch_size: int) -> Iterable[ParticleCloud]:
+    """The clouds of what `Model.predict` takes."""
     if isinstance(data, ParticleCloud):
         yield data
     elif hasattr(data, "batch") and hasattr(data, "__len__"):

@@ -16,7 +16,10 @@ def leave_inference_mode() -> AbstractContextManager[object]:
 
     ``torch.inference_mode(False)`` alone would switch gradients on where ``torch.no_grad`` has switched them off.
     """
-    return torch.inference_mode(False) if torch.is_inference_mode_enabled() else nullcontext()
+    compiled = torch.compiler.is_compiling()
+    return (
+        torch.inference_mode(False) if not compiled and torch.is_inference_mode_enabled() else nullcontext()
+    )
 
 
 def in_transform() -> bool:

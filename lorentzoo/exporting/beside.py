@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from lorentzoo.core.model import Model
 from lorentzoo.exporting.compare import TOLERANCES
-from lorentzoo.exporting.plain import OUTPUTS, PlainModel
+from lorentzoo.exporting.formats import FileFormat
+from lorentzoo.exporting.plain import PlainModel
 from lorentzoo.registry.specs import Spec, distribution_version
 
-__all__ = ["FORMAT", "describe_file", "hash_spec", "write_golden", "write_loader"]
+__all__ = ["FORMAT", "describe_file", "find_tolerance", "hash_spec", "write_golden", "write_loader"]
 
 FORMAT: Final = 1
 """Of the description: raised when a key changes its meaning."""
@@ -45,15 +46,6 @@ if __name__ == "__main__":
     print(f"largest difference: {{worst:.1e}}")
     sys.exit(not worst < {tolerance})
 '''
-_IMPORTS: Final = {"onnx": "import onnxruntime", "torch-export": "import io, torch"}
-_SESSIONS: Final = {
-    "onnx": """    session = onnxruntime.InferenceSession(payload, providers=["CPUExecutionProvider"])
-    cast = lambda given: {k: np.asarray(given[k], dtype=types[k]) for k in types}
-    return lambda **given: dict(zip(names, session.run(None, cast(given))))""",
-    "torch-export": """    module = torch.export.load(io.BytesIO(payload)).module()
-    cast = lambda given: [torch.from_numpy(np.asarray(given[k], dtype=types[k])) for k in types]
-    return lambda **given: dict(zip(names, (x.detach().numpy() for x in module(*cast(given)))))""",
-}
 
 
 def hash_spec(model: Model) -> str | None:
@@ -70,9 +62,9 @@ def describe_file(
     payload: bytes,
     *,
     form: str,
-    max_particles: int | None,
+    profile: str | None,
     errors: Mapping[str, float],
-    versions: Mapping[str, int],
+    facts: Mapping[str, Any],
 ) -> bytes:
     """The description of an exported file, as JSON.
 
@@ -84,22 +76,14 @@ def describe_file(
         The file.
     form
         Its format.
-    max_particles
-        The only number of places, or None.
+    profile
+        The experiment for which it is, or None.
     errors
         Largest relative difference on events of each size.
-    versions
-        Opset and version of the file format, of ONNX.
+    facts
+        What its format says of it, e.g. opset and version of the file format.
     """
-    model, number = plain.model, str(plain.dtype).removeprefix("torch.")
-    fitted = model.fitted_inputs
-    places: int | str = "particles" if max_particles is None else max_particles
-    inputs = {
-        "momenta": (number, ["events", places, 4], ["E", "px", "py", "pz"], "GeV"),
-        "mask": ("bool", ["events", places], [], None),
-        "scalars": (number, ["events", places, model.in_scalars], list(fitted.scalars), None),
-        "context": (number, ["events", model.in_context], list(fitted.context), None),
-    }
+    model = plain.model
     data = {
         "format": FORMAT,
         "lorentzoo": distribution_version("lorentzoo"),
@@ -109,21 +93,26 @@ def describe_file(
         "sha256": hashlib.sha256(payload).hexdigest(),
         "spec_sha256": hash_spec(model),
         "spec": model.spec.to_data() if isinstance(model.spec, Spec) else None,
-        **versions,
+        **facts,
+        "profile": profile,
+        "max_particles": plain.max_particles,
         "task": model.task,
         "symmetry": model.symmetry.name,
         "anchor": model.anchor,
         "inputs": [
             {
-                "name": name,
-                **dict(zip(("dtype", "shape", "columns", "units"), inputs[name], strict=True)),
+                "name": column.name,
+                "dtype": column.dtype,
+                "shape": list(column.shape),
+                "columns": list(column.columns),
+                "units": column.units,
             }
-            for name in plain.input_names
+            for column in plain.inputs
         ],
-        "outputs": [{"name": name, "dtype": number} for name in OUTPUTS],
-        "fitted_on": fitted.to_data(),
+        "outputs": [{"name": name, "dtype": plain.number} for name in plain.output_names],
+        "fitted_on": model.fitted_inputs.to_data(),
         "differences": dict(errors),
-        "tolerance": TOLERANCES[plain.dtype],
+        "tolerance": find_tolerance(plain.dtype, errors),
     }
     return (json.dumps(data, indent=2) + "\n").encode()
 
@@ -135,12 +124,17 @@ def write_golden(golden: Mapping[str, NDArray[Any]]) -> bytes:
     return buffer.getvalue()
 
 
-def write_loader(path: Path, form: str, dtype: torch.dtype) -> bytes:
+def find_tolerance(dtype: torch.dtype, errors: Mapping[str, float]) -> float:
+    """Up to which difference the golden numbers are those of the model: as much as the check has taken."""
+    return max(TOLERANCES[dtype], *errors.values())
+
+
+def write_loader(path: Path, form: FileFormat, tolerance: float) -> bytes:
     """A short script that runs the file with numpy and its runtime alone."""
     return _LOADER.format(
         file=path.name,
         stem=path.stem,
-        imports=_IMPORTS[form],
-        session=_SESSIONS[form],
-        tolerance=f"{TOLERANCES[dtype]:g}",
+        imports=form.imports,
+        session=form.session,
+        tolerance=f"{tolerance:g}",
     ).encode()

@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final
 
 import torch
 
 from lorentzoo.core.errors import ExportError, ParameterError
 from lorentzoo.core.model import Model
-from lorentzoo.exporting.beside import describe_file, hash_spec, write_golden, write_loader
-from lorentzoo.exporting.compare import TOLERANCES, check_numbers, choose_sizes, run_onnx, run_program
+from lorentzoo.exporting.beside import describe_file, find_tolerance, hash_spec, write_golden, write_loader
+from lorentzoo.exporting.compare import TOLERANCES, check_numbers
 from lorentzoo.exporting.files import make_folder, write_files
-from lorentzoo.exporting.graph import make_onnx, require_onnx, trace
+from lorentzoo.exporting.formats import FORMATS, Choices, find_format
 from lorentzoo.exporting.opset import OLDEST
-from lorentzoo.exporting.plain import PlainModel
-from lorentzoo.exporting.source.export import SourceFormat, export_source
+from lorentzoo.exporting.profiles import PROFILES, Profile, make_plain
+from lorentzoo.exporting.source.export import SOURCE_ENDINGS, export_source
 from lorentzoo.exporting.source.program import find_obstacle
 
-__all__ = ["Format", "export", "find_refusal"]
+__all__ = ["ENDINGS", "export", "find_refusal"]
 
-Format = Literal["onnx", "torch-export", "c", "fortran", "umami"]
-
-_ENDINGS: Final = {"onnx": ".onnx", "torch-export": ".pt2", "c": ".c", "fortran": ".f90", "umami": ".so"}
+ENDINGS: Final = {**{name: form.ending for name, form in FORMATS.items()}, **SOURCE_ENDINGS}
+"""Endings of files by format: graphs of any network, and source code of networks of dense layers."""
 
 
 def export(
     model: Model,
     path: str | Path,
-    format: Format = "onnx",
+    format: str = "onnx",
     *,
+    profile: Profile | None = None,
     opset: int = 17,
     ir_version: int = 8,
     dtype: torch.dtype | str | None = None,
@@ -57,9 +56,15 @@ def export(
     model
         With fitted statistics; it is not changed.
     path
-        Of the file; with the ending of its format, ``.onnx`` or ``.pt2``.
+        Of the file; with the ending of its format, e.g. ``.onnx`` or ``.pt2``.
     format
-        ``"onnx"``, or ``"torch-export"`` for `torch.export.load`.
+        ``"onnx"``; ``"torch-export"`` for `torch.export.load`; ``"aoti"``, a library for this kind of machine, made by
+        AOTInductor; ``"sofie"``, C++ that needs nothing but BLAS. ``"c"``, ``"fortran"`` and ``"umami"`` (a library that
+        MadGraph 7 loads) take networks of dense layers, for events of the particles of `like`; what is said here of
+        inputs, outputs and files is about the others.
+    profile
+        ``"cms"`` or ``"atlas"``: inputs, outputs and metadata as that experiment's programs take them. Inputs and
+        outputs as above by default.
     opset, ir_version
         Of ONNX. The defaults are read by onnxruntime from 1.12 on.
     dtype
@@ -87,48 +92,38 @@ def export(
         If statistics of the model were not fitted.
     """
     path = Path(path)
-    number = _read_choices(path, format, opset, ir_version, dtype, max_particles)
+    number = _read_choices(path, format, profile, opset, ir_version, dtype, max_particles)
     # Source code is made of what parts say of their steps.
-    reason = find_obstacle(model) if format in get_args(SourceFormat) else find_refusal(model)
+    reason = find_obstacle(model) if format in SOURCE_ENDINGS else find_refusal(model)
     if reason is not None:
         raise ExportError(reason)
     make_folder(path)
-    if format in get_args(SourceFormat):
-        return export_source(model, path, format, like=like, dtype=number)  # type: ignore[arg-type]
-    if format == "onnx":
-        require_onnx()
-    plain = PlainModel(model, number)
+    if format in SOURCE_ENDINGS:
+        return export_source(model, path, format, like=like, dtype=number)
+    form = find_format(format)
+    form.require()
+    plain = make_plain(model, profile, number, path.stem, max_particles)
     if plain.dtype not in TOLERANCES:
         raise ParameterError(
             f"models are exported in float32 or float64, not {plain.dtype}; give dtype='float32'"
         )
-    sizes = choose_sizes(max_particles)
-    inputs = plain.draw(sizes[0])
     # Once before it is traced: what was not fitted, or cannot be computed, says so here.
     with torch.no_grad():
-        plain(*inputs)
-    program = trace(plain, inputs, max_particles)
-    if format == "onnx":
-        onnx = make_onnx(program, plain, inputs, max_particles, opset=opset, ir_version=ir_version)
-        entry = onnx.metadata_props.add()
-        entry.key, entry.value = "lorentzoo_spec_sha256", hash_spec(model) or ""
-        payload, versions = onnx.SerializeToString(), {"opset": opset, "ir_version": ir_version}
-        run = run_onnx(payload)
-    else:
-        buffer = io.BytesIO()
-        torch.export.save(program, buffer)
-        payload, versions = buffer.getvalue(), {}
-        run = run_program(torch.export.load(io.BytesIO(payload)))
-    errors, golden = check_numbers(plain, sizes, run)
+        plain(*plain.draw(plain.sizes[0]))
+    written = form.write(plain, Choices(opset, ir_version, hash_spec(model) or ""))
+    errors, golden = check_numbers(plain, written.run)
     about = describe_file(
-        plain, path, payload, form=format, max_particles=max_particles, errors=errors, versions=versions
+        plain, path, written.payload, form=format, profile=profile, errors=errors, facts=written.facts
     )
+    tolerance = find_tolerance(plain.dtype, errors)
+    loader = {path.with_name(f"{path.stem}_loader.py"): write_loader(path, form, tolerance)}
     write_files(
         {
-            path.with_name(f"{path.stem}_loader.py"): write_loader(path, format, plain.dtype),
+            **(loader if form.session else {}),
+            **plain.files_beside(path),
             path.with_suffix(".npz"): write_golden(golden),
             path.with_suffix(".json"): about,
-            path: payload,
+            path: written.payload,
         }
     )
     return path
@@ -150,13 +145,20 @@ def find_refusal(model: Any) -> str | None:
 
 
 def _read_choices(
-    path: Path, format: str, opset: int, ir_version: int, dtype: Any, max_particles: int | None
+    path: Path,
+    format: str,
+    profile: Any,
+    opset: int,
+    ir_version: int,
+    dtype: Any,
+    max_particles: int | None,
 ) -> torch.dtype | None:
     """The type of numbers, after a look at all that was chosen."""
-    if format not in get_args(Format):
-        raise ParameterError(f"format is one of {list(get_args(Format))}, not {format!r}")
-    if path.suffix != _ENDINGS[format]:
-        raise ParameterError(f"a file of {format!r} ends in {_ENDINGS[format]}, not {path.name!r}")
+    ending = find_format(format).ending
+    if path.suffix != ending:
+        raise ParameterError(f"a file of {format!r} ends in {ending}, not {path.name!r}")
+    if profile is not None and profile not in PROFILES:
+        raise ParameterError(f"profile is one of {list(PROFILES)}, or None, not {profile!r}")
     # An axis of length one would be taken for fixed, so that events have two places at least.
     least = {"opset": OLDEST, "ir_version": 1, "max_particles": 2}
     given = {

@@ -5,28 +5,39 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
 from lorentzoo.core.errors import ExportError
-from lorentzoo.core.extras import EXTRAS, explain_missing
+from lorentzoo.core.extras import explain_missing
 from lorentzoo.exporting.constants import with_exact_constants
+from lorentzoo.exporting.kernels import with_written_functions
 from lorentzoo.exporting.opset import WRITTEN, lower_opset
-from lorentzoo.exporting.plain import OUTPUTS, PlainModel
+from lorentzoo.exporting.plain import PlainModel
 
-__all__ = ["control_flow", "make_onnx", "require_onnx", "trace"]
+__all__ = [
+    "compile_program",
+    "control_flow",
+    "load_package",
+    "make_onnx",
+    "require_modules",
+    "save_program",
+    "trace",
+]
 
 _CONTROL_FLOW: Final = ("If", "Loop", "Scan")
 """Operators of ONNX that the runtimes of experiments run slowly or not at all."""
 
 
-def require_onnx() -> None:
-    """Refuse before anything is computed where packages for ONNX are missing.
+def require_modules(modules: Sequence[str]) -> None:
+    """Refuse before anything is computed where packages are missing.
 
     Raises
     ------
@@ -34,32 +45,30 @@ def require_onnx() -> None:
         Naming the package and the extra.
     """
     try:
-        for module in EXTRAS["onnx"]:
+        for module in modules:
             import_module(module)
     except ImportError as error:
         raise (explain_missing(error) or error) from error
 
 
-def trace(plain: PlainModel, inputs: tuple[Tensor, ...], max_particles: int | None) -> Any:
+def trace(plain: PlainModel) -> Any:
     """The graph of a network by `torch.export`, for any number of events.
 
     Parameters
     ----------
     plain
         The network.
-    inputs
-        With two events and two places at least: an axis of length one would be taken for fixed.
-    max_particles
-        The only number of places; any number with None.
 
     Raises
     ------
     ExportError
         If operations of the network depend on values, or on the number of particles where it is free.
     """
+    # With two events and two places at least: an axis of length one would be taken for fixed.
+    inputs = plain.draw(plain.sizes[0])
     try:
         with _quiet(), torch.no_grad():
-            return _trace(plain, plain.input_names, inputs, max_particles)
+            return _trace(plain, plain, inputs)
     except Exception as error:
         raise ExportError(
             f"torch.export cannot write this model as a graph: {_first_line(error)}. If its number of particles may be "
@@ -67,15 +76,8 @@ def trace(plain: PlainModel, inputs: tuple[Tensor, ...], max_particles: int | No
         ) from error
 
 
-def _trace(
-    module: nn.Module, names: Sequence[str], inputs: tuple[Tensor, ...], max_particles: int | None
-) -> Any:
-    free = torch.export.Dim.DYNAMIC
-    rows: dict[int, Any] = {0: free} if max_particles is not None else {0: free, 1: free}
-    axes = {"momenta": rows, "mask": rows, "scalars": rows, "context": {0: free}}
-    momenta, mask, *columns = (axes[name] for name in names)
-    shapes = (momenta, mask, tuple(columns)) if columns else (momenta, mask)
-    return torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
+def _trace(module: nn.Module, plain: PlainModel, inputs: tuple[Tensor, ...]) -> Any:
+    return torch.export.export(module, inputs, dynamic_shapes=(plain.free_axes,), strict=False)
 
 
 class _Again(nn.Module):
@@ -85,18 +87,56 @@ class _Again(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, momenta: Tensor, mask: Tensor, *columns: Tensor) -> Any:
-        return self.network(momenta, mask, *columns)
+    def forward(self, *inputs: Tensor) -> Any:
+        return self.network(*inputs)
+
+
+def save_program(program: Any) -> tuple[bytes, Any]:
+    """A traced graph as a file, and what is read from it."""
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer)
+    return buffer.getvalue(), torch.export.load(io.BytesIO(buffer.getvalue()))
+
+
+def compile_program(program: Any) -> bytes:
+    """A traced graph as a shared library in a package, by AOTInductor.
+
+    Raises
+    ------
+    ExportError
+        If there is no C++ compiler, or an operation has no kernel.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "network.pt2")
+        try:
+            with _quiet(), torch.no_grad():
+                torch._inductor.aoti_compile_and_package(program, package_path=path)
+        except Exception as error:
+            raise ExportError(
+                f"AOTInductor cannot compile this model: {_first_line(_root(error))}. It needs a C++ compiler (g++)"
+            ) from error
+        return Path(path).read_bytes()
+
+
+def load_package(payload: bytes) -> tuple[Any, dict[str, str]]:
+    """A package of AOTInductor, and the machine for which it is."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.pt2"
+        path.write_bytes(payload)
+        module = torch._inductor.aoti_load_package(str(path))
+    target = {
+        key.removeprefix("AOTI_").lower(): value for key, value in module.get_metadata().items() if value
+    }
+    return module, target
 
 
 def make_onnx(
     program: Any,
     plain: PlainModel,
-    inputs: tuple[Tensor, ...],
-    max_particles: int | None,
     *,
     opset: int,
     ir_version: int,
+    also: Mapping[Any, Callable[..., Any]] | None = None,
 ) -> Any:
     """The graph as an ONNX model.
 
@@ -105,13 +145,13 @@ def make_onnx(
     program
         From `trace`.
     plain
-        The network, for the names of inputs.
-    inputs, max_particles
-        As for `trace`.
+        The network, for names and axes of inputs.
     opset
         Version of the operators.
     ir_version
         Version of the file format.
+    also
+        Operations that are written in others, beside those that lack kernels in float64.
 
     Raises
     ------
@@ -120,17 +160,21 @@ def make_onnx(
     """
     try:
         with _quiet(), torch.no_grad():
-            exact = _trace(_Again(with_exact_constants(program)), plain.input_names, inputs, max_particles)
-            written = torch.onnx.export(
+            inputs = plain.draw(plain.sizes[0])
+            written = with_written_functions(program, also)
+            if written is not None:
+                program = _trace(_Again(written), plain, inputs)
+            exact = _trace(_Again(with_exact_constants(program)), plain, inputs)
+            made = torch.onnx.export(
                 exact,
                 dynamo=True,
                 input_names=list(plain.input_names),
-                output_names=list(OUTPUTS),
+                output_names=list(plain.output_names),
                 opset_version=max(opset, WRITTEN),
                 verbose=False,
             )
-            assert written is not None
-            model = written.model_proto
+            assert made is not None
+            model = made.model_proto
     except Exception as error:
         raise ExportError(f"ONNX has no form for this model: {_first_line(_root(error))}") from error
     if opset < WRITTEN:

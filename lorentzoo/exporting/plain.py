@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +14,10 @@ from lorentzoo.core.layout import Padded
 from lorentzoo.core.model import Model
 from lorentzoo.verification.events import random_cloud
 
-__all__ = ["OUTPUTS", "PlainModel", "Sizes"]
+__all__ = ["Column", "PlainModel", "Sizes"]
 
-OUTPUTS = ("output", "prediction")
-"""What the head gives, and what `Model.predict` makes of it."""
+_LONGEST: Final = 40
+"""Particles of the longest event where the number of places is free."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,17 @@ class Sizes:
         return f"events of {list(self.lengths)} particles in {self.places} places"
 
 
+@dataclass(frozen=True)
+class Column:
+    """One input or output of a file: its type, its axes (names where they are free), names and units of its columns."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+    columns: tuple[str, ...] = ()
+    units: str | None = None
+
+
 class PlainModel(nn.Module):
     """A model in evaluation mode whose inputs and outputs are plain tensors.
 
@@ -39,46 +51,119 @@ class PlainModel(nn.Module):
         It is copied.
     dtype
         Of weights, inputs and outputs; the model's own by default. Momenta are taken to float64 inside.
+    name
+        What the network is called where its outputs are.
+    max_particles
+        The only number of places; any number with None.
     """
 
-    def __init__(self, model: Model, dtype: torch.dtype | None = None) -> None:
+    output_names: tuple[str, ...] = ("output", "prediction")
+    """What the head gives, and what `Model.predict` makes of it."""
+    takes_batches: bool = True
+    """Whether the first axis of inputs is that of events."""
+
+    def __init__(
+        self,
+        model: Model,
+        dtype: torch.dtype | None = None,
+        *,
+        name: str = "model",
+        max_particles: int | None = None,
+    ) -> None:
         super().__init__()
         # Of a copy, so that neither mode nor type of the original change.
         self.model = copy.deepcopy(model).cpu().eval()
         if dtype is not None and dtype != model.dtype:
             self.model.to(dtype)
         self.dtype = self.model.dtype
+        self.name = name
+        self.max_particles = max_particles
         self.requires_grad_(False)
 
     @property
-    def input_names(self) -> tuple[str, ...]:
+    def inputs(self) -> tuple[Column, ...]:
         """``momenta``, ``mask`` and, as far as the model has them, ``scalars`` and ``context``."""
-        model = self.model
+        model, number = self.model, self.number
+        scalars, context = self.column_names
+        events, places = "events", self.places
+        columns = (
+            Column("momenta", number, (events, places, 4), ("E", "px", "py", "pz"), "GeV"),
+            Column("mask", "bool", (events, places)),
+            Column("scalars", number, (events, places, model.in_scalars), scalars),
+            Column("context", number, (events, model.in_context), context),
+        )
+        return tuple(column for column in columns if column.shape[-1] != 0)
+
+    @property
+    def number(self) -> str:
+        """Name of the type of numbers."""
+        return str(self.dtype).removeprefix("torch.")
+
+    @property
+    def places(self) -> int | str:
+        """The number of places, or the name of that axis."""
+        return "particles" if self.max_particles is None else self.max_particles
+
+    @property
+    def column_names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Names of scalars and of context, in order; as the model was fitted, or numbered."""
+        model, fitted = self.model, self.model.fitted_inputs
         return (
-            ("momenta", "mask")
-            + ("scalars",) * (model.in_scalars > 0)
-            + ("context",) * (model.in_context > 0)
+            tuple(fitted.scalars) or tuple(f"scalar_{number}" for number in range(model.in_scalars)),
+            tuple(fitted.context) or tuple(f"context_{number}" for number in range(model.in_context)),
         )
 
-    def forward(self, momenta: Tensor, mask: Tensor, *columns: Tensor) -> tuple[Tensor, Tensor]:
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the inputs, in order."""
+        return tuple(column.name for column in self.inputs)
+
+    @property
+    def free_axes(self) -> tuple[dict[int, Any], ...]:
+        """The axes of each input that are of any length, for `torch.export`."""
+        free = torch.export.Dim.DYNAMIC
+        return tuple(
+            {axis: free for axis, length in enumerate(column.shape) if isinstance(length, str)}
+            for column in self.inputs
+        )
+
+    @property
+    def sizes(self) -> tuple[Sizes, ...]:
+        """The events on which files are compared: the golden ones, one event, one particle, none, and the longest."""
+        longest = _LONGEST if self.max_particles is None else self.max_particles
+        events = ((9, 4, 1, 12, 0, 6), (5,), (1,), (0, 3), (0,), (longest, 2, 0))
+        capped = [tuple(min(n, longest) for n in lengths) for lengths in events]
+        return tuple(
+            Sizes(lengths, max(*lengths, 1) if self.max_particles is None else self.max_particles)
+            for lengths in capped
+        )
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Output and prediction of events in rows.
 
         Parameters
         ----------
-        momenta
-            (E, px, py, pz) in GeV, shape (B, N, 4).
-        mask
-            True where there is a particle, shape (B, N).
-        columns
-            Scalars (B, N, S) and context (B, C), as far as `input_names` has them.
+        inputs
+            In the order of `inputs`: momenta (B, N, 4) in GeV, mask (B, N), true where there is a particle, and, as far
+            as the model has them, scalars (B, N, S) and context (B, C).
         """
-        given = dict(zip(self.input_names[2:], columns, strict=True))
-        cloud = ParticleCloud.from_padded(
-            momenta, mask, given.get("scalars"), given.get("context"), validate=False
-        )
+        given = dict(zip(self.input_names, inputs, strict=True))
+        return self.run(given["momenta"], given["mask"], given.get("scalars"), given.get("context"))
+
+    def run(
+        self, momenta: Tensor, mask: Tensor, scalars: Tensor | None, context: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Output and prediction of events in rows, in the model's own order of axes."""
+        cloud = ParticleCloud.from_padded(momenta, mask, scalars, context, validate=False)
         output = self.model(cloud)
         prediction = self.model.head.predict(output.double())
         return output.to(self.dtype), prediction.to(self.dtype)
+
+    def pack(self, momenta: Tensor, mask: Tensor, scalars: Tensor, context: Tensor) -> tuple[Tensor, ...]:
+        """Events in rows as the inputs of this network."""
+        numbers = {"momenta": momenta, "scalars": scalars, "context": context}
+        given = {"mask": mask, **{name: x.to(self.dtype) for name, x in numbers.items()}}
+        return tuple(given[name] for name in self.input_names)
 
     def draw(self, sizes: Sizes, seed: int = 0) -> tuple[Tensor, ...]:
         """Random events as its inputs."""
@@ -88,9 +173,12 @@ class PlainModel(nn.Module):
         )
         padded = cloud.to_padded(sizes.places)
         assert isinstance(padded.layout, Padded)
-        columns = {"scalars": padded.scalars, "context": padded.context}
-        return (
-            padded.momenta.to(self.dtype),
-            padded.layout.mask,
-            *(columns[name].to(self.dtype) for name in self.input_names[2:]),
-        )
+        return self.pack(padded.momenta, padded.layout.mask, padded.scalars, padded.context)
+
+    def describe_profile(self) -> dict[str, Any]:
+        """What the metadata of a file say besides the hash of the specification: texts by key."""
+        return {}
+
+    def files_beside(self, path: Any) -> dict[Any, bytes]:
+        """Further files that the experiment's software reads, by path."""
+        return {}

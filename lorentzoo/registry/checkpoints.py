@@ -23,8 +23,10 @@ from safetensors.torch import load as read_tensors
 from safetensors.torch import save as write_tensors
 from torch import Tensor
 
-from lorentzoo.core.errors import CheckpointError, SpecError
+from lorentzoo.core.compiled import compile_model
+from lorentzoo.core.errors import CheckpointError, ParameterError, SpecError
 from lorentzoo.core.fitted_inputs import FittedInputs
+from lorentzoo.core.model import Model
 from lorentzoo.core.trainable import Trainable, complete_state
 from lorentzoo.registry.composition import build
 from lorentzoo.registry.files import locked, remove_stale, write_atomically
@@ -93,8 +95,18 @@ def save(model: Trainable, directory: str | Path) -> Path:
     return directory
 
 
-def load(directory: str | Path, *, device: torch.device | str = "cpu") -> Any:
+def load(directory: str | Path, *, device: torch.device | str = "cpu", compile: bool = False) -> Any:
     """Load what `save` wrote, a `Model` or a `Generator`, in evaluation mode.
+
+    Parameters
+    ----------
+    directory
+        Of the checkpoint.
+    device
+        Where to put it.
+    compile
+        Whether a model is to run as one compiled graph for batches of any lengths, which the first call makes: see
+        `lorentzoo.core.compiled`.
 
     Raises
     ------
@@ -102,6 +114,8 @@ def load(directory: str | Path, *, device: torch.device | str = "cpu") -> Any:
         If files are missing, truncated or damaged, or the weights are not those of the specification.
     SpecError
         If the specification cannot be read or is of a newer version.
+    ParameterError
+        If a generator is to be compiled.
     """
     directory = Path(directory)
     if directory.is_file():
@@ -117,7 +131,12 @@ def load(directory: str | Path, *, device: torch.device | str = "cpu") -> Any:
         model.to(dtype)
     load_state(model, state, source=str(directory), own_types=True)
     model.fitted_inputs = FittedInputs.from_data(stated["inputs"])
-    return model.to(device).eval()
+    model.to(device).eval()
+    if compile:
+        if not isinstance(model, Model):
+            raise ParameterError(f"compile=True is for models that predict, not for a {type(model).__name__}")
+        compile_model(model)
+    return model
 
 
 def load_state(

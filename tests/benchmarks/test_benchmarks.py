@@ -18,7 +18,25 @@ SMALLEST = {
     "batch_order": [["--cpu-seconds", "0.2"]],
     "beam_boost": [["--jets", "2"]],
     "few_jets": [["no/such/study"], [str(RECORDED / "study-0.1")]],
-    "float32_symmetry": [["--events", "2", "--only", "lgatr-slim"]],
+    "float32_symmetry": [
+        ["--events", "2", "--only", "lgatr-slim"],
+        ["--events", "2", "--only", "lorentznet", "--exported"],
+    ],
+    "latency": [
+        [
+            "--models",
+            "mlp-i",
+            "--ways",
+            "eager",
+            "onnxruntime",
+            "truth",
+            "--rounds",
+            "1",
+            "--batches",
+            "1",
+            "4",
+        ]
+    ],
     "lgatr": [
         ["--rounds", "1", "--events", "1", "--only", "slim"],
         ["--rounds", "1", "--events", "2", "--only", "amplitudes"],
@@ -28,7 +46,7 @@ SMALLEST = {
     "readers": [["--jets", "300"]],
 }
 """Arguments of each run. A script that is missing here fails the first test."""
-LONG = {("batch_order", 0), ("lgatr", 1), ("lloca", 1)}
+LONG = {("float32_symmetry", 1), ("batch_order", 0), ("lgatr", 1), ("lloca", 1)}
 """Runs that take about a minute on a busy machine."""
 
 

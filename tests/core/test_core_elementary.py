@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import math
+
+import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorentzoo.core.elementary import determinant3, stable_argsort, written_asinh, written_atan2
+from lorentzoo.core.elementary import (
+    determinant3,
+    stable_argsort,
+    written_asinh,
+    written_atan2,
+    written_elu,
+    written_erf,
+    written_erfc,
+    written_gather,
+    written_gelu,
+    written_leaky_relu,
+    written_sign,
+    written_softplus,
+)
 from lorentzoo.core.layout import Layout, Padded
 
 NUMBERS = st.floats(-1e150, 1e150)
@@ -77,3 +94,34 @@ def test_determinants_in_an_export() -> None:
     program = torch.export.export(Determinants(), (matrices,), strict=False).module()
     assert torch.equal(Determinants()(matrices), torch.linalg.det(matrices))
     assert float((program(matrices) - torch.linalg.det(matrices)).abs().max()) < 1e-14
+
+
+def test_written_functions_of_activations() -> None:
+    x = torch.linspace(-30, 30, 2001, dtype=torch.float64)
+    pairs = [
+        (written_erf(x), torch.erf(x)),
+        (written_gelu(x), F.gelu(x)),
+        (written_gelu(x, "tanh"), F.gelu(x, approximate="tanh")),
+        (written_softplus(x), F.softplus(x)),
+        (written_softplus(x, 2.0, 5.0), F.softplus(x, 2.0, 5.0)),
+        (written_elu(x, 0.7), F.elu(x, 0.7)),
+        (written_leaky_relu(x, 0.2), F.leaky_relu(x, 0.2)),
+        (written_sign(x), torch.sign(x)),
+    ]
+    for found, wanted in pairs:
+        assert (found - wanted).abs().max() < 1e-13
+
+
+def test_the_tail_of_the_error_function_is_exact_relatively() -> None:
+    x = torch.linspace(-6, 26, 501, dtype=torch.float64)
+    wanted = torch.tensor([math.erfc(float(value)) for value in x], dtype=torch.float64)
+    assert ((written_erfc(x) - wanted) / wanted).abs().max() < 1e-12
+    assert written_erfc(torch.tensor([40.0, 1e9], dtype=torch.float64)).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("dim", [0, 1, 2, -1])
+def test_gather_as_a_selection_of_rows(dim: int) -> None:
+    rng = torch.Generator().manual_seed(0)
+    x = torch.randn(3, 4, 5, generator=rng)
+    index = torch.randint(0, x.shape[dim], (2, 3, 4), generator=rng)
+    assert torch.equal(written_gather(x, dim, index), x.gather(dim, index))

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -39,9 +39,10 @@ from lorentzoo.exporting.source.program import Program, list_steps
 from lorentzoo.exporting.source.umami import Coupling, find_coupling, find_masses, write_umami
 from lorentzoo.registry.specs import Spec, distribution_version
 
-__all__ = ["SourceFormat", "export_source"]
+__all__ = ["SOURCE_ENDINGS", "export_source"]
 
-SourceFormat = Literal["c", "fortran", "umami"]
+SOURCE_ENDINGS: Final = {"c": ".c", "fortran": ".f90", "umami": ".so"}
+"""Endings of files by format."""
 
 _EVENTS: Final = 64
 """Golden ones."""
@@ -59,9 +60,7 @@ class _Given:
     coupling: Coupling | None
 
 
-def export_source(
-    model: Model, path: Path, format: SourceFormat, *, like: Any, dtype: torch.dtype | None
-) -> Path:
+def export_source(model: Model, path: Path, format: str, *, like: Any, dtype: torch.dtype | None) -> Path:
     """Write a network as source code, for events of the particles of `like`; see `lorentzoo.export`.
 
     Parameters
@@ -169,7 +168,7 @@ def _describe(model: Model, program: Program, stem: str, given: _Given, precisio
 def _check(
     files: dict[str, str | bytes],
     about: About,
-    format: SourceFormat,
+    format: str,
     momenta: NDArray[np.float64],
     context: NDArray[np.float64],
     answers: NDArray[np.float64],
@@ -214,7 +213,7 @@ def _write_description(
     program: Program,
     about: About,
     given: _Given,
-    format: SourceFormat,
+    format: str,
     suffix: str,
     files: Mapping[str, str | bytes],
     checked: Mapping[str, Any],

@@ -27,7 +27,7 @@ from lorentzoo.core.steps import (
 
 __all__ = ["Program", "find_obstacle", "list_steps"]
 
-_OTHERS = "formats for any network are onnx, torch-export"
+_OTHERS = "formats for any network are onnx, torch-export, aoti and sofie"
 
 
 @dataclass(frozen=True)

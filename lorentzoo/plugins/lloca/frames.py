@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, Literal
@@ -138,7 +139,10 @@ class Learned(FramesNet):
         self.require_fitted()
         if self.redraw and self.training:
             self.equivectors.apply(_reset)
-        with torch.autocast(cloud.device.type, enabled=False):
+        device = cloud.device.type
+        # Only where there is one to leave: a compiled graph has no place for it.
+        lowered = torch.is_autocast_enabled(device)
+        with torch.autocast(device, enabled=False) if lowered else contextlib.nullcontext():
             return self._frames(cloud)
 
     def _frames(self, cloud: ParticleCloud) -> Frames:
