@@ -50,6 +50,10 @@ def compile_model(model: Model) -> None:
         rows = tuple(torch.cat([x, x.new_zeros(more, *x.shape[1:])]) for x in columns)
         if not compiled:
             compiled.append(torch.compile(_trace(model, rows), fullgraph=True, dynamic=True))
+            with warnings.catch_warnings():
+                # Of torch's compiler about itself.
+                warnings.simplefilter("ignore")
+                compiled[0](*rows)
         output = compiled[0](*rows)[:events]
         if per_particle and isinstance(cloud.layout, Packed):
             output = output[padded.layout.mask]

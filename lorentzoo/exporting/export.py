@@ -12,7 +12,7 @@ from lorentzoo.core.model import Model
 from lorentzoo.exporting.beside import describe_file, find_tolerance, hash_spec, write_golden, write_loader
 from lorentzoo.exporting.compare import TOLERANCES, check_numbers
 from lorentzoo.exporting.files import make_folder, write_files
-from lorentzoo.exporting.formats import FORMATS, Choices, find_format
+from lorentzoo.exporting.formats import FORMATS, Choices
 from lorentzoo.exporting.opset import OLDEST
 from lorentzoo.exporting.profiles import PROFILES, Profile, make_plain
 from lorentzoo.exporting.source.export import SOURCE_ENDINGS, export_source
@@ -100,7 +100,7 @@ def export(
     make_folder(path)
     if format in SOURCE_ENDINGS:
         return export_source(model, path, format, like=like, dtype=number)
-    form = find_format(format)
+    form = FORMATS[format]
     form.require()
     plain = make_plain(model, profile, number, path.stem, max_particles)
     if plain.dtype not in TOLERANCES:
@@ -154,7 +154,9 @@ def _read_choices(
     max_particles: int | None,
 ) -> torch.dtype | None:
     """The type of numbers, after a look at all that was chosen."""
-    ending = find_format(format).ending
+    if format not in ENDINGS:
+        raise ParameterError(f"format is one of {list(ENDINGS)}, not {format!r}")
+    ending = ENDINGS[format]
     if path.suffix != ending:
         raise ParameterError(f"a file of {format!r} ends in {ending}, not {path.name!r}")
     if profile is not None and profile not in PROFILES:

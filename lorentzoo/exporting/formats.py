@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
-from lorentzoo.core.errors import ParameterError
 from lorentzoo.exporting.compare import Runner, run_program
 from lorentzoo.exporting.graph import (
     compile_program,
@@ -22,7 +21,7 @@ from lorentzoo.exporting.onnx_files import mark_onnx, run_onnx
 from lorentzoo.exporting.plain import PlainModel
 from lorentzoo.exporting.sofie_files import SofieLibrary, write_sofie
 
-__all__ = ["FORMATS", "Choices", "FileFormat", "Written", "find_format"]
+__all__ = ["FORMATS", "Choices", "FileFormat", "Written"]
 
 
 @dataclass(frozen=True)
@@ -179,16 +178,3 @@ FORMATS: Final[dict[str, FileFormat]] = {
     "sofie": SofieFormat(),
 }
 """Formats by name."""
-
-
-def find_format(name: str) -> FileFormat:
-    """The format of a name.
-
-    Raises
-    ------
-    ParameterError
-        If there is none, with those that there are.
-    """
-    if name not in FORMATS:
-        raise ParameterError(f"format is one of {list(FORMATS)}, not {name!r}")
-    return FORMATS[name]

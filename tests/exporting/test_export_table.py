@@ -24,6 +24,7 @@ def test_cells_say_yes_or_why_not() -> None:
         assert TABLE[name][form] == "yes" or len(TABLE[name][form]) > len("no: because"), (name, form)
 
 
+@pytest.mark.slow
 def test_declared_reasons_are_those_of_the_table() -> None:
     for name in lz.list_models():
         reason = find_refusal(build_small(name))
