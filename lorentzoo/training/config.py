@@ -54,7 +54,10 @@ class TrainConfig(BaseModel):
     precision
         ``"float32"``, or ``"bf16"`` for bfloat16 autocast.
     patience
-        Stop when the validation loss did not improve for so many epochs; None never stops early.
+        Stop when the validation loss did not improve in so many validations; None never stops early.
+    validation_steps
+        Fewest steps between two validations; epochs that end earlier are neither validated nor kept as checkpoints. With
+        None every epoch is: where epochs are short, validation takes longer than training.
     keep
         Which weights the trained model has: the ``"last"`` ones or the ``"best"`` in validation loss.
     seed
@@ -88,6 +91,7 @@ class TrainConfig(BaseModel):
     freeze: tuple[PartName, ...] = ()
     precision: Literal["float32", "bf16"] = "float32"
     patience: PositiveInt | None = None
+    validation_steps: PositiveInt | None = None
     keep: Literal["last", "best"] = "last"
     seed: Annotated[int, Field(ge=0)] = 0
     num_threads: PositiveInt = 1
@@ -112,4 +116,8 @@ class TrainConfig(BaseModel):
 
     def to_data(self) -> dict[str, Any]:
         """Plain data that `of` reads back."""
-        return self.model_dump(mode="json")
+        data = self.model_dump(mode="json")
+        # A recipe that does not set it has the hash that it had before there was such a key.
+        if self.validation_steps is None:
+            del data["validation_steps"]
+        return data

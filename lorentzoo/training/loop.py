@@ -8,6 +8,7 @@ checkpoint gives the very numbers of one that ran through.
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,6 +101,11 @@ class TrainingLoop(pl.LightningModule):
         """Whether there is nothing left to train."""
         return self.course.is_over(self.config, self._steps_per_epoch)
 
+    @property
+    def epochs_between_validations(self) -> int:
+        """Epochs after which there is a validation, and a checkpoint."""
+        return math.ceil((self.config.validation_steps or 1) / self._steps_per_epoch)
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The recipe's optimiser; its rate is set before every step."""
         optimiser = make_optimiser(
@@ -164,6 +170,8 @@ class TrainingLoop(pl.LightningModule):
         course.events += len(batch)
         if self.is_over:
             self.trainer.should_stop = True
+            # The end is validated whenever it comes.
+            self.trainer.check_val_every_n_epoch = 1
         if self._line.live:
             self._line.move(course.progress(self.config, self._steps_per_epoch), self._status())
 
@@ -196,6 +204,9 @@ class TrainingLoop(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Report, save a checkpoint, and stop where the training is over."""
         course = self.course
+        if not self._is_kept() and np.isfinite(float(self._loss_sum)):
+            course.epochs += 1
+            return
         if not course.history or course.history[-1]["step"] != course.steps:
             course.history.append(self._row())
         row = course.history[-1]
@@ -211,6 +222,11 @@ class TrainingLoop(pl.LightningModule):
         self._line.step(course.progress(self.config, self._steps_per_epoch), self._status())
         if self._directory is not None and self.trainer.is_last_batch:
             write_checkpoint(self._directory, self._list_state())
+
+    def _is_kept(self) -> bool:
+        """Whether this epoch ends with a validation (if there is any), a row of the history and a checkpoint."""
+        every = self.trainer.check_val_every_n_epoch or 1
+        return self.is_over or (self.trainer.current_epoch + 1) % every == 0
 
     def _row(self) -> dict[str, float]:
         group = self._optimiser.param_groups[0]

@@ -169,6 +169,7 @@ def _fit(loop: TrainingLoop, validation: Any) -> None:
             accelerator="auto",
             devices=1,
             max_epochs=-1,
+            check_val_every_n_epoch=loop.epochs_between_validations,
             precision="bf16-mixed" if config.precision == "bf16" else "32-true",
             gradient_clip_val=config.gradient_clip,
             logger=False,
