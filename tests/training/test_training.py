@@ -80,6 +80,45 @@ def test_budget_of_cpu_seconds_is_used_up_and_hardly_overdrawn(small_spec, jets,
     assert 0.3 <= result.course.cpu_seconds <= 0.3 + longest
 
 
+def test_validations_may_be_further_apart_than_epochs(small_spec, jets, recipe, tmp_path) -> None:
+    """Of five steps an epoch; what is trained does not depend on it, interrupted or not, and the end is validated."""
+    del recipe["epochs"]
+    budget = {"max_steps": 33}
+    each = run(small_spec, jets, recipe | budget)
+    apart = run(small_spec, jets, recipe | budget | {"validation_steps": 11})
+    assert torch.equal(weights(each), weights(apart))
+    assert [row["step"] for row in each.course.history] == [5, 10, 15, 20, 25, 30, 33]
+    assert [row["step"] for row in apart.course.history] == [15, 30, 33]
+    assert apart.course.history[-1]["val_loss"] == each.course.history[-1]["val_loss"]
+    # A recipe without it has the hash that it had before there was such a key.
+    assert "validation_steps" not in TrainConfig().to_data()
+    kept = {**budget, "validation_steps": 11, "keep": "best"}
+    through = run(small_spec, jets, recipe | kept)
+    with pytest.raises(KeyboardInterrupt):
+        run(small_spec, jets, recipe | kept, tmp_path, progress=Stopping(22))
+    again = run(small_spec, jets, recipe | kept, tmp_path)
+    assert again.resumed_at == 3
+    assert torch.equal(weights(through), weights(again))
+    assert [row["step"] for row in again.course.history] == [15, 30, 33]
+
+
+class Stopping(ProgressLine):
+    """Interrupts a training after so many steps."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__("stopping", show=False)
+        self.left = steps
+
+    @property
+    def live(self) -> bool:
+        return True
+
+    def move(self, fraction: float, text: str) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
 def test_event_weights_enter_the_loss(small_spec, jets, recipe) -> None:
     train_set = jets.split("train")
     weighted = train_set.subset(torch.arange(len(train_set)))
