@@ -47,6 +47,16 @@ ROWS: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
         "amplitude-recipe",
         {"head": {**_RATIO, "reference": ["factorised", "log-polynomial"], "degree": 3}},
     ),
+    "dipoles": (
+        "ratio to dipoles on lower amplitudes instead",
+        "amplitude-recipe",
+        {"head": {**_RATIO, "reference": "dipoles"}},
+    ),
+    "fitted-dipoles": (
+        "ratio to fitted factors and dipoles instead",
+        "amplitude-recipe",
+        {"head": {**_RATIO, "reference": "fitted-dipoles"}},
+    ),
     "momenta": (
         "+ momenta besides",
         "amplitude-recipe",

@@ -19,7 +19,7 @@ from lorentzoo.plugins.amplitudes.truth.closed_forms import gluons, lepton_pair,
 from lorentzoo.plugins.amplitudes.truth.quark_line import squared_amplitude
 from lorentzoo.plugins.amplitudes.truth.source import write_quark_line
 
-__all__ = ["PROCESSES", "Couplings", "Process", "find_process"]
+__all__ = ["PROCESSES", "Couplings", "Process", "find_process", "z_gluon_factor"]
 
 
 @dataclass(frozen=True)
@@ -225,10 +225,11 @@ _ELECTRON: Final = (-0.5, -1.0)
 
 
 def _z_gluons(momenta: Tensor, couplings: Couplings) -> Tensor:
-    return _z_gluon_factor(momenta.shape[1] - 3, couplings) * squared_amplitude(momenta)
+    return z_gluon_factor(momenta.shape[1] - 3, couplings) * squared_amplitude(momenta)
 
 
-def _z_gluon_factor(n: int, couplings: Couplings) -> float:
+def z_gluon_factor(n: int, couplings: Couplings) -> float:
+    """What multiplies the sum over colours, and over helicities of one handedness, of u ū → Z + n g to be |M|²."""
     left, right = couplings.z_couplings(*_UP)
     strong = (4 * math.pi * couplings.alpha_s) ** n
     # Four spin states and nine colours come in.
@@ -251,7 +252,7 @@ PROCESSES: Final[dict[str, Process]] = {
             (1, 2, 3, 4, 5),
             _z_gluons,
             lambda couplings: {"Z": couplings.z_mass},
-            lambda name, n, couplings: write_quark_line(name, n, _z_gluon_factor(n, couplings)),
+            lambda name, n, couplings: write_quark_line(name, n, z_gluon_factor(n, couplings)),
             strong=True,
         ),
         Process(

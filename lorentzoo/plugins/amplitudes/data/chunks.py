@@ -25,7 +25,7 @@ from lorentzoo.densities import Cuts
 from lorentzoo.nn import ProgressLine, write_atomically
 from lorentzoo.plugins.amplitudes.errors import AmplitudeError
 from lorentzoo.plugins.amplitudes.phase_space.densities import Density
-from lorentzoo.plugins.amplitudes.phase_space.points import Points, draw_points
+from lorentzoo.plugins.amplitudes.phase_space.points import Points, Sampler, draw_points
 from lorentzoo.plugins.amplitudes.processes import Couplings, Process
 
 __all__ = ["Recipe", "Truth", "cache_folder", "make_points", "read_values"]
@@ -58,6 +58,8 @@ class Recipe:
         On the outgoing particles.
     couplings
         Couplings and masses.
+    sampler
+        Who maps random numbers to momenta.
     """
 
     process: Process
@@ -68,6 +70,7 @@ class Recipe:
     density: Density
     cuts: Cuts
     couplings: Couplings = field(default_factory=Couplings)
+    sampler: Sampler = "rambo"
 
     @property
     def label(self) -> str:
@@ -81,7 +84,10 @@ class Recipe:
 
     def describe(self) -> dict[str, Any]:
         """All of it as plain data; equal recipes have equal descriptions."""
+        # Chunks of the default are named as before there was another.
+        other = {} if self.sampler == "rambo" else {"sampler": self.sampler}
         return {
+            **other,
             "version": VERSION,
             "process": self.process.name,
             "multiplicity": self.multiplicity,
@@ -109,7 +115,14 @@ class Recipe:
         rng = torch.Generator().manual_seed(_mix(self.seed, number))
         masses = self.process.outgoing_masses(self.multiplicity, self.couplings)
         points = draw_points(
-            masses, self.chunk_size, rng, low=self.low, high=self.high, density=self.density, cuts=self.cuts
+            masses,
+            self.chunk_size,
+            rng,
+            low=self.low,
+            high=self.high,
+            density=self.density,
+            cuts=self.cuts,
+            sampler=self.sampler,
         )
         if truth is None:
             value = self.process.squared(points.momenta, self.couplings)

@@ -14,6 +14,7 @@ from lorentzoo.plugins.amplitudes.data.chunks import Recipe, make_points, read_v
 from lorentzoo.plugins.amplitudes.data.particles import kind_names, number_repeated, particle_scalars
 from lorentzoo.plugins.amplitudes.errors import AmplitudeError
 from lorentzoo.plugins.amplitudes.phase_space.densities import Density, LogUniform, Uniform
+from lorentzoo.plugins.amplitudes.phase_space.points import Sampler
 from lorentzoo.plugins.amplitudes.processes import Couplings, Process, find_process
 
 __all__ = ["TARGET", "amplitudes", "join_points"]
@@ -37,6 +38,7 @@ def amplitudes(
     pt_min: float = 20.0,
     eta_max: float = 5.0,
     delta_r_min: float = 0.4,
+    sampler: Sampler = "rambo",
     weights: Literal["none", "phase-space"] = "none",
     truth: Callable[..., Any] | None = None,
     factor: Callable[..., Any] | None = None,
@@ -65,6 +67,8 @@ def amplitudes(
         Bounds in GeV and density of √s.
     pt_min, eta_max, delta_r_min
         Cuts on all outgoing particles, and on all pairs of them.
+    sampler
+        ``"rambo"``, or ``"madspace"``, whose points have the same density (``pip install "lorentzoo[generators]"``).
     weights
         ``"phase-space"`` weighs events such that means over a process are integrals over its phase space and √s, over its
         volume within the cuts.
@@ -79,6 +83,8 @@ def amplitudes(
 
     Raises
     ------
+    MissingExtraError
+        If madspace is asked for and not installed.
     AmplitudeError
         On an unknown process or multiplicity, on cuts or bounds that leave nothing, and where a truth is not finite.
     """
@@ -93,7 +99,7 @@ def amplitudes(
     cuts = Cuts(pt_min=pt_min, eta_max=eta_max, delta_r_min=delta_r_min)
     found, described = [], []
     for place, (chosen, n) in enumerate(channels):
-        recipe = Recipe(chosen, n, seed, sqrt_s_min, sqrt_s_max, _DENSITIES[density], cuts)
+        recipe = Recipe(chosen, n, seed, sqrt_s_min, sqrt_s_max, _DENSITIES[density], cuts, sampler=sampler)
         count = len(range(place, num_events, len(channels)))
         points, value = make_points(recipe, count, truth=truth, cache=cache, workers=workers)
         if factor is not None:
@@ -111,7 +117,8 @@ def amplitudes(
             }
         )
     metadata = {
-        "source": "exact matrix elements at tree level on points of RAMBO within cuts",
+        "source": "exact matrix elements at tree level on points of RAMBO within cuts"
+        + (", by madspace" if sampler == "madspace" else ""),
         "channels": described,
         "modified": [name for name, given in (("truth", truth), ("factor", factor)) if given is not None],
     }

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from lorentzoo import Batch, ParticleCloud
 from lorentzoo.nn import Columns, EventSteps
 from lorentzoo.plugins.amplitudes.errors import AmplitudeError
+from lorentzoo.plugins.amplitudes.targets.dipoles import Dipoles
 from lorentzoo.plugins.amplitudes.targets.polynomial import LogPolynomial
 from lorentzoo.plugins.amplitudes.targets.references import Factorised, Reference, Tree
 
 __all__ = ["ReferenceName", "References", "amplitude_column"]
 
-ReferenceName = Literal["none", "factorised", "log-polynomial", "tree"]
+ReferenceName = Literal["none", "factorised", "log-polynomial", "tree", "dipoles", "fitted-dipoles"]
 
 
 class References(nn.ModuleList):
@@ -30,6 +31,8 @@ class References(nn.ModuleList):
         Name of the process, for ``"tree"``.
     degree, identical, num_particles
         Of ``"log-polynomial"``.
+    stop
+        Of ``"dipoles"`` and ``"fitted-dipoles"``.
 
     Raises
     ------
@@ -44,6 +47,7 @@ class References(nn.ModuleList):
         degree: int,
         identical: Literal["ordered", "averaged"],
         num_particles: int,
+        stop: int,
     ) -> None:
         super().__init__()
         given = [names] if isinstance(names, str) else list(names)
@@ -62,6 +66,10 @@ class References(nn.ModuleList):
                 self.append(Factorised())
             elif name == "log-polynomial":
                 self.append(LogPolynomial(degree, identical, num_particles))
+            elif name == "dipoles":
+                self.append(Dipoles(stop))
+            elif name == "fitted-dipoles":
+                self.append(Factorised(Dipoles(stop)))
             elif name == "tree":
                 assert process is not None
                 self.append(Tree(process))

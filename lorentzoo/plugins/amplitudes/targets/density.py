@@ -33,7 +33,7 @@ class AmplitudeDensity(DensityHead):
 
     Parameters
     ----------
-    reference, process, degree, identical, num_particles
+    reference, process, degree, identical, num_particles, stop
         As for `AmplitudeRatio`.
     pooling, hidden, dropout, activation
         As for `regress`.
@@ -55,6 +55,7 @@ class AmplitudeDensity(DensityHead):
         degree: int = 3,
         identical: Literal["ordered", "averaged"] = "ordered",
         num_particles: int = 7,
+        stop: int = 1,
         pooling: Pooling = "mean",
         hidden: Sequence[int] = (),
         dropout: float = 0.0,
@@ -66,7 +67,7 @@ class AmplitudeDensity(DensityHead):
         self.region = TrainingRegion()
         # Of all widths; see `calibrate`.
         self.register_buffer("temperature", torch.tensor(1.0, dtype=torch.float64))
-        self.references = References(reference, process, degree, identical, num_particles)
+        self.references = References(reference, process, degree, identical, num_particles, stop)
         if len(self.references):
             self.exportable = "the reference asks each event for its particles"  # type: ignore[misc]
         self.pooling = pooling

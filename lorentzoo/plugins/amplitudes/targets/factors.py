@@ -17,7 +17,7 @@ from lorentzoo import ParticleCloud
 from lorentzoo.nn import Columns, EventSteps, inner, mass_squared
 from lorentzoo.plugins.amplitudes.errors import AmplitudeError
 
-__all__ = ["FACTORS", "MOST_GLUONS", "log_factors", "write_factors"]
+__all__ = ["FACTORS", "MOST_GLUONS", "log_factors", "read_partons", "write_factors"]
 
 FACTORS: Final = ("order-summed chain", "squares of quark and boson", "energy")
 """What the columns of `log_factors` are."""
@@ -40,6 +40,32 @@ def log_factors(cloud: ParticleCloud) -> tuple[Tensor, Tensor]:
     Returns
     -------
     Shapes (B, 3), float64, and (B,), int64.
+
+    Raises
+    ------
+    AmplitudeError
+        As for `read_partons`.
+    """
+    quarks, boson, emitted, gluons = read_partons(cloud)
+    factors = [
+        _sum_chains(quarks, emitted, gluons),
+        torch.log(inner(quarks, boson).square().sum(1)),
+        torch.log(mass_squared(quarks.sum(1))),
+    ]
+    return torch.stack(factors, dim=-1), gluons
+
+
+def read_partons(cloud: ParticleCloud) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Momenta by kind of events of q q̄ → Z + n g, in float64.
+
+    Parameters
+    ----------
+    cloud
+        Momenta, and the one-hot scalars ``"quark"``, ``"z"`` and ``"gluon"``.
+
+    Returns
+    -------
+    Quarks (B, 2, 4), boson (B, 1, 4), gluons (B, G, 4) with an event's own first, and how many these are (B,), int64.
 
     Raises
     ------
@@ -67,12 +93,7 @@ def log_factors(cloud: ParticleCloud) -> tuple[Tensor, Tensor]:
     quarks = _pick(momenta, member[..., 0], 2)
     boson = _pick(momenta, member[..., 1], 1)
     emitted = _pick(momenta, member[..., 2], int(gluons.max()) if len(gluons) else 0)
-    factors = [
-        _sum_chains(quarks, emitted, gluons),
-        torch.log(inner(quarks, boson).square().sum(1)),
-        torch.log(mass_squared(quarks.sum(1))),
-    ]
-    return torch.stack(factors, dim=-1), gluons
+    return quarks, boson, emitted, gluons
 
 
 def _pick(momenta: Tensor, member: Tensor, count: int) -> Tensor:

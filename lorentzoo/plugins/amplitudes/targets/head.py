@@ -30,13 +30,17 @@ class AmplitudeRatio(Head):
         ``"factorised"``: a product of powers of the factors of soft and collinear emission for q q̄ → Z + n g, with
         powers fitted to the training set for each n. ``"log-polynomial"``: the exponential of a polynomial in the
         logarithms of all p_i·p_j, fitted for each set of particles, of any process. ``"tree"``: the exact |M|² of
-        `process` at tree level, so that x/R is a K-factor of either sign. ``"none"``: 1. Several of them are multiplied,
+        `process` at tree level, so that x/R is a K-factor of either sign. ``"dipoles"``: a sum of leading-colour dipoles
+        for q q̄ → Z + n g, each times the amplitude of one gluon fewer at mapped momenta, down to the exact one.
+        ``"fitted-dipoles"``: the factors and this sum, with fitted powers. ``"none"``: 1. Several of them are multiplied,
         each fitted to what those before it leave.
     process
         Name of the process, for ``"tree"``.
     degree, identical, num_particles
         Of ``"log-polynomial"``: its degree, whether identical particles are ``"ordered"`` or ``"averaged"``, and the
         particles of the largest events.
+    stop
+        Of dipoles: at how many gluons the lower amplitude is exact.
     transform
         ``"log"``, ``"signed-log"`` or ``"none"``, of the ratio.
     pooling, hidden, dropout, activation
@@ -57,6 +61,7 @@ class AmplitudeRatio(Head):
         degree: int = 3,
         identical: Literal["ordered", "averaged"] = "ordered",
         num_particles: int = 7,
+        stop: int = 1,
         transform: Literal["none", "log", "signed-log"] = "log",
         pooling: Pooling = "mean",
         hidden: Sequence[int] = (),
@@ -78,7 +83,7 @@ class AmplitudeRatio(Head):
         self.out_scalars = self.ratio.out_scalars
         self.num_targets = 1
         self.region = TrainingRegion()
-        self.references = References(reference, process, degree, identical, num_particles)
+        self.references = References(reference, process, degree, identical, num_particles, stop)
         if len(self.references):
             self.exportable = "the reference asks each event for its particles"  # type: ignore[misc]
 

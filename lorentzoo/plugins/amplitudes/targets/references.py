@@ -95,19 +95,25 @@ class Factorised(Reference):
     """A product of powers of the factors of soft and collinear emission for q q̄ → Z + n g, fitted for each n.
 
     ``ln R = c_n + Σ_k a_nk ln F_k`` with the factors of `log_factors`, by least squares.
+
+    Parameters
+    ----------
+    further
+        A reference with nothing to be fitted, which is one more factor.
     """
 
     coefficients: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, further: Reference | None = None) -> None:
         super().__init__()
+        self.further = further
         # Of the constant and the factors, by number of gluons.
-        shape = (MOST_GLUONS + 1, 1 + len(FACTORS))
+        shape = (MOST_GLUONS + 1, 1 + len(FACTORS) + (further is not None))
         self.register_statistics(coefficients=torch.full(shape, torch.nan, dtype=torch.float64))
 
     def fit(self, clouds: Sequence[ParticleCloud], logs: Sequence[Tensor]) -> None:
         """Fit the powers of the factors by least squares."""
-        found = [log_factors(cloud) for cloud in clouds]
+        found = [self._evaluate_factors(cloud) for cloud in clouds]
         factors = torch.cat([values for values, _ in found])
         gluons = torch.cat([number for _, number in found])
         target = torch.cat(list(logs)).unsqueeze(-1)
@@ -126,7 +132,7 @@ class Factorised(Reference):
     def evaluate(self, cloud: ParticleCloud) -> Tensor:
         """ln R of each event, (B,)."""
         self.require_fitted()
-        factors, gluons = log_factors(cloud)
+        factors, gluons = self._evaluate_factors(cloud)
         rows = self.coefficients[gluons]
         unknown = torch.isnan(rows).any(-1)
         if bool(unknown.any()):
@@ -136,10 +142,19 @@ class Factorised(Reference):
             )
         return rows[:, 0] + (rows[:, 1:] * factors).sum(-1)
 
+    def _evaluate_factors(self, cloud: ParticleCloud) -> tuple[Tensor, Tensor]:
+        """Logarithms of all factors, and the number of gluons. Shapes (B, F), (B,)."""
+        factors, gluons = log_factors(cloud)
+        if self.further is not None:
+            factors = torch.cat([factors, self.further.evaluate(cloud).unsqueeze(-1)], dim=-1)
+        return factors, gluons
+
     def write_steps(self, event: EventSteps) -> Columns:
         """ln R."""
         self.require_fitted()
         factors, gluons = write_factors(event)
+        if self.further is not None:
+            factors = factors + self.further.write_steps(event)  # type: ignore[operator]
         row = self.coefficients[gluons].double()
         if bool(torch.isnan(row).any()):
             raise AmplitudeError(
