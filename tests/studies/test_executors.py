@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import lorentzoo as lz
 from lorentzoo.core.errors import StudyError
 from lorentzoo.output.files import digest_of
 from lorentzoo.studies import cancel_study, collect_runs, runner
@@ -296,6 +297,16 @@ def test_clusters_that_are_not_there(tmp_path, monkeypatch) -> None:
         run_study(STUDY, tmp_path / "r", executor="ray:address='127.0.0.1:9'", progress=False)
     with pytest.raises(StudyError, match="workers are of the executor 'local'"):
         run_study(STUDY, tmp_path / "l", executor="files", workers=2, progress=False)
+
+
+def test_parts_of_this_session_are_known_here_alone(tmp_path) -> None:
+    from lorentzoo.plugins.sets.deep_sets import DeepSets
+
+    lz.register("backbone", "sessional")(type("Sessional", (DeepSets,), {}))
+    study = {**STUDY, "axes": {"backbone": ["sessional:hidden=[8]"]}, "seeds": 1}
+    with pytest.raises(StudyError, match=r"registered in this session, .* take the executor 'local'"):
+        run_study(study, tmp_path, executor="files", progress=False)
+    assert run_study(study, tmp_path, progress=False).is_complete
 
 
 def test_resources_of_rows(tmp_path) -> None:

@@ -45,6 +45,9 @@ class Executor(ABC):
     waits: ClassVar[bool] = True
     """Whether runs are over when `drive` returns; otherwise somebody else executes them later."""
 
+    knows_session: ClassVar[bool] = False
+    """Whether runs may be of parts that were registered in this process alone."""
+
     @property
     def capacity(self) -> int:
         """How many runs may be submitted at a time."""
@@ -105,8 +108,14 @@ def drive(executor: Executor, study: Path, jobs: Sequence[Job], retries: int, li
     Raises
     ------
     StudyError
-        If the executor cannot be reached, or the study is cancelled.
+        If the executor cannot be reached, does not know a run's parts, or the study is cancelled.
     """
+    lost = [job.label for job in jobs if not job.run.runs_anywhere]
+    if lost and not executor.knows_session:
+        raise StudyError(
+            f"{lost[0]} has parts that were registered in this session, which no other process knows: put them into a "
+            "package, or take the executor 'local'"
+        )
     waiting, running = deque(jobs), dict[str, Job]()
     tries: Counter[str] = Counter()
     done = failed = 0

@@ -27,6 +27,8 @@ class Local(Executor):
         are those of parts that it alone knows (registered in a notebook).
     """
 
+    knows_session = True
+
     def __init__(self, workers: int | None = None) -> None:
         if workers is not None and workers < 1:
             raise StudyError(f"workers must be at least 1, not {workers}")
