@@ -24,6 +24,8 @@ EXTRAS: Final[dict[str, tuple[str, ...]]] = {
     "generative": ("torchdiffeq",),
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
     "sofie": ("sofie",),
+    "generators": ("madspace",),
+    "scale": ("submitit", "ray", "distributed", "dask"),
     "nflows": ("nflows",),
     "readers": ("uproot", "awkward", "h5py", "pyarrow", "pylhe"),
     "simulate": ("pythia8", "fastjet", "vector"),
