@@ -1,9 +1,9 @@
 """How long does a surrogate of |M|² take for one point, in Python and out of it, against the truth?
 
 q q̄ → Z + n g, one thread, batches of 1, 16 and 256. Every way runs the same network with the same weights; its outputs
-are compared with those of the model in Python first. Ways take turns, the numbers are medians of wall time, and the last
-column is the median over the truth's at the largest batch. Networks are fitted to their scales only, not trained: that
-changes no time.
+are compared with those of the model in Python first. Ways take turns, the numbers are medians of CPU time, and the last
+column is the median over the truth's at the largest batch. C has the flags of its Makefile, -march=native among them.
+Networks are fitted to their scales only, not trained: that changes no time.
 
     python benchmarks/latency.py
     python benchmarks/latency.py --models mlp-i --ways eager onnxruntime truth --rounds 5
@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import argparse
 import copy
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,7 @@ from lorentzoo.exporting.graph import load_package
 from lorentzoo.exporting.onnx_files import open_session
 from lorentzoo.exporting.plain import PlainModel
 from lorentzoo.exporting.sofie_files import SofieLibrary
+from lorentzoo.exporting.source.compiled import C_FLAGS, CompiledNetwork
 from lorentzoo.plugins.amplitudes.processes import PROCESSES
 
 MODELS = ("mlp-i", "sk-dnn", "amplitude-recipe", "lgatr-slim-amplitudes")
@@ -50,23 +53,38 @@ class Task:
         As it is in Python.
     plain
         The same for plain tensors.
+    data
+        Points like those.
     cloud, inputs
         The points, as clouds and as arrays of its files.
-    files
-        Files that were made of the network, by format.
+    made
+        What was made of the network for another batch already, by format.
     """
 
     model: lz.Model
     plain: PlainModel
+    data: lz.JetDataset
     cloud: lz.ParticleCloud
     inputs: dict[str, NDArray[Any]]
-    files: dict[str, bytes]
+    made: dict[str, Any]
 
     def write(self, name: str) -> bytes:
         """The network as a file of a format, made once."""
-        if name not in self.files:
-            self.files[name] = FORMATS[name].write(self.plain, Choices(17, 8, "")).payload
-        return self.files[name]
+        if name not in self.made:
+            self.made[name] = FORMATS[name].write(self.plain, Choices(17, 8, "")).payload
+        payload: bytes = self.made[name]
+        return payload
+
+    def compile_c(self, dtype: str) -> CompiledNetwork:
+        """The network as C whose layers are of a type, compiled once."""
+        if dtype not in self.made:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "network.c"
+                self.made[dtype] = CompiledNetwork(
+                    lz.export(self.model, path, "c", like=self.data, dtype=dtype)
+                )
+        network: CompiledNetwork = self.made[dtype]
+        return network
 
 
 Call = Callable[[], NDArray[Any]]
@@ -103,17 +121,31 @@ def call_sofie(task: Task) -> Call:
     return lambda: run()[1]
 
 
+def call_c(task: Task, dtype: str = "float64") -> Call:
+    """C99 by this machine's compiler, called from Python."""
+    network = task.compile_c(dtype)
+    momenta = task.cloud.layout.pad(task.cloud.momenta).double().numpy()
+    return lambda: network(momenta)
+
+
+def call_c_single(task: Task) -> Call:
+    """The same with layers in single precision."""
+    return call_c(task, "float32")
+
+
 WAYS: dict[str, Callable[[Task], Call]] = {
     "eager": call_eager,
     "compiled": call_compiled,
     "onnxruntime": call_onnxruntime,
     "aoti": call_aoti,
     "sofie": call_sofie,
+    "c": call_c,
+    "c-single": call_c_single,
 }
 """Each way out of Python is one small function from a task to a call without arguments."""
 
 
-def make_task(model: lz.Model, data: Any, batch: int, files: dict[str, bytes]) -> Task:
+def make_task(model: lz.Model, data: lz.JetDataset, batch: int, made: dict[str, Any]) -> Task:
     """The first points of a data set for a network."""
     plain = PlainModel(model, torch.float32, name="network")
     cloud = data.batch(np.arange(batch)).cloud
@@ -121,24 +153,24 @@ def make_task(model: lz.Model, data: Any, batch: int, files: dict[str, bytes]) -
     assert isinstance(padded.layout, Padded)
     tensors = plain.pack(padded.momenta, padded.layout.mask, padded.scalars, padded.context)
     inputs = {name: x.numpy() for name, x in zip(plain.input_names, tensors, strict=True)}
-    return Task(model, plain, cloud, inputs, files)
+    return Task(model, plain, data, cloud, inputs, made)
 
 
 def take_turns(calls: dict[str, Call], rounds: int, least: float = 0.01) -> dict[str, float]:
-    """Median seconds of each call; in each round all of them, so often that it takes a while."""
+    """Median CPU seconds of each call; in each round all of them, so often that it takes a while."""
     repeats = {}
     for name, call in calls.items():
         call()
-        begin = time.perf_counter()
+        begin = time.process_time()
         call()
-        repeats[name] = max(1, min(1000, int(least / max(time.perf_counter() - begin, 1e-7))))
+        repeats[name] = max(1, min(1000, int(least / max(time.process_time() - begin, 1e-7))))
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
-            begin = time.perf_counter()
+            begin = time.process_time()
             for _ in range(repeats[name]):
                 call()
-            seconds[name].append((time.perf_counter() - begin) / repeats[name])
+            seconds[name].append((time.process_time() - begin) / repeats[name])
     return {name: float(np.median(values)) for name, values in seconds.items()}
 
 
@@ -152,9 +184,9 @@ def measure(name: str, gluons: int, batches: list[int], ways: list[str], rounds:
     process = PROCESSES["qq-Zng"]
     rows: dict[str, list[float]] = {way: [] for way in ways}
     refused: dict[str, str] = {}
-    files: dict[str, bytes] = {}
+    made: dict[str, Any] = {}
     for batch in batches:
-        task = make_task(model, data, batch, files)
+        task = make_task(model, data, batch, made)
         wanted, calls = model.predict(task.cloud), {}
         momenta = task.cloud.momenta.reshape(batch, -1, 4)
         for way in ways:
@@ -197,6 +229,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    print(f"C is compiled with {' '.join(C_FLAGS)}\n")
     print(f"| network | way | {' | '.join(f'µs a point, {b}' for b in options.batches)} | over truth |")
     print("|---|---|" + "---|" * (len(options.batches) + 1))
     for name in options.models:

@@ -27,7 +27,7 @@ def compile_model(model: Model) -> None:
     Parameters
     ----------
     model
-        In evaluation mode; changed in place. It is not to be trained in this form.
+        In evaluation mode; changed in place. It has no gradients in this form.
 
     Raises
     ------
@@ -50,11 +50,13 @@ def compile_model(model: Model) -> None:
         rows = tuple(torch.cat([x, x.new_zeros(more, *x.shape[1:])]) for x in columns)
         if not compiled:
             compiled.append(torch.compile(_trace(model, rows), fullgraph=True, dynamic=True))
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), torch.no_grad():
                 # Of torch's compiler about itself.
                 warnings.simplefilter("ignore")
                 compiled[0](*rows)
-        output = compiled[0](*rows)[:events]
+        # Whether gradients are wanted is part of what is compiled.
+        with torch.no_grad():
+            output = compiled[0](*rows)[:events]
         if per_particle and isinstance(cloud.layout, Packed):
             output = output[padded.layout.mask]
         return output

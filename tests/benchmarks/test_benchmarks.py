@@ -29,6 +29,8 @@ SMALLEST = {
             "--ways",
             "eager",
             "onnxruntime",
+            "c",
+            "c-single",
             "truth",
             "--rounds",
             "1",

@@ -1,29 +1,33 @@
-/* @tool inner_product */
-/* p.q in the order of the model, where rounding counts: nearly parallel momenta lose digits. */
+/* @tool inner_products */
+/* All p_i.p_j, in rows; summed as the model does, since nearly parallel momenta lose digits. */
 #if defined(__GNUC__) && !defined(__clang__)
 __attribute__((optimize("fp-contract=off")))
 #endif
-static double inner_product(const double *p, const double *q)
+static void inner_products(int n, const double *p, double *all)
 {
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
 #endif
-    const double e = p[0] * q[0], x = p[1] * q[1], y = p[2] * q[2], z = p[3] * q[3];
-    return ((e - x) - y) - z;
+    for (int i = 0; i < n; ++i) {
+        for (int j = i; j < n; ++j) {
+            const double *a = p + 4 * i, *b = p + 4 * j;
+            const double e = a[0] * b[0], x = a[1] * b[1], y = a[2] * b[2], z = a[3] * b[3];
+            all[i * n + j] = all[j * n + i] = ((e - x) - y) - z;
+        }
+    }
 }
 
-/* @tool largest_product inner_product */
-/* The largest p_i.p_j, and which pair has it. */
-static double largest_product(int n, const double *p, int *first, int *second)
+/* @tool largest_product */
+/* The largest p_i.p_j of pairs, and which has it. */
+static double largest_product(int n, const double *all, int *first, int *second)
 {
-    double largest = inner_product(p, p + 4);
+    double largest = all[1];
     *first = 0;
     *second = 1;
     for (int i = 0; i < n; ++i) {
         for (int j = i + 1; j < n; ++j) {
-            const double product = inner_product(p + 4 * i, p + 4 * j);
-            if (product > largest) {
-                largest = product;
+            if (all[i * n + j] > largest) {
+                largest = all[i * n + j];
                 *first = i;
                 *second = j;
             }
@@ -73,20 +77,19 @@ static void boost_to_rest(int n, const double *p, double *out)
     }
 }
 
-/* @tool order inner_product */
+/* @tool order inner_products */
 /* Particles of each group in a row by falling sum of squared products with all; equal ones stay as they are. */
 static void order(int groups, const int *sizes, int n, const double *p, double *out)
 {
+    double all[LZ_PARTICLES * LZ_PARTICLES];
+    inner_products(n, p, all);
     for (int g = 0, begin = 0; g < groups; begin += sizes[g], ++g) {
         double keys[LZ_PARTICLES];
         int places[LZ_PARTICLES];
         for (int i = 0; i < sizes[g]; ++i) {
-            const double *mine = p + 4 * (begin + i);
+            const double *mine = all + (begin + i) * n;
             double key = 0.0;
-            for (int j = 0; j < n; ++j) {
-                const double product = inner_product(mine, p + 4 * j);
-                key += product * product;
-            }
+            for (int j = 0; j < n; ++j) key += mine[j] * mine[j];
             int place = i;
             for (; place > 0 && keys[place - 1] < key; --place) {
                 keys[place] = keys[place - 1];
@@ -101,32 +104,39 @@ static void order(int groups, const int *sizes, int n, const double *p, double *
     }
 }
 
-/* @tool products inner_product */
+/* @tool products inner_products */
 /* p_i.p_j of all pairs. */
 static void products(int n, const double *p, double *out)
 {
+    double all[LZ_PARTICLES * LZ_PARTICLES];
+    inner_products(n, p, all);
     for (int i = 0; i < n; ++i) {
-        for (int j = i + 1; j < n; ++j) *out++ = inner_product(p + 4 * i, p + 4 * j);
+        for (int j = i + 1; j < n; ++j) *out++ = all[i * n + j];
     }
 }
 
-/* @tool log_products products largest_product */
+/* @tool log_products inner_products largest_product */
 /* ln p_i.p_j of all pairs, with a floor relative to the largest. */
 static void log_products(int n, const double *p, double floor, double tiny, double *out)
 {
+    double all[LZ_PARTICLES * LZ_PARTICLES];
     int first, second;
-    double least = floor * largest_product(n, p, &first, &second);
+    inner_products(n, p, all);
+    double least = floor * largest_product(n, all, &first, &second);
     if (!(least > tiny)) least = tiny;
-    products(n, p, out);
-    for (int k = 0; k < n * (n - 1) / 2; ++k) out[k] = log(out[k] > least ? out[k] : least);
+    for (int i = 0; i < n; ++i) {
+        for (int j = i + 1; j < n; ++j) *out++ = log(all[i * n + j] > least ? all[i * n + j] : least);
+    }
 }
 
-/* @tool log_masses largest_product */
+/* @tool log_masses inner_products largest_product */
 /* ln |(sum of +-p)^2| of systems of particles, with a minus for the pair of largest product: the incoming ones. */
 static void log_masses(int n, const double *p, int systems, const int *members, double floor, double tiny, double *out)
 {
+    double all[LZ_PARTICLES * LZ_PARTICLES];
     int first, second;
-    double least = floor * largest_product(n, p, &first, &second);
+    inner_products(n, p, all);
+    double least = floor * largest_product(n, all, &first, &second);
     if (!(least > tiny)) least = tiny;
     for (int s = 0; s < systems; ++s) {
         const int count = *members++;
@@ -136,11 +146,11 @@ static void log_masses(int n, const double *p, int systems, const int *members, 
             for (int b = a + 1; b < count; ++b) {
                 const int j = members[b];
                 const int incoming = (i == first || i == second) + (j == first || j == second);
-                const double product = 2.0 * inner_product(p + 4 * i, p + 4 * j);
+                const double product = 2.0 * all[i * n + j];
                 total += incoming == 1 ? -product : product;
             }
         }
-        for (int a = 0; a < count; ++a) total += inner_product(p + 4 * members[a], p + 4 * members[a]);
+        for (int a = 0; a < count; ++a) total += all[members[a] * n + members[a]];
         members += count;
         total = fabs(total);
         out[s] = log(total > least ? total : least);
@@ -219,35 +229,47 @@ enum { LANES = VECTOR_BYTES / sizeof(real), WIDTH = 2 * LANES, TOGETHER = 6 };
 static inline lanes take(const real *p) { return *(const loose_lanes *)p; }
 static inline void put(real *p, lanes v) { *(loose_lanes *)p = v; }
 
-/* Two vectors of outputs of so many events. */
-static inline void affine_some(int events, int in, int out, const real *w, const real *b, const real *x, real *y)
+/* So many vectors of outputs of so many events, at most 2 TOGETHER of both. */
+static inline __attribute__((always_inline)) void affine_some(int events, int vectors, int in, int out, const real *w,
+                                                              const real *b, const real *x, real *y)
 {
-    lanes sum[TOGETHER][2];
+    lanes sum[TOGETHER * 2];
     for (int e = 0; e < events; ++e) {
-        sum[e][0] = take(b);
-        sum[e][1] = take(b + LANES);
+        for (int v = 0; v < vectors; ++v) sum[e * vectors + v] = take(b + v * LANES);
     }
     for (int k = 0; k < in; ++k, w += out) {
-        const lanes first = take(w), second = take(w + LANES);
-        for (int e = 0; e < events; ++e) {
-            sum[e][0] += first * x[e * in + k];
-            sum[e][1] += second * x[e * in + k];
+        for (int v = 0; v < vectors; ++v) {
+            const lanes weights = take(w + v * LANES);
+            for (int e = 0; e < events; ++e) sum[e * vectors + v] += weights * x[e * in + k];
         }
     }
     for (int e = 0; e < events; ++e) {
-        put(y + e * out, sum[e][0]);
-        put(y + e * out + LANES, sum[e][1]);
+        for (int v = 0; v < vectors; ++v) put(y + e * out + v * LANES, sum[e * vectors + v]);
     }
 }
 
 static void affine_wide(int events, int in, int out, int wide, const real *w, const real *b, const real *x, real *y)
 {
+    int e = events - events % TOGETHER;
     for (int j = 0; j < wide; j += WIDTH) {
-        int e = 0;
-        for (; e + TOGETHER <= events; e += TOGETHER) {
-            affine_some(TOGETHER, in, out, w + j, b + j, x + e * in, y + e * out + j);
+        for (int six = 0; six < e; six += TOGETHER) {
+            affine_some(TOGETHER, 2, in, out, w + j, b + j, x + six * in, y + six * out + j);
         }
-        for (; e < events; ++e) affine_some(1, in, out, w + j, b + j, x + e * in, y + e * out + j);
+    }
+    /* Few events take more outputs at a time, so that sums enough are under way. */
+    for (; e + 2 <= events; e += 2) {
+        int j = 0;
+        for (; j + 2 * WIDTH <= wide; j += 2 * WIDTH) {
+            affine_some(2, 4, in, out, w + j, b + j, x + e * in, y + e * out + j);
+        }
+        for (; j < wide; j += WIDTH) affine_some(2, 2, in, out, w + j, b + j, x + e * in, y + e * out + j);
+    }
+    for (; e < events; ++e) {
+        int j = 0;
+        for (; j + 4 * WIDTH <= wide; j += 4 * WIDTH) {
+            affine_some(1, 8, in, out, w + j, b + j, x + e * in, y + e * out + j);
+        }
+        for (; j < wide; j += WIDTH) affine_some(1, 2, in, out, w + j, b + j, x + e * in, y + e * out + j);
     }
 }
 #else
