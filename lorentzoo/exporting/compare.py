@@ -23,6 +23,8 @@ TOLERANCES: Final = {torch.float32: 1e-5, torch.float64: 1e-9}
 
 _ROUNDINGS: Final = 3.0
 """Differences from a model in float32, in units of its own rounding, that are taken."""
+_LARGEST: Final = 1e-3
+"""Difference that no rounding excuses: a fault of the file could hide behind that of an unstable network."""
 
 
 def run_program(module: Any) -> Runner:
@@ -57,7 +59,7 @@ def check_numbers(plain: PlainModel, run: Runner) -> tuple[dict[str, float], dic
     Notes
     -----
     Where the model in float32 is further than the tolerance from itself in float64 on the same numbers, no file can be
-    closer to it than that rounding: differences up to three times of it are taken there.
+    closer to it than that rounding: differences up to three times of it are taken there, up to 1e-3.
     """
     sizes, names = plain.sizes, plain.output_names
     wanted, found, given = [], [], []
@@ -90,7 +92,7 @@ def check_numbers(plain: PlainModel, run: Runner) -> tuple[dict[str, float], dic
             continue
         rounding = _measure_rounding(plain, inputs, expected, scales)
         for name, difference, own in zip(names, each, rounding, strict=True):
-            if not difference <= max(tolerance, _ROUNDINGS * own):
+            if not difference <= max(tolerance, min(_ROUNDINGS * own, _LARGEST)):
                 raise ExportError(
                     f"the exported form gives other numbers than the model on {size}: its {name!r} differs by "
                     f"{difference:.1e} of the largest value, more than {tolerance:g} and than the rounding of the model "

@@ -172,8 +172,10 @@ def make_onnx(
                 output_names=list(plain.output_names),
                 opset_version=max(opset, WRITTEN),
                 verbose=False,
+                optimize=False,
             )
             assert made is not None
+            _simplify(made.model)
             model = made.model_proto
     except Exception as error:
         raise ExportError(f"ONNX has no form for this model: {_first_line(_root(error))}") from error
@@ -192,6 +194,22 @@ def make_onnx(
     del model.graph.value_info[:]
     model.ir_version = ir_version
     return model
+
+
+def _simplify(model: Any) -> None:
+    """Inline functions and compute what is constant, in place, with no change of numbers.
+
+    The exporter's own optimizer compares with a tolerance: it takes x + 1e-9 and 0.999999 x for x.
+    """
+    from onnx_ir.passes import common
+    from onnxscript import optimizer
+
+    optimizer.inline(model)
+    optimizer.fold_constants(model, onnx_shape_inference=True)
+    common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    common.DeduplicateInitializersPass()(model)
+    common.CommonSubexpressionEliminationPass()(model)
+    optimizer.remove_unused_nodes(model)
 
 
 def control_flow(graph: Any) -> list[str]:

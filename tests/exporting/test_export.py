@@ -17,7 +17,8 @@ import torch
 import lorentzoo as lz
 import lorentzoo.exporting.files as writing
 from lorentzoo.core.errors import ExportError, NotFittedError, ParameterError
-from lorentzoo.exporting.graph import control_flow
+from lorentzoo.exporting.compare import check_numbers
+from lorentzoo.exporting.graph import control_flow, make_onnx, trace
 from lorentzoo.exporting.opset import lower_opset
 from lorentzoo.exporting.plain import PlainModel, Sizes
 
@@ -159,6 +160,22 @@ def test_numbers_in_float64_keep_their_digits(tmp_path: Path) -> None:
     assert max(about["differences"].values()) < 1e-12
     tensors = onnx.load(path).graph.initializer
     assert any(np.any(onnx.numpy_helper.to_array(tensor) == np.pi) for tensor in tensors)
+
+
+def test_numbers_near_zero_and_one_are_not_taken_for_them() -> None:
+    """As the optimizer of the exporter does, which compares with a tolerance."""
+
+    class Nearly(PlainModel):
+        def run(self, momenta: Any, *others: Any) -> tuple[torch.Tensor, torch.Tensor]:
+            energy = momenta[..., 0]
+            return energy * (1 - 1e-6), torch.log(0.0 * energy + 1e-9)
+
+    for dtype in (torch.float32, torch.float64):
+        plain = Nearly(make(embedding="momenta"), dtype)
+        made = make_onnx(trace(plain), plain, opset=17, ir_version=8)
+        session = onnxruntime.InferenceSession(made.SerializeToString())
+        errors, _ = check_numbers(plain, lambda given, session=session: session.run(None, dict(given)))
+        assert max(errors.values()) < (1e-7 if dtype == torch.float32 else 1e-15)
 
 
 def test_statistics_must_be_fitted(tmp_path: Path) -> None:
