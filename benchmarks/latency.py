@@ -133,6 +133,11 @@ def call_c_single(task: Task) -> Call:
     return call_c(task, "float32")
 
 
+def call_truth(momenta: torch.Tensor) -> Call:
+    """The exact |M|² in Python."""
+    return lambda: PROCESSES["qq-Zng"].squared(momenta).numpy()
+
+
 WAYS: dict[str, Callable[[Task], Call]] = {
     "eager": call_eager,
     "compiled": call_compiled,
@@ -181,17 +186,16 @@ def measure(name: str, gluons: int, batches: list[int], ways: list[str], rounds:
     model = lz.create_model(name)
     model.fit_statistics([data.batch(np.arange(FIT))])
     model.eval()
-    process = PROCESSES["qq-Zng"]
     rows: dict[str, list[float]] = {way: [] for way in ways}
     refused: dict[str, str] = {}
     made: dict[str, Any] = {}
     for batch in batches:
         task = make_task(model, data, batch, made)
-        wanted, calls = model.predict(task.cloud), {}
-        momenta = task.cloud.momenta.reshape(batch, -1, 4)
+        wanted = model.predict(task.cloud)
+        calls: dict[str, Call] = {}
         for way in ways:
             if way == "truth":
-                calls[way] = lambda momenta=momenta: process.squared(momenta).numpy()
+                calls[way] = call_truth(task.cloud.momenta.reshape(batch, -1, 4))
                 continue
             if way in refused:
                 continue

@@ -59,7 +59,8 @@ def test_cplusplus_of_sofie(tmp_path: Path) -> None:
 
 def test_sofie_refuses_what_it_does_not_know(tmp_path: Path) -> None:
     require_compiler()
-    model = make(backbone="particlenet:neighbours=2", embedding="kinematics")
+    small = {"name": "particlenet", "neighbours": 2, "channels": [4], "num_layers": 1, "hidden_reps": []}
+    model = make(backbone=small, embedding="kinematics")
     with pytest.raises(ExportError, match=r"SOFIE does not take this model: .*Its operators are .*TopK"):
         lz.export(model, tmp_path / "net.hxx", "sofie")
     assert not list(tmp_path.iterdir())
