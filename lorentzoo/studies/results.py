@@ -197,7 +197,7 @@ def _read_row(directory: Path, row: Mapping[str, Any]) -> RowResult:
         except (LorentzooError, ValueError, KeyError, TypeError) as error:
             state = f"damaged: {error}"
         doing = read_status(folder) if state == "unfinished" else None
-        problems.append(f"run {key} {state}" + ("" if doing is None else f", {doing.describe()}"))
+        problems.append(f"run {key} {state}" + ("" if doing is None else f" ({doing.describe()})"))
     runs.sort(key=lambda run: run.run.config.seed)
     return RowResult(
         row["label"],

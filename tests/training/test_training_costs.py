@@ -161,7 +161,7 @@ def test_no_product_of_any_network_escapes_the_counter(name) -> None:
     parameters = parameters_of(catalogue().target(catalogue().find("backbone", spec.backbone.name)))
     small = {key: 1 for key in ("num_blocks", "num_interaction_blocks") if key in parameters}
     model = build(replace(spec, backbone=spec.backbone.merged(small))).eval()
-    if spec.head.name.startswith("amplitude-"):
+    if "reference" in spec.head.parameters:
         # References are of the particles of a process.
         points = load_dataset("amplitudes", num_events=600, cache=False).batch(slice(None))
         model.fit_statistics([points])

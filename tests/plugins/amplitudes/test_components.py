@@ -94,7 +94,7 @@ def test_a_joint_scale_prefers_no_phase(angle: float, scale: float) -> None:
     for change in (torch.tensor(1.0 + 0j).to(factor), factor):
         turned = data.subset(range(60))
         turned.target = torch.view_as_real(torch.view_as_complex(data.target.contiguous()) * change)
-        head = make_model(turned).head.double()
+        head = make_model(turned, form="joint").head.double()
         numbers.append(torch.view_as_complex(head.standardise_targets(turned.target).contiguous()))
     torch.testing.assert_close(numbers[1], numbers[0] * factor / scale, rtol=1e-5, atol=1e-5)
     assert float(numbers[0].abs().square().mean()) == pytest.approx(1, rel=1e-4)
@@ -145,7 +145,7 @@ def test_eighteen_follow_from_nine() -> None:
 def test_bad_use_is_named() -> None:
     data = decays(20)
     for head, message in (
-        ({"num_targets": 3}, "real and imaginary parts in turn, but there are 3 numbers"),
+        ({"num_targets": 3, "form": "joint"}, "real and imaginary parts in turn, but there are 3 numbers"),
         ({"num_targets": 4, "form": "real", "combinations": [[1, 0], [0, 1]]}, "4 rows of 4 numbers"),
         ({"num_targets": 2, "form": "real", "combinations": [[1, 1], [2, 2]]}, "condition number"),
         (

@@ -46,8 +46,8 @@ class AmplitudeComponents(Head):
 
     def __init__(
         self,
-        num_targets: int = 2,
-        form: Literal["real", "joint", "polar"] = "joint",
+        num_targets: int = 1,
+        form: Literal["real", "joint", "polar"] = "real",
         combinations: CombinationName | Sequence[Sequence[float]] = "none",
         pooling: Pooling = "mean",
         hidden: Sequence[int] = (),
