@@ -1,8 +1,8 @@
 """Which functions take another form in an exported graph?
 
 Runtimes for ONNX have no kernel in float64 for determinants, inverse trigonometric and inverse hyperbolic functions, and
-momenta are float64; nor do they know a sort that is asked to be stable. Outside of an export torch's own functions are
-called, so that nothing changes in training.
+momenta are float64; nor do they know a sort that is asked to be stable, or logarithms and exponentials less or plus one.
+Outside of an export torch's own functions are called, so that nothing changes in training.
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ __all__ = [
     "written_elu",
     "written_erf",
     "written_erfc",
+    "written_expm1",
     "written_gather",
     "written_gelu",
     "written_leaky_relu",
+    "written_log1p",
     "written_sign",
     "written_softplus",
 ]
@@ -150,6 +152,31 @@ def written_elu(x: Tensor, alpha: float = 1.0, scale: float = 1.0, input_scale: 
 def written_leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
     """x where it is positive, negative_slope · x elsewhere. Shape (...) -> (...)."""
     return torch.where(x > 0, x, negative_slope * x)
+
+
+def written_log1p(x: Tensor) -> Tensor:
+    """ln(1 + x) where 1 + x has lost digits of x: ln(u) x/(u - 1) with u the number that 1 + x is rounded to.
+
+    Source: W. Kahan; D. Goldberg, What every computer scientist should know about floating-point arithmetic, Theorem 4.
+    """
+    rounded = 1 + x
+    exact = rounded == 1
+    safe = torch.where(exact, 2.0, rounded)
+    near = torch.where(exact, x, torch.log(safe) * (x / (safe - 1)))
+    return torch.where(x.abs() < 1, near, torch.log(rounded))
+
+
+def written_expm1(x: Tensor) -> Tensor:
+    """exp(x) - 1 where exp(x) is near one: (u - 1) x/ln(u) with u the number that exp(x) is rounded to.
+
+    Source: as of `written_log1p`.
+    """
+    rounded = torch.exp(x)
+    small = x.abs() < 1
+    exact = rounded == 1
+    safe = torch.where(exact | ~small, 2.0, rounded)
+    near = torch.where(exact, x, (safe - 1) * (x / torch.log(safe)))
+    return torch.where(small, near, rounded - 1)
 
 
 def written_sign(x: Tensor) -> Tensor:

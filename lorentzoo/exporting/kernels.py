@@ -11,9 +11,11 @@ from torch import nn
 from lorentzoo.core.elementary import (
     written_elu,
     written_erf,
+    written_expm1,
     written_gather,
     written_gelu,
     written_leaky_relu,
+    written_log1p,
     written_sign,
     written_softplus,
 )
@@ -30,6 +32,12 @@ _LACKING_IN_FLOAT64: Final[Mapping[Any, Callable[..., Any]]] = {
     _aten.softplus.default: written_softplus,
 }
 """What onnxruntime computes in float32 alone, in sums, products, roots, exponentials and logarithms."""
+
+_LOSING_DIGITS: Final[Mapping[Any, Callable[..., Any]]] = {
+    _aten.expm1.default: written_expm1,
+    _aten.log1p.default: written_log1p,
+}
+"""What ONNX has as a sum beside an exponential or a logarithm alone, in which small numbers vanish."""
 
 LACKING_IN_SOFIE: Final[Mapping[Any, Callable[..., Any]]] = {
     _aten.gather.default: written_gather,
@@ -55,9 +63,8 @@ def with_written_functions(
     for node in module.graph.nodes:
         value = node.meta.get("val")
         in_float64 = isinstance(value, torch.Tensor) and value.dtype == torch.float64
-        written = (also or {}).get(node.target) or (
-            _LACKING_IN_FLOAT64.get(node.target) if in_float64 else None
-        )
+        forms = {**_LOSING_DIGITS, **(_LACKING_IN_FLOAT64 if in_float64 else {}), **(also or {})}
+        written = forms.get(node.target)
         if written is not None:
             node.target = written
             found = True

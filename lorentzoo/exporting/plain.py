@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lorentzoo.core.cloud import ParticleCloud
@@ -156,8 +158,26 @@ class PlainModel(nn.Module):
         """Output and prediction of events in rows, in the model's own order of axes."""
         cloud = ParticleCloud.from_padded(momenta, mask, scalars, context, validate=False)
         output = self.model(cloud)
-        prediction = self.model.head.predict(output.double())
-        return output.to(self.dtype), prediction.to(self.dtype)
+        return output.to(self.dtype), self._predict_from(output)
+
+    def _predict_from(self, output: Tensor) -> Tensor:
+        return self.model.head.predict(output.double()).to(self.dtype)
+
+    def expect(self, wanted: Sequence[NDArray[Any]], found: Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
+        """What a file should give besides its output, of which the head predicts.
+
+        Parameters
+        ----------
+        wanted
+            Outputs of this network.
+        found
+            Outputs of the file.
+        """
+        output = found[0]
+        if output.shape != wanted[0].shape:
+            return wanted
+        with torch.no_grad():
+            return [wanted[0], self._predict_from(torch.from_numpy(output)).numpy()]
 
     def pack(self, momenta: Tensor, mask: Tensor, scalars: Tensor, context: Tensor) -> tuple[Tensor, ...]:
         """Events in rows as the inputs of this network."""

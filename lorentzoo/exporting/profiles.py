@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lorentzoo.core.errors import ParameterError
@@ -143,6 +145,10 @@ class AtlasModel(PlainModel):
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Each number of the prediction."""
         return self._predict(inputs).reshape(1, -1).unbind(1)
+
+    def expect(self, wanted: Sequence[NDArray[Any]], found: Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
+        """The same predictions: of these files, there is no other output."""
+        return wanted
 
     def _predict(self, inputs: tuple[Tensor, ...]) -> Tensor:
         given = dict(zip(self.input_names, inputs, strict=True))

@@ -18,9 +18,11 @@ from lorentzoo.core.elementary import (
     written_elu,
     written_erf,
     written_erfc,
+    written_expm1,
     written_gather,
     written_gelu,
     written_leaky_relu,
+    written_log1p,
     written_sign,
     written_softplus,
 )
@@ -110,6 +112,20 @@ def test_written_functions_of_activations() -> None:
     ]
     for found, wanted in pairs:
         assert (found - wanted).abs().max() < 1e-13
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_logarithms_and_exponentials_near_one_keep_their_digits(dtype: torch.dtype) -> None:
+    tiny = torch.logspace(-30, 1.5, 400, dtype=dtype)
+    x = torch.cat([-tiny, torch.zeros(1, dtype=dtype), tiny])
+    rounding = 8 * torch.finfo(dtype).eps
+    torch.testing.assert_close(written_expm1(x), torch.expm1(x), rtol=rounding, atol=0.0)
+    inside = x[x > -1]
+    torch.testing.assert_close(written_log1p(inside), torch.log1p(inside), rtol=rounding, atol=0.0)
+    ends = torch.tensor([float("-inf"), float("inf")], dtype=dtype)
+    assert written_expm1(ends).tolist() == [-1.0, float("inf")]
+    assert written_log1p(ends[1:]).tolist() == [float("inf")]
+    assert written_log1p(torch.tensor([-1.0], dtype=dtype)).tolist() == [float("-inf")]
 
 
 def test_the_tail_of_the_error_function_is_exact_relatively() -> None:
