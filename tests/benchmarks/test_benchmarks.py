@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 SCRIPTS = Path(__file__).parents[2] / "benchmarks"
+EVENTS = Path(__file__).parents[1] / "plugins" / "amplitudes" / "lhe" / "madgraph-pp-jj.lhe.gz"
 RECORDED = Path(__file__).parents[1] / "recorded"
 SMALLEST = {
     "amplitude_recipe": [["--gluons", "2", "--seconds", "1", "--fresh", "100", "--rows", "poly3", "recipe"]],
@@ -39,12 +40,16 @@ SMALLEST = {
             "4",
         ]
     ],
+    "generated_c": [["--models", "sk-dnn", "--truth", "1", "--repeats", "1"]],
     "lgatr": [
         ["--rounds", "1", "--events", "1", "--only", "slim"],
         ["--rounds", "1", "--events", "2", "--only", "amplitudes"],
         ["--rounds", "1", "--curve", "--longest", "8"],
     ],
     "lloca": [["--repeats", "1", "--events", "2", "--only", "graphnet"], ["--repeats", "1", "--events", "2"]],
+    "other_generators": [
+        [str(EVENTS), "--model", "log-polynomial", "--process", "gg-ng", "--points", "300", "--fresh", "50"]
+    ],
     "readers": [["--jets", "300"]],
 }
 """Arguments of each run. A script that is missing here fails the first test."""
@@ -70,6 +75,7 @@ def test_benchmarks_run(name: str, arguments: list[str]) -> None:
         "lgatr": ["lgatr"],
         "amplitude_published": ["lloca"],
         "lloca": ["lloca"],
+        "other_generators": ["pylhe"],
         "readers": ["uproot", "awkward"],
         "few_jets": ["sklearn"],
     }

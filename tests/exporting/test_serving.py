@@ -17,6 +17,7 @@ from torch._dynamo.utils import counters
 import lorentzoo as lz
 from lorentzoo.core.errors import ExportError, InputError, ParameterError
 from lorentzoo.verification.events import random_cloud
+from lorentzoo.verification.inputs import fit_if_needed
 
 SMALL = {"backbone": {"name": "deep-sets", "hidden": [8]}, "head": "classify:num_classes=3"}
 
@@ -133,6 +134,7 @@ def test_files_for_others_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:events unlike those that the model knows")
 @pytest.mark.parametrize(
     "slots",
     [
@@ -147,6 +149,7 @@ def test_files_for_others_are_refused(tmp_path: Path) -> None:
 def test_compiled_as_one_graph_for_all_lengths(slots: dict[str, Any], tmp_path: Path) -> None:
     torch._dynamo.reset()
     model = make(in_scalars=1, **slots)
+    fit_if_needed(model, draw((4, 7), in_scalars=1))
     lz.save(model, tmp_path / "a")
     compiled = lz.load(tmp_path / "a", compile=True)
     counters.clear()
