@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 import lorentzoo as lz
 from lorentzoo.core.compiled import compile_model
-from lorentzoo.core.errors import LorentzooError
+from lorentzoo.core.errors import ExportError, LorentzooError
+from lorentzoo.core.exportable import find_refusal
 from lorentzoo.core.layout import Padded
 from lorentzoo.exporting.formats import FORMATS, Choices
 from lorentzoo.exporting.graph import load_package
@@ -71,6 +72,9 @@ class Task:
     def write(self, name: str) -> bytes:
         """The network as a file of a format, made once."""
         if name not in self.made:
+            reason = find_refusal(self.model)
+            if reason is not None:
+                raise ExportError(reason)
             self.made[name] = FORMATS[name].write(self.plain, Choices(17, 8, "")).payload
         payload: bytes = self.made[name]
         return payload

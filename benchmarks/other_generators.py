@@ -41,7 +41,9 @@ def main() -> None:
     torch.manual_seed(0)
     model = lz.create_model(options.model, in_scalars=data.num_scalars)
     train(model, known, None, {**recipe, "cpu_seconds": options.seconds}, progress=False)
-    print("| judged on | events | outside | median δ | 90 % of δ | bias of the sum |\n|---|---|---|---|---|---|")
+    print(
+        "| judged on | events | outside | median δ | 90 % of δ | bias of the sum |\n|---|---|---|---|---|---|"
+    )
     # Another generator's bosons may be off their mass shell.
     files = {path: ("amplitudes-lhe", {"path": path, "shell_tolerance": None}) for path in options.files}
     judged = {"own points": fresh} | {

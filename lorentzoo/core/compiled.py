@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lorentzoo.core.cloud import ParticleCloud
 from lorentzoo.core.errors import ExportError
+from lorentzoo.core.exportable import find_refusal
 from lorentzoo.core.layout import Packed, Padded
 from lorentzoo.core.model import Model
 
@@ -32,8 +33,11 @@ def compile_model(model: Model) -> None:
     Raises
     ------
     ExportError
-        At the first call, if the model has no graph: its parts say so (`exportable`), or an operation depends on values.
+        If a part says why the model has no graph (`exportable`); at the first call, if an operation depends on values.
     """
+    reason = find_refusal(model)
+    if reason is not None:
+        raise ExportError(f"this model cannot be compiled: {reason}. Load it without compile=True")
     compiled: list[Any] = []
 
     def run(cloud: ParticleCloud, condition: ParticleCloud | None = None) -> Any:

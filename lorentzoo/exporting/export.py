@@ -8,6 +8,7 @@ from typing import Any, Final
 import torch
 
 from lorentzoo.core.errors import ExportError, ParameterError
+from lorentzoo.core.exportable import find_refusal
 from lorentzoo.core.model import Model
 from lorentzoo.exporting.beside import describe_file, find_tolerance, hash_spec, write_golden, write_loader
 from lorentzoo.exporting.compare import TOLERANCES, check_numbers
@@ -18,7 +19,7 @@ from lorentzoo.exporting.profiles import PROFILES, Profile, make_plain
 from lorentzoo.exporting.source.export import SOURCE_ENDINGS, export_source
 from lorentzoo.exporting.source.program import find_obstacle
 
-__all__ = ["ENDINGS", "export", "find_refusal"]
+__all__ = ["ENDINGS", "export"]
 
 ENDINGS: Final = {**{name: form.ending for name, form in FORMATS.items()}, **SOURCE_ENDINGS}
 """Endings of files by format: graphs of any network, and source code of networks of dense layers."""
@@ -127,21 +128,6 @@ def export(
         }
     )
     return path
-
-
-def find_refusal(model: Any) -> str | None:
-    """Why a model cannot be exported, as far as its parts say so; None where nothing is known against it."""
-    if not isinstance(model, Model):
-        return f"lz.export takes a model that predicts, not {type(model).__name__}: draws of a generator are no graph"
-    if model.backbone.takes_condition:
-        return f"{type(model.backbone).__name__} attends to a second cloud, for which exported files have no input"
-    for slot in ("spurions", "frames_net", "embedding", "backbone", "head"):
-        part = getattr(model, slot)
-        if part.exportable is not True:
-            return (
-                f"the {slot.removesuffix('_net')} {type(part).__name__} cannot be exported: {part.exportable}"
-            )
-    return None
 
 
 def _read_choices(

@@ -10,7 +10,8 @@ from typing import Final
 import torch
 
 from lorentzoo.core.errors import ExportError
-from lorentzoo.exporting.export import export, find_refusal
+from lorentzoo.core.exportable import find_refusal
+from lorentzoo.exporting.export import export
 from lorentzoo.testing.report import ConformanceError, require
 from lorentzoo.testing.subject import ModelSubject
 

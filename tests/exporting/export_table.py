@@ -19,8 +19,8 @@ import torch
 
 import lorentzoo as lz
 from lorentzoo.core.errors import LorentzooError
+from lorentzoo.core.exportable import find_refusal
 from lorentzoo.core.model import Model
-from lorentzoo.exporting.export import find_refusal
 from lorentzoo.exporting.formats import FORMATS
 from lorentzoo.exporting.source.export import SOURCE_ENDINGS
 from lorentzoo.exporting.source.program import find_obstacle

@@ -37,7 +37,9 @@ def test_differences_are_measured_against_the_largest_value() -> None:
     plain = make_plain()
     assert max(check_numbers(plain, run_with_noise(plain, 1e-6))[0].values()) < 1e-5
     for noise in ((1e-4,), (1e-4, 0.0), (0.0, 1e-4)):
-        with pytest.raises(ExportError, match=r"differs by \d\.\de-0[45] of the largest value, more than 1e-05"):
+        with pytest.raises(
+            ExportError, match=r"differs by \d\.\de-0[45] of the largest value, more than 1e-05"
+        ):
             check_numbers(plain, run_with_noise(plain, *noise))
 
 

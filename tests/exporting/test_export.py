@@ -170,6 +170,10 @@ def test_numbers_near_zero_and_one_are_not_taken_for_them() -> None:
             energy = momenta[..., 0]
             return energy * (1 - 1e-6), torch.log(0.0 * energy + 1e-9)
 
+        def expect(self, wanted: Any, found: Any) -> Any:
+            """The second number is no prediction of a head."""
+            return wanted
+
     for dtype in (torch.float32, torch.float64):
         plain = Nearly(make(embedding="momenta"), dtype)
         made = make_onnx(trace(plain), plain, opset=17, ir_version=8)

@@ -6,7 +6,7 @@ import pytest
 from export_table import COLUMNS, SOURCE, UNKNOWN, build_small, read_table, try_format
 
 import lorentzoo as lz
-from lorentzoo.exporting.export import find_refusal
+from lorentzoo.core.exportable import find_refusal
 
 TABLE = read_table()
 REMEDY = "run: python tests/exporting/export_table.py"

@@ -160,6 +160,13 @@ def test_compiled_as_one_graph_for_all_lengths(slots: dict[str, Any], tmp_path: 
     assert counters["stats"]["unique_graphs"] == 1
 
 
+def test_parts_that_are_no_graph_are_not_compiled(tmp_path: Path) -> None:
+    model = lz.create_model("substructure-mlp")
+    lz.save(model, tmp_path / "a")
+    with pytest.raises(ExportError, match="cannot be compiled: the backbone Substructure cannot be exported"):
+        lz.load(tmp_path / "a", compile=True)
+
+
 def test_generators_are_not_compiled(tmp_path: Path) -> None:
     generator = lz.create_model("transformer-eventgen")
     lz.save(generator, tmp_path / "a")

@@ -1,0 +1,24 @@
+"""Which models are no graph of tensors, as far as their parts say so?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lorentzoo.core.model import Model
+
+__all__ = ["find_refusal"]
+
+
+def find_refusal(model: Any) -> str | None:
+    """Why a model cannot be exported, as far as its parts say so; None where nothing is known against it."""
+    if not isinstance(model, Model):
+        return f"only models that predict are exported, not {type(model).__name__}: draws of a generator are no graph"
+    if model.backbone.takes_condition:
+        return f"{type(model.backbone).__name__} attends to a second cloud, for which exported files have no input"
+    for slot in ("spurions", "frames_net", "embedding", "backbone", "head"):
+        part = getattr(model, slot)
+        if part.exportable is not True:
+            return (
+                f"the {slot.removesuffix('_net')} {type(part).__name__} cannot be exported: {part.exportable}"
+            )
+    return None
