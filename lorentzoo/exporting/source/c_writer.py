@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 from lorentzoo.core.errors import ExportError
 from lorentzoo.core.steps import Column, Columns, Step
 from lorentzoo.exporting.source.about import About
+from lorentzoo.exporting.source.body import Body
 from lorentzoo.exporting.source.parameters import HEADER_BYTES, VERSION
 from lorentzoo.exporting.source.program import Program
 from lorentzoo.exporting.source.text import fill_template, literal, select_tools
 
 __all__ = ["write_c", "write_header"]
-
-_OPERATORS = {"add": " + ", "multiply": " * ", "divide": " / "}
 
 
 def write_header(program: Program, about: About) -> str:
@@ -31,8 +29,8 @@ def write_header(program: Program, about: About) -> str:
 
 def write_c(program: Program, about: About) -> str:
     """The source file."""
-    body = _Body(program)
-    lines = body.write()
+    body = _CBody(program)
+    body.write()
     context = program.num_context
     finite = (
         "            for (int k = 0; k < LZ_CONTEXT; ++k) "
@@ -51,46 +49,20 @@ def write_c(program: Program, about: About) -> str:
         "CONTEXT_BLOCK": ", context + begin * LZ_CONTEXT" if context else "",
         "CONTEXT_FINITE": finite,
         "TOOLS": select_tools("tools.c", body.tools) + own,
-        "STEPS_CODE": "\n".join(f"    {line}" if line else "" for line in lines),
+        "STEPS_CODE": "\n".join(f"    {line}" if line else "" for line in body.lines),
     }
     return fill_template("network.c", keys)
 
 
-@dataclass
-class _Body:
-    """Statements of the function that evaluates a block, and the tools that they call."""
+class _CBody(Body):
+    """The function that evaluates a block in C."""
 
-    program: Program
-    tools: set[str] = field(default_factory=set)
-    lines: list[str] = field(default_factory=list)
-    packed: int = 0
-
-    def write(self) -> list[str]:
-        writers: dict[str, Callable[[int, Step], None]] = {
-            "momenta": lambda number, step: self._input(number, step, "p"),
-            "context": lambda number, step: self._input(number, step, "context"),
-            "affine": self._affine,
-            "combine": self._combine,
-        }
-        for number, step in enumerate(self.program.steps):
-            if step.kind in ("gelu", "relu", "silu"):
-                self._activation(number, step)
-            elif step.kind in writers:
-                writers[step.kind](number, step)
-            else:
-                self._of_event(number, step)
-        self.lines.append("")
-        self._loop(
-            [
-                f"ans[e * LZ_OUTPUTS + {k}] = {self._value(c)};"
-                for k, c in enumerate(self.program.outputs.items)
-            ]
-        )
-        return self.lines
+    end = ";"
 
     # ---- steps ------------------------------------------------------------------------------------
 
-    def _input(self, number: int, step: Step, name: str) -> None:
+    def _input(self, number: int, step: Step) -> None:
+        name = {"momenta": "p"}.get(step.kind, step.kind)
         if step.width:
             self.lines.append(
                 f"const double(*const v{number})[{step.width}] = (const double(*)[{step.width}]){name};"
@@ -115,28 +87,9 @@ class _Body:
         self._declare(number, step, "")
         self.lines.append(f"{step.kind}(events * {step.width}, {source}[0], v{number}[0]);")
 
-    def _combine(self, number: int, step: Step) -> None:
-        operation = step.settings["operation"]
-        self._declare(number, step, operation.replace("_", " "))
-        whole = [self._whole(columns, exact=step.exact) for columns in step.inputs]
-        if all(whole) and step.width > 1:
-            result = self._operation(operation, [f"{name}[e][k]" for name in whole])
-            self._loop([f"for (int k = 0; k < {step.width}; ++k) v{number}[e][k] = {result};"])
-            return
-        rows = [[self._value(c) for c in columns.items] for columns in step.inputs]
-        self._loop(
-            [
-                f"v{number}[e][{k}] = {self._operation(operation, list(operands))};"
-                for k, operands in enumerate(zip(*rows, strict=True))
-            ]
-        )
-
-    def _operation(self, operation: str, operands: list[str]) -> str:
-        if operation in _OPERATORS:
-            return _OPERATORS[operation].join(operands)
-        if operation == "abs_log_inverse":
-            self.tools.add(operation)
-        return f"{operation}({operands[0]})"
+    def _combine_arrays(self, number: int, step: Step, arrays: Sequence[str]) -> None:
+        result = self._operation(step.settings["operation"], [f"{name}[e][k]" for name in arrays])
+        self._loop([f"for (int k = 0; k < {step.width}; ++k) v{number}[e][k] = {result};"])
 
     def _of_event(self, number: int, step: Step) -> None:
         """Steps that a tool does event by event, in double precision."""
@@ -198,13 +151,14 @@ class _Body:
             return
         self.lines += ["for (int e = 0; e < events; ++e) {", *(f"    {line}" for line in statements), "}"]
 
-    def _value(self, item: Column | float) -> str:
-        return f"v{item.step}[e][{item.place}]" if isinstance(item, Column) else literal(item)
+    def _item(self, array: str, place: int) -> str:
+        return f"{array}[e][{place}]"
 
-    def _whole(self, columns: Columns, *, exact: bool) -> str:
-        """The array of a step, if the columns are all that it gives, in the type that is wanted; else nothing."""
-        found = self.program.find_whole(columns, exact=exact)
-        return "" if found is None else f"v{found}"
+    def _answer(self, place: int) -> str:
+        return f"ans[e * LZ_OUTPUTS + {place}]"
+
+    def _literal(self, number: float) -> str:
+        return literal(number)
 
     def _array(self, columns: Columns, *, exact: bool) -> str:
         """An array with the columns side by side."""

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lorentzoo.core.errors import ExportError
 from lorentzoo.core.steps import Column, Columns, Step
 from lorentzoo.exporting.source.about import About
+from lorentzoo.exporting.source.body import Body
 from lorentzoo.exporting.source.parameters import HEADER_BYTES, VERSION
 from lorentzoo.exporting.source.program import Program
 from lorentzoo.exporting.source.text import fill_template, literal, select_tools
 
 __all__ = ["write_fortran"]
 
-_OPERATORS = {"add": " + ", "multiply": " * ", "divide": " / "}
 _WIDEST = 120
 """Characters of a line, of 132 that the standard allows."""
 
@@ -27,7 +27,7 @@ def write_fortran(program: Program, about: About) -> str:
     ExportError
         If a step is a function of which there is C source alone.
     """
-    body = _Body(program)
+    body = _FortranBody(program)
     body.write()
     context, single = program.num_context > 0, len(program.outputs) == 1
     keys = about.keys(program, c_style=False) | {
@@ -51,31 +51,15 @@ def write_fortran(program: Program, about: About) -> str:
 
 
 @dataclass
-class _Body:
-    """Declarations and statements of the subroutine that evaluates a block, and the tools that they call."""
+class _FortranBody(Body):
+    """The subroutine that evaluates a block in Fortran, whose arrays are declared before its statements."""
 
-    program: Program
-    tools: set[str] = field(default_factory=set)
     declarations: list[str] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
-    packed: int = 0
-
-    def write(self) -> None:
-        writers: dict[str, Callable[[int, Step], None]] = {
-            "momenta": lambda number, step: None,
-            "context": lambda number, step: None,
-            "affine": self._affine,
-            "combine": self._combine,
-            "gelu": self._activation,
-            "relu": self._activation,
-            "silu": self._activation,
-        }
-        for number, step in enumerate(self.program.steps):
-            writers.get(step.kind, self._of_event)(number, step)
-        self.lines.append("")
-        self._loop([f"ans({k + 1}, e) = {self._value(c)}" for k, c in enumerate(self.program.outputs.items)])
 
     # ---- steps ------------------------------------------------------------------------------------
+
+    def _input(self, number: int, step: Step) -> None:
+        """They are arguments."""
 
     def _affine(self, number: int, step: Step) -> None:
         source = self._array(step.inputs[0], exact=step.exact)
@@ -98,28 +82,9 @@ class _Body:
         self._declare(number, step, "")
         self.lines.append(f"v{number}(:, :events) = {step.kind}({source}(:, :events))")
 
-    def _combine(self, number: int, step: Step) -> None:
-        operation = step.settings["operation"]
-        self._declare(number, step, operation.replace("_", " "))
-        whole = [self._whole(columns, exact=step.exact) for columns in step.inputs]
-        if all(whole) and step.width > 1:
-            result = self._operation(operation, [f"{name}(:, :events)" for name in whole])
-            self.lines.append(f"v{number}(:, :events) = {result}")
-            return
-        rows = [[self._value(c) for c in columns.items] for columns in step.inputs]
-        self._loop(
-            [
-                f"v{number}({k + 1}, e) = {self._operation(operation, list(operands))}"
-                for k, operands in enumerate(zip(*rows, strict=True))
-            ]
-        )
-
-    def _operation(self, operation: str, operands: list[str]) -> str:
-        if operation in _OPERATORS:
-            return _OPERATORS[operation].join(operands)
-        if operation == "abs_log_inverse":
-            self.tools.add(operation)
-        return f"{operation}({operands[0]})"
+    def _combine_arrays(self, number: int, step: Step, arrays: Sequence[str]) -> None:
+        result = self._operation(step.settings["operation"], [f"{name}(:, :events)" for name in arrays])
+        self.lines.append(f"v{number}(:, :events) = {result}")
 
     def _of_event(self, number: int, step: Step) -> None:
         """Steps that are done event by event, in double precision."""
@@ -190,13 +155,14 @@ class _Body:
         kind = self.program.steps[step].kind
         return {"momenta": "p", "context": "context"}.get(kind, f"v{step}")
 
-    def _value(self, item: Column | float) -> str:
-        return f"{self._name(item.step)}({item.place + 1}, e)" if isinstance(item, Column) else _real(item)
+    def _item(self, array: str, place: int) -> str:
+        return f"{array}({place + 1}, e)"
 
-    def _whole(self, columns: Columns, *, exact: bool) -> str:
-        """The array of a step, if the columns are all that it gives, in the type that is wanted; else nothing."""
-        found = self.program.find_whole(columns, exact=exact)
-        return "" if found is None else self._name(found)
+    def _answer(self, place: int) -> str:
+        return f"ans({place + 1}, e)"
+
+    def _literal(self, number: float) -> str:
+        return _real(number)
 
     def _array(self, columns: Columns, *, exact: bool) -> str:
         """An array with the columns side by side."""
