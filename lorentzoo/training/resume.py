@@ -119,6 +119,8 @@ def _keep_as(path: Path, other: Path) -> None:
     except OSError:  # not on this file system
         shutil.copyfile(path, temporary)
     os.replace(temporary, other)
+    with contextlib.suppress(FileNotFoundError):
+        temporary.unlink()  # a rename onto another name of the same file does nothing, and says that it went well
 
 
 def _payload_of(path: Path) -> tuple[bytes | None, str]:
