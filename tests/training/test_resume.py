@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +13,11 @@ class Killed(BaseException):
     """No handler of errors catches it, as none catches SIGKILL."""
 
 
-@given(st.lists(st.sampled_from(["written", "killed between the two files", "killed before"]), min_size=1, max_size=8))
+@given(
+    st.lists(
+        st.sampled_from(["written", "killed between the two files", "killed before"]), min_size=1, max_size=8
+    )
+)
 @settings(max_examples=40, deadline=None)
 def test_nothing_but_two_checkpoints_is_left_wherever_writers_are_killed(
     tmp_path_factory: pytest.TempPathFactory, story: list[str]
