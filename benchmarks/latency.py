@@ -30,6 +30,7 @@ from lorentzoo.core.errors import ExportError, LorentzooError
 from lorentzoo.core.exportable import find_refusal
 from lorentzoo.core.layout import Padded
 from lorentzoo.exporting.formats import FORMATS, Choices
+from lorentzoo.exporting.given import read_given
 from lorentzoo.exporting.graph import load_package
 from lorentzoo.exporting.onnx_files import open_session
 from lorentzoo.exporting.plain import PlainModel
@@ -156,7 +157,7 @@ WAYS: dict[str, Callable[[Task], Call]] = {
 
 def make_task(model: lz.Model, data: lz.JetDataset, batch: int, made: dict[str, Any]) -> Task:
     """The first points of a data set for a network."""
-    plain = PlainModel(model, torch.float32, name="network")
+    plain = PlainModel(model, torch.float32, name="network", given=read_given(data))
     cloud = data.batch(np.arange(batch)).cloud
     padded = cloud.to_padded(int(cloud.layout.counts().max()))
     assert isinstance(padded.layout, Padded)

@@ -60,7 +60,8 @@ def export_command(
         None,
         "--dataset",
         "-d",
-        help="For c, fortran and umami: events of the particles that the code is for; the run's own by default.",
+        help="Events on which the file is checked, which become the golden ones. Needed for c, fortran and umami, which "
+        "are for their particles, and for models of certain processes; there, the run's own by default.",
     ),
 ) -> None:
     """Write a model as a file that runs without this package, checked against the model, with what belongs beside it.
@@ -71,8 +72,9 @@ def export_command(
     """
     from lorentzoo.exporting.export import export
 
+    made = make_model(model)
     path = export(
-        make_model(model),
+        made,
         out,
         file_format,
         profile=None if profile is None else profile.value,
@@ -80,19 +82,19 @@ def export_command(
         ir_version=ir_version,
         dtype=None if dtype is None else dtype.value,
         max_particles=max_particles,
-        like=_read_events(model, dataset) if file_format in _SOURCE else None,
+        like=_read_events(model, dataset, needed=file_format in _SOURCE or made.process_specific),
     )
     typer.echo(str(path))
 
 
-def _read_events(model: str, dataset: str | None) -> Any:
-    """The data set of that name, or that of the run; None where there is neither."""
+def _read_events(model: str, dataset: str | None, *, needed: bool) -> Any:
+    """The data set of that name, or, if any is needed, that of the run; None where there is neither."""
     from lorentzoo.registry.specs import parse_part
     from lorentzoo.studies.runs import read_run_spec
     from lorentzoo.training.fitting import open_dataset
 
     if dataset is not None:
         return open_dataset(parse_part(dataset, "dataset"))
-    if (Path(model) / "run.json").is_file():
+    if needed and (Path(model) / "run.json").is_file():
         return open_dataset(read_run_spec(Path(model)).dataset)
     return None

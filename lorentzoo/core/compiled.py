@@ -77,7 +77,16 @@ class _Rows(nn.Module):
         self.model = model
 
     def forward(self, momenta: Tensor, mask: Tensor, scalars: Tensor, context: Tensor) -> Tensor:
-        cloud = ParticleCloud.from_padded(momenta, mask, scalars, context, validate=False)
+        fitted = self.model.fitted_inputs
+        cloud = ParticleCloud.from_padded(
+            momenta,
+            mask,
+            scalars,
+            context,
+            scalar_names=fitted.scalars,
+            context_names=fitted.context,
+            validate=False,
+        )
         return self.model.forward(cloud)
 
 

@@ -53,6 +53,9 @@ class Part(nn.Module, ABC):
     without_gradient
         Names (or `fnmatch` patterns) of parameters that cannot change the output and are there because a published
         network has them. The conformance kit asks every other parameter for a gradient.
+    process_specific
+        Whether it is for events of the processes that it was fitted to, told by their particles; drawn events mean
+        nothing to it, so that an export is checked on events that are given.
     older_buffers
         Values of buffers that weights written before there were any stand for.
     """
@@ -60,6 +63,7 @@ class Part(nn.Module, ABC):
     exportable: ClassVar[bool | str] = True
     permutation_symmetric: ClassVar[bool] = True
     exact: bool = True
+    process_specific: bool = False
     without_gradient: tuple[str, ...] = ()
     older_buffers: ClassVar[Mapping[str, float]] = {}
 

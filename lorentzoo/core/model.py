@@ -17,7 +17,7 @@ from lorentzoo.core.errors import CompositionError, FittedError
 from lorentzoo.core.features import Features
 from lorentzoo.core.fitted_inputs import FittedInputs
 from lorentzoo.core.frames import Frames
-from lorentzoo.core.interfaces import Backbone, Embedding, FramesNet, Head, SpurionMode
+from lorentzoo.core.interfaces import Backbone, Embedding, FramesNet, Head, Part, SpurionMode
 from lorentzoo.core.layout import Extended, Layout
 from lorentzoo.core.spurions import Spurions
 from lorentzoo.core.symmetry import Symmetry
@@ -399,6 +399,11 @@ class Model(Trainable):
         turns = self.frames_net.learned and not self.spurions.are_causal
         sees_boosts = Symmetry.spanned_by("Jx", "Jy", "Jz") <= self.embedding.scalar_symmetry
         return all(part.exact for part in parts) and not (turns and sees_boosts)
+
+    @property
+    def process_specific(self) -> bool:
+        """Whether a part is for events of certain processes alone."""
+        return any(part.process_specific for part in self.modules() if isinstance(part, Part))
 
     @property
     def permutation_symmetric(self) -> bool:

@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 Activation = Literal["gelu", "relu", "silu"]
-Operation = Literal["add", "multiply", "divide", "log", "exp", "abs_log_inverse"]
+Operation = Literal["add", "multiply", "divide", "log", "exp", "sqrt", "abs_log_inverse"]
 """Of columns, one by one; the last is sign(x) (exp|x| - 1)."""
 
 ACTIVATIONS: Final[dict[type[nn.Module], Activation]] = {nn.GELU: "gelu", nn.ReLU: "relu", nn.SiLU: "silu"}

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from lorentzoo.core.errors import ExportError
-from lorentzoo.exporting.plain import PlainModel, Sizes
+from lorentzoo.exporting.plain import PlainModel
 
 __all__ = ["TOLERANCES", "Runner", "check_numbers", "run_program"]
 
@@ -32,7 +32,7 @@ def run_program(module: Any) -> Runner:
 
 
 def check_numbers(plain: PlainModel, run: Runner) -> tuple[dict[str, float], dict[str, NDArray[Any]]]:
-    """Compare a file with the model on events of several sizes.
+    """Compare a file with the model on samples of events of several sizes.
 
     Parameters
     ----------
@@ -43,60 +43,60 @@ def check_numbers(plain: PlainModel, run: Runner) -> tuple[dict[str, float], dic
 
     Returns
     -------
-    Largest difference of each size, relative to the largest value of the output; and the golden inputs and outputs.
+    Largest difference of each sample, relative to the largest value of the output; and the golden inputs and outputs.
 
     Raises
     ------
     ExportError
-        Naming the sizes, the output and the difference, if one is above the tolerance, not finite, or of another shape.
+        Naming the sample, the output and the difference, if one is above the tolerance, not finite, or of another shape.
 
     Notes
     -----
     Predictions are held to what the model's head makes of the file's own output: an exponential enlarges the rounding of
     what it is taken of.
     """
-    sizes, names = plain.sizes, plain.output_names
-    wanted, found, given = [], [], []
-    for seed, size in enumerate(sizes):
-        tensors = plain.draw(size, seed)
+    names = plain.output_names
+    labels, wanted, found, given = [], [], [], []
+    for label, tensors in plain.samples():
         inputs = {name: x.numpy() for name, x in zip(plain.input_names, tensors, strict=True)}
         try:
             with torch.no_grad():
                 wanted.append([output.numpy() for output in plain(*tensors)])
         except ValueError as error:
             raise ExportError(
-                f"the model does not take {size}: {error}. Where its number of places is bounded, give max_particles"
+                f"the model does not take {label}: {error}. Where its number of places is bounded, give max_particles"
             ) from error
         try:
             found.append(run(inputs))
         except Exception as error:
-            raise ExportError(f"the exported form does not run on {size}: {error}") from error
+            raise ExportError(f"the exported form does not run on {label}: {error}") from error
         given.append(inputs)
+        labels.append(label)
     scales = [
         max(float(np.abs(outputs[o]).max(initial=0.0)) for outputs in wanted) for o in range(len(names))
     ]
     tolerance, errors = TOLERANCES[plain.dtype], {}
-    for size, expected, got in zip(sizes, wanted, found, strict=True):
+    for label, expected, got in zip(labels, wanted, found, strict=True):
         each = [
-            _difference(name, size, a, b, scale)
+            _difference(name, label, a, b, scale)
             for name, a, b, scale in zip(names, expected, got, scales, strict=True)
         ]
-        errors[str(size)] = max(each)
+        errors[label] = max(each)
         for name, a, b, scale in zip(names, plain.expect(expected, got), got, scales, strict=True):
-            difference = _difference(name, size, a, b, scale)
+            difference = _difference(name, label, a, b, scale)
             if not difference <= tolerance:
                 raise ExportError(
-                    f"the exported form gives other numbers than the model on {size}: its {name!r} differs by "
+                    f"the exported form gives other numbers than the model on {label}: its {name!r} differs by "
                     f"{difference:.1e} of the largest value, more than {tolerance:g}"
                 )
     golden = {f"input_{name}": x for name, x in given[0].items()}
     return errors, golden | {f"output_{name}": x for name, x in zip(names, wanted[0], strict=True)}
 
 
-def _difference(name: str, size: Sizes, wanted: NDArray[Any], found: NDArray[Any], scale: float) -> float:
+def _difference(name: str, label: str, wanted: NDArray[Any], found: NDArray[Any], scale: float) -> float:
     if wanted.shape != found.shape:
         raise ExportError(
-            f"the exported form gives {name!r} of shape {found.shape} instead of {wanted.shape} on {size}"
+            f"the exported form gives {name!r} of shape {found.shape} instead of {wanted.shape} on {label}"
         )
     if not wanted.size:
         return 0.0

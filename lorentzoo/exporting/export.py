@@ -14,6 +14,7 @@ from lorentzoo.exporting.beside import describe_file, find_tolerance, hash_spec,
 from lorentzoo.exporting.compare import TOLERANCES, check_numbers
 from lorentzoo.exporting.files import make_folder, write_files
 from lorentzoo.exporting.formats import FORMATS, Choices
+from lorentzoo.exporting.given import read_given
 from lorentzoo.exporting.opset import OLDEST
 from lorentzoo.exporting.profiles import PROFILES, Profile, make_plain
 from lorentzoo.exporting.source.export import SOURCE_ENDINGS, export_source
@@ -73,7 +74,9 @@ def export(
     max_particles
         The only number of places N that the file takes; any number by default.
     like
-        Of source code: a cloud or a data set of events, all of the particles that the code is for, in its order.
+        A cloud or a data set of events as those that the model is for. A file is compared on its first ones, too, which
+        become the golden ones; models that are fitted to certain processes (``amplitude-recipe``) are compared on them
+        alone, and give NaN for events of others. Source code is for events of their particles, in their order.
 
     Returns
     -------
@@ -88,7 +91,7 @@ def export(
     MissingExtraError
         If ONNX is wanted and its packages are not installed.
     ParameterError
-        On another format, type, number or ending.
+        On another format, type, number or ending, and if events are needed and none are given.
     NotFittedError
         If statistics of the model were not fitted.
     """
@@ -103,14 +106,15 @@ def export(
         return export_source(model, path, format, like=like, dtype=number)
     form = FORMATS[format]
     form.require()
-    plain = make_plain(model, profile, number, path.stem, max_particles)
+    given = None if like is None else read_given(like)
+    plain = make_plain(model, profile, number, path.stem, max_particles, given)
     if plain.dtype not in TOLERANCES:
         raise ParameterError(
             f"models are exported in float32 or float64, not {plain.dtype}; give dtype='float32'"
         )
     # Once before it is traced: what was not fitted, or cannot be computed, says so here.
     with torch.no_grad():
-        plain(*plain.draw(plain.sizes[0]))
+        plain(*plain.example)
     written = form.write(plain, Choices(opset, ir_version, hash_spec(model) or ""))
     errors, golden = check_numbers(plain, written.run)
     about = describe_file(

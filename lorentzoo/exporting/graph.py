@@ -65,7 +65,7 @@ def trace(plain: PlainModel) -> Any:
         If operations of the network depend on values, or on the number of particles where it is free.
     """
     # With two events and two places at least: an axis of length one would be taken for fixed.
-    inputs = plain.draw(plain.sizes[0])
+    inputs = plain.example
     try:
         with _quiet(), torch.no_grad():
             return _trace(plain, plain, inputs)
@@ -160,7 +160,7 @@ def make_onnx(
     """
     try:
         with _quiet(), torch.no_grad():
-            inputs = plain.draw(plain.sizes[0])
+            inputs = plain.example
             written = with_written_functions(program, also)
             if written is not None:
                 program = _trace(_Again(written), plain, inputs)

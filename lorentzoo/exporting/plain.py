@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lorentzoo.core.cloud import ParticleCloud
+from lorentzoo.core.errors import ParameterError
 from lorentzoo.core.layout import Padded
 from lorentzoo.core.model import Model
 from lorentzoo.verification.events import random_cloud
@@ -57,6 +58,14 @@ class PlainModel(nn.Module):
         What the network is called where its outputs are.
     max_particles
         The only number of places; any number with None.
+    given
+        Events as those of the model, packed, in GeV, on which a file is compared besides drawn ones; instead of these
+        where the model is for events of certain processes.
+
+    Raises
+    ------
+    ParameterError
+        If the model is for events of certain processes and none are given, or they have more particles than places.
     """
 
     output_names: tuple[str, ...] = ("output", "prediction")
@@ -71,6 +80,7 @@ class PlainModel(nn.Module):
         *,
         name: str = "model",
         max_particles: int | None = None,
+        given: ParticleCloud | None = None,
     ) -> None:
         super().__init__()
         # Of a copy, so that neither mode nor type of the original change.
@@ -81,6 +91,18 @@ class PlainModel(nn.Module):
         self.name = name
         self.max_particles = max_particles
         self.requires_grad_(False)
+        if given is None and self.model.process_specific:
+            raise ParameterError(
+                "this model is for events of the processes that it was fitted to: give some by like= (--dataset on the "
+                "command line), on which its file is checked"
+            )
+        self.given = None if given is None else self.model.fitted_inputs.arrange(given)
+        longest = 0 if given is None else int(given.layout.counts().max())
+        if max_particles is not None and longest > max_particles:
+            raise ParameterError(
+                f"events of like= have up to {longest} particles, and max_particles is {max_particles}"
+            )
+        self._longest = longest
 
     @property
     def inputs(self) -> tuple[Column, ...]:
@@ -156,7 +178,16 @@ class PlainModel(nn.Module):
         self, momenta: Tensor, mask: Tensor, scalars: Tensor | None, context: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Output and prediction of events in rows, in the model's own order of axes."""
-        cloud = ParticleCloud.from_padded(momenta, mask, scalars, context, validate=False)
+        fitted = self.model.fitted_inputs
+        cloud = ParticleCloud.from_padded(
+            momenta,
+            mask,
+            scalars,
+            context,
+            scalar_names=() if scalars is None else fitted.scalars,
+            context_names=() if context is None else fitted.context,
+            validate=False,
+        )
         output = self.model(cloud)
         return output.to(self.dtype), self._predict_from(output)
 
@@ -191,7 +222,33 @@ class PlainModel(nn.Module):
         cloud = random_cloud(
             sizes.lengths, in_scalars=model.in_scalars, in_context=model.in_context, seed=seed
         )
-        padded = cloud.to_padded(sizes.places)
+        return self._pad(cloud, sizes.places)
+
+    @property
+    def example(self) -> tuple[Tensor, ...]:
+        """Some events as its inputs, the golden ones; two at least where there is an axis of events."""
+        return next(iter(self.samples()))[1]
+
+    def samples(self) -> Iterator[tuple[str, tuple[Tensor, ...]]]:
+        """Events on which a file is compared, as its inputs, and what they are; the golden ones come first."""
+        if self.given is not None:
+            yield from self._choose(self.given)
+        if not self.model.process_specific:
+            yield from ((str(size), self.draw(size, seed)) for seed, size in enumerate(self.sizes))
+
+    def _choose(self, given: ParticleCloud) -> Iterator[tuple[str, tuple[Tensor, ...]]]:
+        # An axis of length one would be taken for fixed, in the events from which a graph is made.
+        places = max(self._longest, 2) if self.max_particles is None else self.max_particles
+        count = given.num_events
+        several = given if count > 1 else given.select(torch.tensor([0, 0]))
+        yield f"the first {count} given events", self._pad(several, places)
+        first = given.select(torch.tensor([0]))
+        alone = int(first.layout.counts().max()) if self.max_particles is None else places
+        yield "the first given event", self._pad(first, max(alone, 1))
+        yield "no event", self._pad(given.select(torch.tensor([], dtype=torch.int64)), places)
+
+    def _pad(self, cloud: ParticleCloud, places: int) -> tuple[Tensor, ...]:
+        padded = cloud.to_padded(places)
         assert isinstance(padded.layout, Padded)
         return self.pack(padded.momenta, padded.layout.mask, padded.scalars, padded.context)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lorentzoo.core.cloud import ParticleCloud
 from lorentzoo.core.errors import ParameterError
 from lorentzoo.core.model import Model
 from lorentzoo.exporting.plain import Column, PlainModel, Sizes
@@ -108,8 +109,9 @@ class AtlasModel(PlainModel):
         *,
         name: str = "model",
         max_particles: int | None = None,
+        given: ParticleCloud | None = None,
     ) -> None:
-        super().__init__(model, dtype, name=name, max_particles=max_particles)
+        super().__init__(model, dtype, name=name, max_particles=max_particles, given=given)
         if max_particles is not None:
             raise ParameterError("jets of ATLAS have any number of tracks; leave max_particles out")
         if re.search("[_-]", name):
@@ -117,7 +119,7 @@ class AtlasModel(PlainModel):
                 f"ATLAS takes no '_' and no '-' in a network's name, which is that of the file: not {name!r}"
             )
         with torch.no_grad():
-            shape = self._predict(self.draw(Sizes((2,), 2))).shape
+            shape = self._predict(self.example).shape
         if len(shape) > 2:
             raise ParameterError(
                 f"ATLAS takes numbers of a jet, but predictions have the shape {tuple(shape)}"
@@ -141,6 +143,11 @@ class AtlasModel(PlainModel):
         """A jet of each number of tracks."""
         counts = (9, *(n for n in range(_MOST_TRACKS + 1) if n != 9))
         return tuple(Sizes((n,), n) for n in counts)
+
+    def _choose(self, given: ParticleCloud) -> Iterator[tuple[str, tuple[Tensor, ...]]]:
+        for number in range(given.num_events):
+            jet = given.select(torch.tensor([number]))
+            yield f"given event {number}", self._pad(jet, max(int(jet.layout.counts().max()), 1))
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Each number of the prediction."""
@@ -187,8 +194,13 @@ PROFILES: Final[dict[str, type[PlainModel]]] = {"cms": CmsModel, "atlas": AtlasM
 
 
 def make_plain(
-    model: Model, profile: str | None, dtype: torch.dtype | None, name: str, max_particles: int | None
+    model: Model,
+    profile: str | None,
+    dtype: torch.dtype | None,
+    name: str,
+    max_particles: int | None,
+    given: ParticleCloud | None,
 ) -> PlainModel:
     """A model as a network of plain tensors, as lorentzoo or an experiment has them."""
     kind = PlainModel if profile is None else PROFILES[profile]
-    return kind(model, dtype, name=name, max_particles=max_particles)
+    return kind(model, dtype, name=name, max_particles=max_particles, given=given)

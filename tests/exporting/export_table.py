@@ -55,11 +55,16 @@ def try_format(name: str, form: str) -> str:
     if form == SOURCE:
         # For which particles is up to the events that it is written for; the tests of source code do that.
         return "yes"
+    like = None
+    if model.process_specific:
+        like = lz.load_dataset("amplitudes", multiplicity=[1, 2], num_events=2000)
+        model.fit_statistics([like.batch(slice(0, len(like)))])
+    else:
+        model = ModelSubject(model).model
     with tempfile.TemporaryDirectory() as folder:
         try:
-            lz.export(
-                ModelSubject(model).model, Path(folder) / f"net{FORMATS[form].ending}", form, dtype="float32"
-            )
+            path = Path(folder) / f"net{FORMATS[form].ending}"
+            lz.export(model, path, form, dtype="float32", like=like)
         except LorentzooError as error:
             return f"no: {str(error).splitlines()[0].partition('. Its operators')[0]}"
     return "yes"

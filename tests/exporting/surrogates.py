@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 import lorentzoo as lz
@@ -57,4 +59,29 @@ def make_amplitude() -> tuple[lz.Model, lz.JetDataset]:
         in_context=data.num_context,
     )
     model.fit_statistics([data.batch(slice(0, 600))])
+    return model.eval(), data
+
+
+COMPONENTS = ("real", "joint", "polar")
+"""Forms of several amplitudes."""
+
+
+def make_components(form: str, combinations: object) -> tuple[lz.Model, lz.JetDataset]:
+    """A network of coordinates that gives three amplitudes, real or complex, by combinations of them."""
+    data = lz.load_dataset("vector-pairs", dimensions=8, target="amplitude", num_events=600)
+    torch.manual_seed(2)
+    targets = torch.randn(600, 3 if form == "real" else 6, dtype=torch.float64) * 2 + 1
+    model = lz.compose(
+        backbone="invariant-mlp:num_particles=2,hidden=[20,20],read_scalars=true,order=input",
+        embedding="momenta",
+        head={
+            "name": "amplitude-components",
+            "num_targets": targets.shape[1],
+            "form": form,
+            "combinations": combinations,
+        },
+        in_scalars=data.num_scalars,
+        in_context=data.num_context,
+    )
+    model.fit_statistics([replace(data.batch(slice(0, 600)), target=targets)])
     return model.eval(), data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
 import sys
@@ -252,3 +253,61 @@ def test_older_operators() -> None:
     mish = onnx.helper.make_graph([make_node("Mish", ["x"], ["y"])], "g", [x], [y])
     with pytest.raises(ExportError, match="Mish has no such form in opset 17"):
         lower_opset(onnx.helper.make_model(mish, opset_imports=[onnx.helper.make_opsetid("", 18)]))
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "log-polynomial:degree=2",
+        "log-polynomial:degree=2,identical=averaged",
+        "log-polynomial:reference=[factorised, log-polynomial],degree=1",
+        pytest.param("amplitude-recipe", marks=pytest.mark.slow),
+        pytest.param("amplitude-recipe-density", marks=pytest.mark.slow),
+    ],
+)
+def test_surrogates_of_several_processes_are_checked_on_given_events(spec: str, tmp_path: Path) -> None:
+    """Each event finds its own process in the graph, whatever the others are; of unknown ones nothing is known."""
+    data = lz.load_dataset("amplitudes", multiplicity=[1, 2, 3], num_events=2000)
+    model = lz.create_model(spec)
+    model.fit_statistics([data.batch(slice(0, 2000))])
+    with pytest.raises(
+        ParameterError, match="events of the processes that it was fitted to: give some by like="
+    ):
+        lz.export(model, tmp_path / "net.onnx")
+    with pytest.raises(ParameterError, match="have up to 6 particles, and max_particles is 4"):
+        lz.export(model, tmp_path / "net.onnx", like=data, max_particles=4)
+    path = lz.export(model, tmp_path / "net.onnx", like=data, dtype="float64")
+    about = json.loads(path.with_suffix(".json").read_text())
+    assert next(iter(about["differences"])) == "the first 64 given events"
+    network = lz.load_exported(path)
+    cloud = data.batch(torch.arange(500, 700)).cloud
+    wanted = copy.deepcopy(model).double().predict(cloud)
+    assert np.abs(network.predict(cloud) / wanted - 1).max() < 1e-9
+    alone = np.concatenate([network.predict(data.batch(torch.tensor([e])).cloud) for e in range(500, 510)])
+    assert np.abs(alone / wanted[:10] - 1).max() < 1e-9
+    other = lz.load_dataset("amplitudes", multiplicity=4, num_events=20).batch(slice(0, 20)).cloud
+    assert np.isnan(network.predict(other)).all()
+
+
+def test_given_events_are_checked_and_become_the_golden_ones(tmp_path: Path) -> None:
+    data = lz.load_dataset("toptag", num_jets=200)
+    torch.manual_seed(0)
+    model = lz.compose(backbone="deep-sets:hidden=[8]", embedding="momenta", head="classify:num_classes=2")
+    path = lz.export(model, tmp_path / "net.onnx", like=data)
+    about = json.loads(path.with_suffix(".json").read_text())
+    assert len(about["differences"]) == len(PlainModel(model).sizes) + 3
+    golden = np.load(path.with_suffix(".npz"))
+    cloud = data.batch(torch.arange(64)).cloud
+    assert np.array_equal(golden["input_momenta"], cloud.to_padded().momenta.float().numpy())
+    assert np.abs(golden["output_prediction"] - model.predict(cloud)).max() < 1e-6
+    for like, message in ((3, "a ParticleCloud or a data set"), (cloud.select(torch.arange(0)), "no events")):
+        with pytest.raises(ParameterError, match=message):
+            lz.export(model, tmp_path / "net.onnx", like=like)
+
+
+def test_jets_of_atlas_are_given_one_by_one(tmp_path: Path) -> None:
+    data = lz.load_dataset("toptag", num_jets=5)
+    model = lz.compose(backbone="deep-sets:hidden=[8]", embedding="momenta", head="classify:num_classes=2")
+    path = lz.export(model, tmp_path / "net.onnx", like=data, profile="atlas")
+    differences = json.loads(path.with_suffix(".json").read_text())["differences"]
+    assert list(differences)[:5] == [f"given event {number}" for number in range(5)]

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from surrogates import SURROGATES, make_amplitude, make_surrogate
+from surrogates import COMPONENTS, SURROGATES, make_amplitude, make_components, make_surrogate
 from typer.testing import CliRunner
 
 import lorentzoo as lz
@@ -84,6 +84,19 @@ def test_complex_amplitudes_of_coordinates(tmp_path: Path) -> None:
     assert "double _Complex" in header
     with pytest.raises(ValueError, match=r"the context has shape \(300, 8\), not \(300, 0\)"):
         network(momenta_of(cloud))
+
+
+@pytest.mark.parametrize("combinations", ["none", [[1, 1, 0], [1, -1, 0], [0.5, 0, 2]]])
+@pytest.mark.parametrize("form", COMPONENTS)
+def test_several_amplitudes_by_their_combinations(form: str, combinations: Any, tmp_path: Path) -> None:
+    model, data = make_components(form, combinations)
+    cloud = data.batch(torch.arange(100, 400)).cloud
+    wanted = numbers_of(model, cloud)
+    # The phase of a point near zero is that of its rounding.
+    for dtype, bound in (("float64", 1e-12), ("float32", 1e-5 if form == "polar" else 1e-6)):
+        path = lz.export(model, tmp_path / f"{dtype}.c", "c", like=data, dtype=dtype)
+        found = CompiledNetwork(path, flags=QUICK)(momenta_of(cloud), cloud.context.numpy())
+        assert worst(found, wanted) < bound
 
 
 def test_order_and_frame_do_not_matter_where_the_model_says_so(tmp_path: Path) -> None:
@@ -203,7 +216,7 @@ def test_what_has_no_source_code_says_why(tmp_path: Path) -> None:
     )
     with pytest.raises(ExportError, match="event 1 has other scalars than the first"):
         lz.export(model, tmp_path / "net.c", "c", like=mixed)
-    with pytest.raises(ParameterError, match="like= takes a ParticleCloud or a data set"):
+    with pytest.raises(ParameterError, match="give such events by like="):
         lz.export(model, tmp_path / "net.c", "c")
     with pytest.raises(ParameterError, match=r"a file of 'c' ends in \.c, not 'net\.cpp'"):
         lz.export(model, tmp_path / "net.cpp", "c", like=data)

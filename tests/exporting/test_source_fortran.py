@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from surrogates import SURROGATES, make_amplitude, make_surrogate
+from surrogates import SURROGATES, make_amplitude, make_components, make_surrogate
 
 import lorentzoo as lz
 from lorentzoo.core.errors import ExportError
@@ -119,6 +119,7 @@ def test_the_program_compiles_without_a_warning_and_agrees(dtype: str, tmp_path:
     for name, (model, data) in {
         "zgg": make_surrogate("amplitude-recipe", multiplicity=2),
         "amplitude": make_amplitude(),
+        "several": make_components("polar", [[1, 1, 0], [1, -1, 0], [0.5, 0, 2]]),
     }.items():
         lz.export(model, tmp_path / f"{name}.f90", "fortran", like=data, dtype=dtype)
         flags = "OPTIMISE=-O1 -Wall -Wextra -pedantic -Werror -Wno-unused-dummy-argument"

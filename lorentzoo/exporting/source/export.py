@@ -23,6 +23,7 @@ from lorentzoo.core.model import Model
 from lorentzoo.data.events import EventData
 from lorentzoo.exporting.beside import hash_spec, write_golden
 from lorentzoo.exporting.files import write_files
+from lorentzoo.exporting.given import read_given
 from lorentzoo.exporting.source.about import About, Precision
 from lorentzoo.exporting.source.beside import answer_scales, write_examples, write_golden_text
 from lorentzoo.exporting.source.c_writer import write_c, write_header
@@ -44,8 +45,6 @@ __all__ = ["SOURCE_ENDINGS", "export_source"]
 SOURCE_ENDINGS: Final = {"c": ".c", "fortran": ".f90", "umami": ".so"}
 """Endings of files by format."""
 
-_EVENTS: Final = 64
-"""Golden ones."""
 _PRECISIONS: Final[dict[Any, Precision]] = {None: "double", torch.float64: "double", torch.float32: "single"}
 
 
@@ -128,22 +127,15 @@ def export_source(model: Model, path: Path, format: str, *, like: Any, dtype: to
 
 
 def _read_events(like: Any) -> _Given:
-    if isinstance(like, EventData):
-        batch = like.batch(torch.arange(min(_EVENTS, len(like))))
-        return _Given(
-            batch.cloud.to_units("GeV"),
-            like.particle_names,
-            like.target_names,
-            like.target_units,
-            find_coupling(like.metadata),
-        )
-    if not isinstance(like, ParticleCloud):
+    if like is None:
         raise ParameterError(
-            "source code is for events of given particles: like= takes a ParticleCloud or a data set of such events "
-            f"(--dataset on the command line), not {type(like).__name__}"
+            "source code is for events of given particles: give such events by like= (--dataset on the command line)"
         )
-    cloud = like.to_packed().to_units("GeV")
-    return _Given(cloud.select(torch.arange(min(_EVENTS, cloud.num_events))), (), (), (), None)
+    cloud = read_given(like)
+    if isinstance(like, EventData):
+        coupling = find_coupling(like.metadata)
+        return _Given(cloud, like.particle_names, like.target_names, like.target_units, coupling)
+    return _Given(cloud, (), (), (), None)
 
 
 def _describe(model: Model, program: Program, stem: str, given: _Given, precision: Precision) -> About:

@@ -74,6 +74,15 @@ class References(nn.ModuleList):
                 assert process is not None
                 self.append(Tree(process))
 
+    @property
+    def exportable(self) -> bool | str:
+        """True, or the first reason of a reference."""
+        for reference in self:
+            assert isinstance(reference, Reference)
+            if reference.exportable is not True:
+                return reference.exportable
+        return True
+
     def fit(self, batches: Iterable[Batch]) -> list[Tensor]:
         """Fit each to ln|x| over those before it, and give ln R of each batch, (B,)."""
         batches = list(batches)

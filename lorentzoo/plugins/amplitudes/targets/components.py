@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 import torch
 from torch import Tensor
 
 from lorentzoo import Batch, Features, Head, ParticleCloud
-from lorentzoo.nn import Activation, Pooling, Readout, mean_and_deviation, mean_loss
+from lorentzoo.nn import Activation, Columns, EventSteps, Pooling, Readout, mean_and_deviation, mean_loss
 from lorentzoo.plugins.amplitudes.errors import AmplitudeError
 from lorentzoo.plugins.amplitudes.targets.combinations import CombinationName, find_combinations
 
 __all__ = ["AmplitudeComponents"]
+
+_LEAST_SQUARE: Final = 1e-300
+"""Of a point of the circle in source code, so that zero has a direction."""
 
 
 class AmplitudeComponents(Head):
@@ -125,6 +128,25 @@ class AmplitudeComponents(Head):
         else:
             values = values * self.std + self.mean
         return (self.inverse.to(values) @ values).flatten(1)
+
+    def write_steps(self, features: Columns, event: EventSteps) -> Columns:
+        """Targets in their own units."""
+        self.require_fitted()
+        output = self.readout.write_steps(features, event)
+        count, parts = len(self.matrix), 1 if self.form == "real" else 2
+        inverse = torch.kron(self.inverse.double().contiguous(), torch.eye(parts, dtype=torch.float64))
+        deviation = self.std.double().flatten()
+        if self.form != "polar":
+            weight = inverse * deviation.repeat_interleave(parts)
+            return event.affine(output, weight, inverse @ self.mean.double().flatten(), exact=True)
+        logs, *point = (output.take(range(part, 3 * count, 3)) for part in range(3))
+        modulus = event.combine("exp", event.scale(logs, deviation, self.mean.double().flatten()))
+        squares = [event.combine("multiply", each, each) for each in point]
+        norm = event.combine("sqrt", event.combine("add", *squares, Columns((_LEAST_SQUARE,) * count)))
+        unit = [event.combine("divide", each, norm) for each in point]
+        values = sum((event.combine("multiply", modulus, each) for each in unit), Columns(()))
+        places = [part * count + k for k in range(count) for part in range(2)]
+        return event.affine(values.take(places), inverse, None, exact=True)
 
     def _combine(self, target: Tensor) -> Tensor:
         """Combinations (B, K, 1 or 2), float64, of targets (B, num_targets)."""

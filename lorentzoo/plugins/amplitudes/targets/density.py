@@ -68,8 +68,9 @@ class AmplitudeDensity(DensityHead):
         # Of all widths; see `calibrate`.
         self.register_buffer("temperature", torch.tensor(1.0, dtype=torch.float64))
         self.references = References(reference, process, degree, identical, num_particles, stop)
-        if len(self.references):
-            self.exportable = "the reference asks each event for its particles"  # type: ignore[misc]
+        self.process_specific = len(self.references) > 0
+        # Its mean is known in closed form, so that no distribution is made for it.
+        self.exportable = self.references.exportable  # type: ignore[misc,assignment]
         self.pooling = pooling
         self.readout = Readout(in_scalars, 2, hidden, dropout, activation)
         self.out_scalars = self.readout.wants
@@ -106,9 +107,18 @@ class AmplitudeDensity(DensityHead):
 
     def distribution(self, output: Tensor) -> Independent:
         """The distribution of the amplitude (B, 1) in its own units, float64, of raw outputs (B, 2) or (B, 3)."""
+        return Independent(LogNormal(*self._logarithm(output)), 1)
+
+    def predict(self, output: Tensor) -> Tensor:
+        """Means of the distributions, exp(μ + σ²/2), shape (B, 1)."""
+        mean, scale = self._logarithm(output)
+        return torch.exp(mean + scale.square() / 2).to(output.dtype)
+
+    def _logarithm(self, output: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and width of ln x, (B, 1), float64."""
         self.require_fitted()
         mean, raw, *found = output.double().split(1, dim=-1)
         reference = found[0] if found else torch.zeros_like(mean)
         width, centre = self.std.double(), self.mean.double()
         scale = self.temperature.double() * width * (F.softplus(raw + _START) + _LEAST_WIDTH)
-        return Independent(LogNormal(reference + centre + width * mean, scale), 1)
+        return reference + centre + width * mean, scale

@@ -54,6 +54,8 @@ class Dipoles(Reference):
         If stop is negative; in `evaluate` on other particles, and on more gluons than are worth it.
     """
 
+    exportable = "dipoles map each event to hundreds of others, of which its number of gluons tells how many"
+
     def __init__(self, stop: int = 1) -> None:
         super().__init__()
         if stop < 0:

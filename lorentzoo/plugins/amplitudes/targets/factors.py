@@ -11,10 +11,11 @@ from itertools import combinations
 from typing import Final
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lorentzoo import ParticleCloud
-from lorentzoo.nn import Columns, EventSteps, inner, mass_squared
+from lorentzoo.nn import Columns, EventSteps, inner, mass_squared, stable_argsort
 from lorentzoo.plugins.amplitudes.errors import AmplitudeError
 
 __all__ = ["FACTORS", "MOST_GLUONS", "log_factors", "read_partons", "write_factors"]
@@ -65,7 +66,8 @@ def read_partons(cloud: ParticleCloud) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
     Returns
     -------
-    Quarks (B, 2, 4), boson (B, 1, 4), gluons (B, G, 4) with an event's own first, and how many these are (B,), int64.
+    Quarks (B, 2, 4), boson (B, 1, 4), gluons (B, G, 4) with an event's own first, and how many these are (B,), int64;
+    in a graph, which cannot raise, 0 for events of other particles.
 
     Raises
     ------
@@ -83,22 +85,30 @@ def read_partons(cloud: ParticleCloud) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     member = cloud.layout.pad(kinds) > 0.5
     counts = member.sum(1)
     gluons = counts[:, 2]
-    wrong = ((counts[:, 0] != 2) | (counts[:, 1] != 1) | (gluons < 1) | (gluons > MOST_GLUONS)).nonzero()
-    if len(wrong):
-        event = int(wrong[0])
-        raise AmplitudeError(
-            f"the reference is for events of two quarks, a boson and 1 to {MOST_GLUONS} gluons; event {event} of the "
-            f"batch has {counts[event].tolist()} of them; take reference='none'"
-        )
+    known = (counts[:, 0] == 2) & (counts[:, 1] == 1) & (gluons >= 1) & (gluons <= MOST_GLUONS)
+    if torch.compiler.is_compiling():
+        # A graph has no errors: other events are of no number of gluons, of which nothing is known.
+        gluons = torch.where(known, gluons, torch.zeros_like(gluons))
+        places = momenta.shape[1]
+        most = max(min(MOST_GLUONS, places - 3), 1) if isinstance(places, int) else MOST_GLUONS
+        momenta, member = F.pad(momenta, (0, 0, 0, most)), F.pad(member, (0, 0, 0, most))
+    else:
+        if not bool(known.all()):
+            event = int((~known).nonzero()[0])
+            raise AmplitudeError(
+                f"the reference is for events of two quarks, a boson and 1 to {MOST_GLUONS} gluons; event {event} of the "
+                f"batch has {counts[event].tolist()} of them; take reference='none'"
+            )
+        most = int(gluons.max()) if len(gluons) else 0
     quarks = _pick(momenta, member[..., 0], 2)
     boson = _pick(momenta, member[..., 1], 1)
-    emitted = _pick(momenta, member[..., 2], int(gluons.max()) if len(gluons) else 0)
+    emitted = _pick(momenta, member[..., 2], most)
     return quarks, boson, emitted, gluons
 
 
 def _pick(momenta: Tensor, member: Tensor, count: int) -> Tensor:
     """The first `count` particles of each event that are members, in their order. Shapes (B, N, 4), (B, N)."""
-    places = torch.argsort((~member).to(torch.int8), dim=1, stable=True)[:, :count]
+    places = stable_argsort((~member).to(torch.int8), dim=1)[:, :count]
     return momenta.gather(1, places.unsqueeze(-1).expand(-1, -1, 4))
 
 

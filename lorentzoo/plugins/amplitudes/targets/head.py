@@ -84,8 +84,8 @@ class AmplitudeRatio(Head):
         self.num_targets = 1
         self.region = TrainingRegion()
         self.references = References(reference, process, degree, identical, num_particles, stop)
-        if len(self.references):
-            self.exportable = "the reference asks each event for its particles"  # type: ignore[misc]
+        self.process_specific = len(self.references) > 0
+        self.exportable = self.references.exportable  # type: ignore[misc]
 
     @property
     def pooling(self) -> Pooling | None:

@@ -45,15 +45,20 @@ class Monomials:
 
     def evaluate(self, x: Tensor) -> Tensor:
         """Columns of variables (B, V), shape (B, columns)."""
-        values = x.new_ones(len(self.parent), len(x))
-        variables = x.T.contiguous()
-        parent, last = self.parent.to(x.device), self.last.to(x.device)
-        for start, end in zip(self.bounds[1:-1], self.bounds[2:], strict=True):
-            own = slice(start, end)
-            values[own] = values[parent[own]] * variables[last[own]]
+        values = self.evaluate_each(x)
         if self.columns == len(self.parent):
             return values.T
         return x.new_zeros(self.columns, len(x)).index_add_(0, self.column.to(x.device), values).T
+
+    def evaluate_each(self, x: Tensor) -> Tensor:
+        """Monomials of variables (B, V), shape (M, B)."""
+        variables = x.T.contiguous()
+        parent, last = self.parent.to(x.device), self.last.to(x.device)
+        degrees = [torch.ones_like(variables[:1])]
+        for before, start, end in zip(self.bounds, self.bounds[1:], self.bounds[2:], strict=False):
+            # Parents are of one degree less.
+            degrees.append(degrees[-1][parent[start:end] - before] * variables[last[start:end]])
+        return torch.cat(degrees)
 
 
 @lru_cache(maxsize=32)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from typing import Final, Literal
+from itertools import groupby
+from typing import Any, Final, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lorentzoo import ParticleCloud
@@ -78,6 +81,8 @@ class LogPolynomial(Reference):
         self.degree = degree
         self.averaged = identical == "averaged"
         self.num_particles = num_particles
+        # As `codes`, since a graph cannot read numbers.
+        self._sets: tuple[tuple[float, ...], ...] = ()
         # By sets of particles; codes of absent particles are NaN.
         self.register_statistics(
             codes=torch.full((_KINDS_OF_EVENTS, num_particles), torch.nan, dtype=torch.float64),
@@ -103,10 +108,17 @@ class LogPolynomial(Reference):
             )
         self.codes.fill_(torch.nan)
         ordered = sorted(events.items(), key=lambda item: (len(item[0]), item[0]))
+        self._sets = tuple(kinds for kinds, _ in ordered)
         for place, (kinds, found) in enumerate(ordered):
             self.codes[place, : len(kinds)] = torch.tensor(kinds, dtype=torch.float64)
             self._fit_one(place, torch.cat([p for p, _ in found]), torch.cat([log for _, log in found]))
         self.fitted.fill_(True)
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        super()._load_from_state_dict(*args)
+        if not self.codes.is_meta:
+            rows = ([code for code in row if not math.isnan(code)] for row in self.codes.tolist())
+            self._sets = tuple(tuple(row) for row in rows if row)
 
     def _fit_one(self, place: int, momenta: Tensor, log: Tensor) -> None:
         monomials = self._monomials(place)
@@ -131,7 +143,7 @@ class LogPolynomial(Reference):
 
     def _average(self, place: int, numbers: Tensor) -> Tensor:
         """Numbers of pairs, averaged over those that exchanges take into each other."""
-        column = list_monomials(self._sizes(place), 1, averaged=True).column[1:] - 1
+        column = list_monomials(_sizes_of(self._sets[place]), 1, averaged=True).column[1:] - 1
         column = column.to(numbers.device)
         total = torch.zeros_like(numbers).index_add_(0, column, numbers)
         return (total / torch.zeros_like(numbers).index_add_(0, column, torch.ones_like(numbers)))[column]
@@ -142,6 +154,8 @@ class LogPolynomial(Reference):
         """ln R of each event, (B,)."""
         self.require_fitted()
         momenta, codes = self._arrange(cloud)
+        if torch.compiler.is_compiling():
+            return self._evaluate_as_graph(momenta, codes)
         result = torch.full((len(momenta),), torch.nan, dtype=torch.float64, device=momenta.device)
         for row, chosen in _groups(codes):
             place = self._find(row)
@@ -153,6 +167,22 @@ class LogPolynomial(Reference):
                 for columns, _ in self._columns(place, momenta[chosen, : len(row)], monomials)
             ]
             result = result.masked_scatter(chosen, torch.cat(values))
+        return result
+
+    def _evaluate_as_graph(self, momenta: Tensor, codes: Tensor) -> Tensor:
+        """ln R of arranged events, (B,): that of each set for all events, of which each takes its own; else NaN."""
+        # As many places as the largest events need, whatever their number is.
+        momenta = F.pad(momenta, (0, 0, 0, self.num_particles))
+        codes = F.pad(codes, (0, self.num_particles), value=torch.nan)
+        counts = (~torch.isnan(codes)).sum(1)
+        result = torch.full_like(momenta[:, 0, 0], torch.nan)
+        for place, row in enumerate(self._sets):
+            monomials, number = self._monomials(place), len(row)
+            known = torch.tensor(row, dtype=torch.float64, device=codes.device)
+            chosen = (counts == number) & ((codes[:, :number] - known).abs() < _SAME).all(1)
+            x = self._standardise(place, momenta[:, :number])
+            coefficients = self.coefficients[place].double()[monomials.column.to(codes.device)]
+            result = torch.where(chosen, coefficients @ monomials.evaluate_each(x), result)
         return result
 
     def write_steps(self, event: EventSteps) -> Columns:
@@ -171,11 +201,16 @@ class LogPolynomial(Reference):
 
     def _columns(self, place: int, momenta: Tensor, monomials: Monomials) -> Iterator[tuple[Tensor, int]]:
         """Values of the columns, in blocks of events, and where each block begins."""
-        x = log_products(momenta)
-        x = (x - self.centre[place, : x.shape[1]]) / self.width[place, : x.shape[1]]
+        x = self._standardise(place, momenta)
         step = max(_AT_ONCE // len(monomials.parent), 1)
         for start in range(0, len(x), step):
-            yield monomials.evaluate(x[start : start + step].double()), start
+            yield monomials.evaluate(x[start : start + step]), start
+
+    def _standardise(self, place: int, momenta: Tensor) -> Tensor:
+        """The standardised logarithms, (B, pairs), float64."""
+        x = log_products(momenta)
+        x = (x - self.centre[place, : x.shape[1]]) / self.width[place, : x.shape[1]]
+        return x.double()
 
     def _arrange(self, cloud: ParticleCloud) -> tuple[Tensor, Tensor]:
         """Momenta (B, N, 4) in order, and codes of their kinds (B, N), NaN where there is no particle."""
@@ -189,24 +224,25 @@ class LogPolynomial(Reference):
 
     def _find(self, row: Tensor) -> int:
         """Which set of particles a row of codes is."""
-        for place, known in enumerate(self.codes):
-            known = known[~torch.isnan(known)]
-            if len(known) == len(row) and bool(((known - row).abs() < _SAME).all()):
+        wanted = row.tolist()
+        for place, known in enumerate(self._sets):
+            if len(known) == len(wanted) and all(
+                abs(a - b) < _SAME for a, b in zip(known, wanted, strict=True)
+            ):
                 return place
-        seen = sorted({int((~torch.isnan(known)).sum()) for known in self.codes} - {0})
+        seen = sorted({len(known) for known in self._sets})
         raise AmplitudeError(
             f"the polynomial was fitted to no events of these {len(row)} particles (but to events of "
             f"{', '.join(map(str, seen))} particles); put some in the training set"
         )
 
-    def _sizes(self, place: int) -> tuple[int, ...]:
-        """How many particles of each kind there are."""
-        known = self.codes[place]
-        known = known[~torch.isnan(known)]
-        return tuple(torch.unique_consecutive((known / _SAME).round(), return_counts=True)[1].tolist())
-
     def _monomials(self, place: int) -> Monomials:
-        return list_monomials(self._sizes(place), self.degree, self.averaged)
+        return list_monomials(_sizes_of(self._sets[place]), self.degree, self.averaged)
+
+
+def _sizes_of(row: Sequence[float]) -> tuple[int, ...]:
+    """How many particles of each kind there are."""
+    return tuple(len(list(same)) for _, same in groupby(round(code / _SAME) for code in row))
 
 
 def _groups(codes: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

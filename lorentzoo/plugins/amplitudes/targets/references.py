@@ -28,9 +28,12 @@ class Reference(nn.Module, ABC):
     ----------
     permutation_symmetric
         Whether the order of the particles is without meaning.
+    exportable
+        True, or the reason why it is no graph.
     """
 
     permutation_symmetric: ClassVar[bool] = True
+    exportable: ClassVar[bool | str] = True
     fitted: Tensor
 
     def register_statistics(self, **buffers: Tensor) -> None:
@@ -47,7 +50,7 @@ class Reference(nn.Module, ABC):
         NotFittedError
             Naming the reference and the remedy.
         """
-        if not bool(self.fitted):
+        if not torch.compiler.is_compiling() and not bool(self.fitted):
             raise NotFittedError(
                 f"the reference {type(self).__name__} was not fitted to data; call model.fit_statistics(loader) once "
                 "before the first step, or load a trained model"
@@ -71,6 +74,8 @@ class Reference(nn.Module, ABC):
 
 class Tree(Reference):
     """The exact |M|² of a process at tree level."""
+
+    exportable = "the exact |M|² is a sum over complex currents, for which graphs have no numbers"
 
     def __init__(self, process: str) -> None:
         super().__init__()
@@ -107,6 +112,8 @@ class Factorised(Reference):
     def __init__(self, further: Reference | None = None) -> None:
         super().__init__()
         self.further = further
+        if further is not None:
+            self.exportable = further.exportable  # type: ignore[misc]
         # Of the constant and the factors, by number of gluons.
         shape = (MOST_GLUONS + 1, 1 + len(FACTORS) + (further is not None))
         self.register_statistics(coefficients=torch.full(shape, torch.nan, dtype=torch.float64))
@@ -135,7 +142,8 @@ class Factorised(Reference):
         factors, gluons = self._evaluate_factors(cloud)
         rows = self.coefficients[gluons]
         unknown = torch.isnan(rows).any(-1)
-        if bool(unknown.any()):
+        # A graph gives NaN.
+        if not torch.compiler.is_compiling() and bool(unknown.any()):
             raise AmplitudeError(
                 f"the reference was fitted to no (or fewer than {_LEAST_EVENTS}) events of "
                 f"{int(gluons[unknown][0])} gluons; put some in the training set, or take reference='none'"
