@@ -24,6 +24,7 @@ from lorentzoo.studies.grid import load_study
 from lorentzoo.studies.plan import RunSpec
 from lorentzoo.studies.report.page import report_html
 from lorentzoo.studies.report.rows import view_rows
+from lorentzoo.studies.report.sizes import plot_train_sizes
 from lorentzoo.studies.results import RowResult, StudyResult
 from lorentzoo.studies.runs import RunRecord
 from lorentzoo.tasks.classification.plots import plot_roc
@@ -259,6 +260,21 @@ def test_report_is_one_page_on_its_own(result) -> None:
     ):
         assert text in page, text
     assert 'class="sortable"' in page
+
+
+def test_training_sizes_make_a_figure_with_a_line_for_each_composition(result) -> None:
+    study = result.study.model_copy(update={"train_sizes": (5, None)})
+    small = [replace(row, train_size=5, label=f"{row.label} · 5 events") for row in result.rows]
+    sized = replace(result, study=study, rows=(*small, *result.rows))
+    ax = plot_train_sizes(sized, AUC)
+    lines = {text.get_text() for text in ax.figure.legends[0].get_texts()} if ax.figure.legends else set()
+    lines = lines or {text.get_text() for text in ax.get_legend().get_texts()}
+    assert lines == {"net · identity", "net · random-beam", "other · identity"}
+    for line in ax.containers:
+        assert list(line[0].get_xdata()) == [5, 10], "no size stands for all events of the training split"
+        assert line[0].get_ydata()[0] == line[0].get_ydata()[1]
+    assert "against the number of training events" in report_html(sized)
+    assert "against the number of training events" not in report_html(result)
 
 
 def test_everything_is_written(result) -> None:

@@ -13,6 +13,7 @@ from lorentzoo.output.page import legend_entries, render_page
 from lorentzoo.output.row_plots import plot_costs, plot_history
 from lorentzoo.output.table import Table
 from lorentzoo.studies.report.rows import TaskRows, group_by_task
+from lorentzoo.studies.report.sizes import plot_train_sizes
 from lorentzoo.studies.report.tables import study_tables
 from lorentzoo.studies.results import StudyResult
 
@@ -30,7 +31,7 @@ def report_html(result: StudyResult) -> str:
         facts=_describe_size(result),
         description=result.study.description,
         results=tables["results"] if result.finished else None,
-        figures=[figure for group in groups for figure in _compare_rows(group)],
+        figures=[figure for group in groups for figure in _compare_rows(result, group)],
         legend=legend_entries([row for group in groups for row in group.rows]),
         detailed=[(_title_details(group), figures) for group in groups if (figures := _show_best(group))],
         tables=_sort_tables(shown, tables["costs"]),
@@ -55,10 +56,17 @@ def _sort_tables(tables: list[Table], costs: Table) -> list[Table]:
     return [*sorted(tables, key=lambda table: table.title.startswith("Differences")), costs]
 
 
-def _compare_rows(group: TaskRows) -> list[ReportFigure]:
-    """Figures of all rows: those of the task, the course of training, quality against costs."""
+def _compare_rows(result: StudyResult, group: TaskRows) -> list[ReportFigure]:
+    """Figures of all rows: training events, those of the task, the course of training, quality against costs."""
     rows, metric = group.rows, group.ranking
     figures = list(group.task.figures(rows))
+    if metric is not None and len(result.study.train_sizes) > 1:
+        sizes = plot_train_sizes(result, metric, group.task.name)
+        caption = (
+            f"{metric.label or metric.name} of the test split against the number of training events; error bars: spread "
+            "over seeds."
+        )
+        figures.insert(0, ReportFigure("train-sizes", sizes, caption))
     recorded = {name for row in rows for history in row.history for point in history for name in point}
     if metric is not None and f"val_{metric.name}" in recorded:
         name, label = f"val_{metric.name}", f"{metric.heading} (validation)"
