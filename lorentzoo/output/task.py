@@ -165,6 +165,19 @@ class Task(ABC):
             weight += share
         return {"val_loss": total / weight if weight > 0 else float("nan")}
 
+    def complete(  # noqa: B027 - most have nothing to fit
+        self, model: Trainable, train_set: EventData, validation_set: EventData | None
+    ) -> None:
+        """Fit what is left to be fitted once a model is trained; by default nothing.
+
+        Parameters
+        ----------
+        model
+            Trained, changed in place.
+        train_set, validation_set
+            Events on which it was trained, and on which it was observed, if there were any.
+        """
+
     # ---- test --------------------------------------------------------------------------------
 
     @abstractmethod

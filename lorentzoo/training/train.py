@@ -159,6 +159,7 @@ def train(
                 None if validation_set is None else make_loader(validation_set, max(recipe.batch_size, 256)),
             )
         loop.finish()
+    task.complete(model, train_set, validation_set)
     return TrainResult(model, recipe, loop.course, resumed_at)
 
 

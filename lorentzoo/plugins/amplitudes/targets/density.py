@@ -35,6 +35,9 @@ class AmplitudeDensity(DensityHead):
     ----------
     reference, process, degree, identical, num_particles, stop
         As for `AmplitudeRatio`.
+    calibrated
+        Whether all widths are multiplied by one number at the end of a training, so that 68 % of the validation events
+        lie within one of them; see `calibrate`.
     pooling, hidden, dropout, activation
         As for `regress`.
 
@@ -56,6 +59,7 @@ class AmplitudeDensity(DensityHead):
         identical: Literal["ordered", "averaged"] = "ordered",
         num_particles: int = 7,
         stop: int = 1,
+        calibrated: bool = False,
         pooling: Pooling = "mean",
         hidden: Sequence[int] = (),
         dropout: float = 0.0,
@@ -65,6 +69,7 @@ class AmplitudeDensity(DensityHead):
     ) -> None:
         super().__init__(1)
         self.region = TrainingRegion()
+        self.calibrated = calibrated
         # Of all widths; see `calibrate`.
         self.register_buffer("temperature", torch.tensor(1.0, dtype=torch.float64))
         self.references = References(reference, process, degree, identical, num_particles, stop)

@@ -43,6 +43,9 @@ class AmplitudeRatio(Head):
         Of dipoles: at how many gluons the lower amplitude is exact.
     transform
         ``"log"``, ``"signed-log"`` or ``"none"``, of the ratio.
+    normalised
+        Whether predictions are multiplied by one number at the end of a training, so that they sum up to the total of the
+        training set: the mean of a logarithm is not the logarithm of a mean (Duan, J. Am. Stat. Assoc. 78 (1983) 605).
     pooling, hidden, dropout, activation
         As for `regress`.
 
@@ -53,6 +56,8 @@ class AmplitudeRatio(Head):
     """
 
     task: ClassVar[str] = "amplitudes"
+    older_buffers: ClassVar = {"normalisation": 1.0}
+    normalisation: Tensor
 
     def __init__(
         self,
@@ -63,6 +68,7 @@ class AmplitudeRatio(Head):
         num_particles: int = 7,
         stop: int = 1,
         transform: Literal["none", "log", "signed-log"] = "log",
+        normalised: bool = False,
         pooling: Pooling = "mean",
         hidden: Sequence[int] = (),
         dropout: float = 0.0,
@@ -83,6 +89,9 @@ class AmplitudeRatio(Head):
         self.out_scalars = self.ratio.out_scalars
         self.num_targets = 1
         self.region = TrainingRegion()
+        self.normalised = normalised
+        # Of all predictions; see `normalise`.
+        self.register_buffer("normalisation", torch.tensor(1.0, dtype=torch.float64))
         self.references = References(reference, process, degree, identical, num_particles, stop)
         self.process_specific = len(self.references) > 0
         self.exportable = self.references.exportable  # type: ignore[misc]
@@ -99,6 +108,7 @@ class AmplitudeRatio(Head):
     def fit_statistics(self, batches: Iterable[Batch]) -> None:
         """Fit the references to ln|x|, and T to the ratios; and see where events lie."""
         batches = list(batches)
+        self.normalisation.fill_(1.0)
         self.region.fit(batch.cloud for batch in batches)
         logs = self.references.fit(batches)
         self.ratio.fit_statistics(
@@ -123,11 +133,14 @@ class AmplitudeRatio(Head):
 
     def predict(self, output: Tensor) -> Tensor:
         """Targets in their own units, shape (B, 1)."""
-        return self.ratio.predict(output[:, :1]) * self._reference_of(output)
+        return self.ratio.predict(output[:, :1]) * (self.normalisation * self._reference_of(output))
 
     def write_steps(self, features: Columns, event: EventSteps) -> Columns:
         """Targets in their own units."""
         predicted: Columns = self.ratio.write_steps(features, event)  # type: ignore[operator]
+        if float(self.normalisation) != 1:
+            factor = self.normalisation.reshape(1)
+            predicted = event.scale(predicted, factor, torch.zeros_like(factor))
         if not len(self.references):
             return predicted
         reference = event.combine("exp", self.references.write_steps(event))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -28,6 +28,11 @@ from lorentzoo import (
 from lorentzoo.nn import ProgressLine, TrainingError
 from lorentzoo.plugins.amplitudes.data.channels import find_channels
 from lorentzoo.plugins.amplitudes.data.dataset import TARGET
+from lorentzoo.plugins.amplitudes.errors import AmplitudeError
+from lorentzoo.plugins.amplitudes.targets.calibration import calibrate
+from lorentzoo.plugins.amplitudes.targets.density import AmplitudeDensity
+from lorentzoo.plugins.amplitudes.targets.head import AmplitudeRatio
+from lorentzoo.plugins.amplitudes.targets.normalisation import normalise
 from lorentzoo.plugins.amplitudes.targets.region import TrainingRegion
 from lorentzoo.plugins.amplitudes.task.ensembles import combine_members
 from lorentzoo.plugins.amplitudes.task.kinematics import OBSERVABLES, check_events, observe_events
@@ -37,7 +42,7 @@ from lorentzoo.plugins.amplitudes.task.tables import amplitude_tables
 from lorentzoo.plugins.amplitudes.task.times import TIMES, measure_times
 
 if TYPE_CHECKING:
-    from lorentzoo import ValuePredictions
+    from lorentzoo import Model, ValuePredictions
 
 __all__ = ["AmplitudeSettings", "Amplitudes"]
 
@@ -119,6 +124,24 @@ class Amplitudes(Regression):
         return dict(
             error_metrics(values[there], target.reshape(len(target)).astype(np.float64)[there], weight[there])
         )
+
+    def complete(self, model: Trainable, train_set: EventData, validation_set: EventData | None) -> None:
+        """Normalise the total and calibrate widths, where the head asks for it.
+
+        Raises
+        ------
+        AmplitudeError
+            If widths are to be calibrated and there is no validation set.
+        """
+        head = getattr(model, "head", None)
+        if isinstance(head, AmplitudeRatio) and head.normalised:
+            normalise(cast("Model", model), train_set)
+        if isinstance(head, AmplitudeDensity) and head.calibrated:
+            if validation_set is None:
+                raise AmplitudeError(
+                    "calibrated=True needs a validation set: widths of training events are too small"
+                )
+            calibrate(cast("Model", model), validation_set)
 
     # ---- test --------------------------------------------------------------------------------
 
