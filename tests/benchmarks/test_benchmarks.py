@@ -23,6 +23,7 @@ SMALLEST = {
         ["--events", "2", "--only", "lgatr-slim"],
         ["--events", "2", "--only", "lorentznet", "--exported"],
     ],
+    "helicities": [["--points", "400", "--seconds", "1", "--events", "200"]],
     "latency": [
         [
             "--models",
