@@ -1,7 +1,7 @@
 """How well does a network know |M|² of q q̄ → V V with decays, eight coordinates, by its helicity amplitudes?
 
-The network learns the nine amplitudes as functions of four coordinates; they are contracted with the decays. A row for each
-seed, and their mean; errors of the total are of Monte Carlo.
+The network learns the nine amplitudes as functions of four coordinates; they are contracted with the decays. A row for
+each seed, and their mean; errors of the total are of Monte Carlo.
 
     python benchmarks/helicities.py
     python benchmarks/helicities.py --points 300000 --seconds 150 --seeds 3

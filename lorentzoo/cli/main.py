@@ -14,6 +14,7 @@ from lorentzoo.cli.models import evaluate_command, import_command, train_command
 from lorentzoo.cli.output import error_console
 from lorentzoo.cli.studies import study_app
 from lorentzoo.cli.tables import table_app
+from lorentzoo.core.errors import StoppedElsewhere
 from lorentzoo.core.extras import explain_missing
 from lorentzoo.core.text import plain
 
@@ -64,6 +65,9 @@ def main() -> None:
             sys.exit(code)
         if debug:
             raise
+        if isinstance(error, StoppedElsewhere):
+            # The other process says why.
+            sys.exit(1)
         if isinstance(error, ImportError):
             error = explain_missing(error) or error
         error_console().print(

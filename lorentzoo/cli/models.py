@@ -86,6 +86,14 @@ def train_command(
     test: list[str] = _TEST,
     num_samples: int | None = _NUM_SAMPLES,
     num_log_prob: int | None = _NUM_LOG_PROB,
+    devices: int | None = typer.Option(
+        None,
+        "--devices",
+        min=1,
+        help="Processes that train together, each on a GPU where there are any; by default those of torchrun, or one. "
+        "The batch size is that of all.",
+    ),
+    num_workers: int = typer.Option(0, "--num-workers", min=0, help="Processes of each that gather batches."),
     as_json: bool = typer.Option(False, "--json", help="Print the metrics as JSON."),
 ) -> None:
     """Train a model and evaluate it on the test split.
@@ -95,6 +103,8 @@ def train_command(
     Example: lorentzoo train --init-from runs/a --head classify:num_classes=2 -s 'rates={backbone: 0.1}' --out runs/b
 
     Example: lorentzoo train transformer-eventgen --dataset ttbar -s max_steps=1000 --test num_samples=5000
+
+    Example: lorentzoo train lloca-transformer --dataset toptag --devices 2 --out runs/c
     """
     from lorentzoo.studies import train_model
 
@@ -109,8 +119,12 @@ def train_command(
         head=head,
         task=task,
         test=_read_test(test, num_samples=num_samples, num_log_prob=num_log_prob),
+        devices=devices,
+        num_workers=num_workers,
     )
-    _report(result, as_json)
+    # One of several processes speaks for all.
+    if result is not None:
+        _report(result, as_json)
 
 
 def evaluate_command(

@@ -7,7 +7,7 @@ are checked once, when a cloud is made from outside data; never in a forward pas
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -324,10 +324,15 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
-        return Batch(
-            self.cloud.to(device), self.target.to(device), self.weight.to(device), self.event_id.to(device)
-        )
+        return self._map(lambda x: x.to(device, non_blocking=x.is_pinned()), self.cloud.to(device))
 
     def pin_memory(self) -> Batch:
-        """The batch itself: tensors are moved as a whole, so page-locking brings nothing here."""
-        return self
+        """The same batch in page-locked memory, from which a GPU fetches it while it computes."""
+        return self._map(Tensor.pin_memory, self.cloud.pin_memory())
+
+    def part(self, start: int, stop: int) -> Batch:
+        """Events from `start` up to `stop` of a packed batch."""
+        return self._map(lambda x: x[start:stop], self.cloud.select(torch.arange(start, stop)))
+
+    def _map(self, function: Callable[[Tensor], Tensor], cloud: ParticleCloud) -> Batch:
+        return Batch(cloud, function(self.target), function(self.weight), function(self.event_id))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -69,16 +70,25 @@ class CloudTensors:
     # ---- changing it ----------------------------------------------------------------------
 
     def to(self, device: torch.device | str) -> Self:
-        """The same cloud on another device."""
+        """The same cloud on another device; what is in page-locked memory is fetched while the caller goes on."""
+        return replace(
+            self._map(lambda x: x.to(device, non_blocking=x.is_pinned())),
+            layout=self.layout.to(device),
+            particles_layout=None if self.particles_layout is None else self.particles_layout.to(device),
+        )
+
+    def pin_memory(self) -> Self:
+        """The same cloud in page-locked memory, from which a GPU fetches it."""
+        return self._map(Tensor.pin_memory)
+
+    def _map(self, function: Callable[[Tensor], Tensor]) -> Self:
         return replace(
             self,
-            momenta=self.momenta.to(device),
-            layout=self.layout.to(device),
-            scalars=self.scalars.to(device),
-            context=self.context.to(device),
-            vectors=self.vectors.to(device),
-            roles=None if self.roles is None else self.roles.to(device),
-            particles_layout=None if self.particles_layout is None else self.particles_layout.to(device),
+            momenta=function(self.momenta),
+            scalars=function(self.scalars),
+            context=function(self.context),
+            vectors=function(self.vectors),
+            roles=None if self.roles is None else function(self.roles),
         )
 
     def to_units(self, units: Units) -> Self:

@@ -27,6 +27,7 @@ __all__ = [
     "RunError",
     "ShapeError",
     "SpecError",
+    "StoppedElsewhere",
     "StudyError",
     "SymmetryError",
     "TrainingError",
@@ -113,6 +114,10 @@ class StudyError(LorentzooError, ValueError):
 
 class TrainingError(LorentzooError, RuntimeError):
     """A training that cannot go on."""
+
+
+class StoppedElsewhere(TrainingError):
+    """Another process of the same training stopped, and says why."""
 
 
 class RunError(LorentzooError, RuntimeError):

@@ -394,6 +394,23 @@ class Head(Part):
     def loss(self, output: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """The mean loss, weighted by event."""
 
+    def loss_weights(self, target: Tensor, weight: Tensor) -> Tensor:
+        """What the loss of a batch divides by: for each mean in it the weights of the events, (B, M).
+
+        Parameters
+        ----------
+        target
+            Targets (B, ...).
+        weight
+            Event weights (B,).
+
+        Returns
+        -------
+        By default one mean over all events. A loss of several calls `lorentzoo.nn.mean_loss` for each, in this order; it
+        is then right also where a batch is shared out among processes.
+        """
+        return weight.unsqueeze(-1)
+
     def read_published(self, reader: WeightReader, prefixes: Sequence[str]) -> None:
         """Read the last linear layers of a published network, in order."""
         layers = [module for module in self.modules() if isinstance(module, nn.Linear)]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from lorentzoo.core.errors import TrainingError
+from lorentzoo.core.shares import active_share
 
 __all__ = ["mean_and_deviation", "target_columns", "mean_loss"]
 
@@ -20,6 +21,9 @@ def mean_loss(values: Tensor, weight: Tensor | None) -> Tensor:
         return values.mean() if values.numel() else values.sum()
     weight = weight.to(values)
     total = weight.abs().sum()
+    share = active_share()
+    if share is not None:
+        total = share.divisor(total)
     # Not by a tiny number: scaled losses would have infinite gradients, and times weights of zero no number at all.
     return (values * weight).sum() / torch.where(total == 0, torch.ones_like(total), total)
 

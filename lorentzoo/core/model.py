@@ -247,6 +247,10 @@ class Model(Trainable):
         """The head's loss on a batch; it needs no random numbers of its own."""
         return self.loss(batch)
 
+    def loss_weights(self, batch: Batch) -> Tensor:
+        """Those of the head."""
+        return self.head.loss_weights(batch.target, batch.weight)
+
     def run_forward(self, cloud: ParticleCloud) -> Tensor:
         """The head's raw output."""
         return self(cloud)  # type: ignore[no-any-return]

@@ -89,6 +89,10 @@ class Trainable(nn.Module, ABC):
     def batch_loss(self, batch: Batch, rng: torch.Generator | None = None) -> Tensor:
         """The mean training loss of a batch, weighted by event; random numbers that it needs come from `rng`."""
 
+    def loss_weights(self, batch: Batch) -> Tensor:
+        """What the loss of a batch divides by: for each mean in it the weights of the events, (B, M)."""
+        return batch.weight.unsqueeze(-1)
+
     @abstractmethod
     def run_forward(self, cloud: ParticleCloud) -> Tensor:
         """One forward pass, whose arithmetic and time are what the network costs."""

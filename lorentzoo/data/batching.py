@@ -16,11 +16,13 @@ from torch.utils.data import DataLoader, Sampler
 
 from lorentzoo.core.cloud import Batch
 from lorentzoo.data.events import EventData
+from lorentzoo.data.sharding import Shard
 
 __all__ = ["BLOCKS_TOGETHER", "LengthBatchSampler", "make_loader"]
 
 BLOCKS_TOGETHER = 8
 """Blocks of a file among which events are shuffled."""
+_ALL = Shard()
 
 
 class LengthBatchSampler(Sampler[Tensor]):
@@ -50,6 +52,8 @@ class LengthBatchSampler(Sampler[Tensor]):
         has. It is hardly faster, since layouts sort inside a batch.
     block
         Block of each event, shape (B,), where events are read in blocks.
+    shard
+        Which part of every batch is given, where several processes share it.
 
     Notes
     -----
@@ -67,6 +71,7 @@ class LengthBatchSampler(Sampler[Tensor]):
         drop_last: bool = False,
         sort_within: int = 1,
         block: Tensor | ArrayLike | None = None,
+        shard: Shard = _ALL,
     ) -> None:
         if batch_size < 1 or sort_within < 1:
             raise ValueError(
@@ -80,7 +85,7 @@ class LengthBatchSampler(Sampler[Tensor]):
                 f"drop_last leaves nothing of {len(self._lengths)} events in batches of {batch_size}"
             )
         self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
-        self.drop_last, self.sort_within = drop_last, sort_within
+        self.drop_last, self.sort_within, self.shard = drop_last, sort_within, shard
         self.epoch = 0
         self._first_batch = 0
 
@@ -91,7 +96,9 @@ class LengthBatchSampler(Sampler[Tensor]):
     def __iter__(self) -> Iterator[Tensor]:
         epoch, first = self.epoch, self._first_batch
         self._first_batch = 0  # a later iteration starts at the beginning again
-        yield from self.batches(epoch)[first:]
+        for batch in self.batches(epoch)[first:]:
+            start, stop = self.shard.bounds(len(batch))
+            yield batch[start:stop]
         self.epoch = epoch + 1
 
     def set_epoch(self, epoch: int, first_batch: int = 0) -> None:
@@ -103,7 +110,7 @@ class LengthBatchSampler(Sampler[Tensor]):
         self.epoch, self._first_batch = epoch, first_batch
 
     def batches(self, epoch: int) -> list[Tensor]:
-        """All batches of an epoch: indices of shape (b,), int64, with b = `batch_size` but for one."""
+        """All batches of an epoch, whole: indices of shape (b,), int64, with b = `batch_size` but for one."""
         order = np.arange(len(self._lengths))
         rng = np.random.default_rng([self.seed, epoch])
         if self.shuffle:
@@ -141,6 +148,8 @@ def make_loader(
     drop_last: bool = False,
     sort_within: int = 1,
     num_workers: int = 0,
+    shard: Shard = _ALL,
+    pin_memory: bool = False,
 ) -> DataLoader[Batch]:
     """A loader of batches; ``loader.sampler`` is the `LengthBatchSampler`.
 
@@ -151,7 +160,12 @@ def make_loader(
     batch_size, shuffle, seed, drop_last, sort_within
         As in `LengthBatchSampler`. Without `shuffle`, predictions come in the order of the data set.
     num_workers
-        Processes that gather batches. Gathering is fast: 0 is right unless it is seen to hold up training.
+        Processes that gather batches. Gathering is fast: 0 is right unless it is seen to hold up training. They are
+        kept from epoch to epoch.
+    shard
+        Which part of every batch is given, where several processes share it.
+    pin_memory
+        Whether batches wait in page-locked memory, from which CUDA fetches them.
     """
     sampler = LengthBatchSampler(
         dataset.lengths,
@@ -161,7 +175,16 @@ def make_loader(
         drop_last=drop_last,
         sort_within=sort_within,
         block=dataset.block,
+        shard=shard,
     )
     # Else every iteration draws from the global generator: when it begins would change what is random in training.
     own = torch.Generator().manual_seed(seed)
-    return DataLoader(dataset, sampler=sampler, batch_size=None, num_workers=num_workers, generator=own)
+    return DataLoader(
+        dataset,
+        sampler=sampler,
+        batch_size=None,
+        num_workers=num_workers,
+        generator=own,
+        pin_memory=pin_memory,
+        persistent_workers=num_workers > 0,
+    )

@@ -36,6 +36,7 @@ _HOMES = {
     "MATMUL": "lorentzoo.nn.flops",
     "MATVEC": "lorentzoo.nn.flops",
     "MULTIVECTOR_NORM": "lorentzoo.nn.flops",
+    "ChannelBatchNorm": "lorentzoo.nn.norms",
     "MaskedBatchNorm": "lorentzoo.nn.norms",
     "MissingExtraError": "lorentzoo.core.errors",
     "NoClosedFormError": "lorentzoo.core.errors",
@@ -113,6 +114,8 @@ _HOMES = {
     "target_columns": "lorentzoo.core.means",
     "voxel_names": "lorentzoo.nn.patches",
     "mean_loss": "lorentzoo.core.means",
+    "draw_for_events": "lorentzoo.core.shares",
+    "draw_for_parameters": "lorentzoo.core.shares",
     "weighted_mean": "lorentzoo.output.weights",
     "weighted_quantile": "lorentzoo.output.weights",
     "write_atomically": "lorentzoo.registry.files",
@@ -172,6 +175,8 @@ if TYPE_CHECKING:
     from lorentzoo.core.minkowski import random_lorentz as random_lorentz
     from lorentzoo.core.minkowski import random_rotation as random_rotation
     from lorentzoo.core.minkowski import rapidity as rapidity
+    from lorentzoo.core.shares import draw_for_events as draw_for_events
+    from lorentzoo.core.shares import draw_for_parameters as draw_for_parameters
     from lorentzoo.core.steps import Columns as Columns
     from lorentzoo.core.steps import EventSteps as EventSteps
     from lorentzoo.core.symmetry import DISCRETE as DISCRETE
@@ -189,6 +194,7 @@ if TYPE_CHECKING:
     from lorentzoo.nn.flops import count_vectors as count_vectors
     from lorentzoo.nn.frame_attention import attend_between_frames as attend_between_frames
     from lorentzoo.nn.frame_attention import moves_vectors as moves_vectors
+    from lorentzoo.nn.norms import ChannelBatchNorm as ChannelBatchNorm
     from lorentzoo.nn.norms import MaskedBatchNorm as MaskedBatchNorm
     from lorentzoo.nn.pair_momenta import pair_masses as pair_masses
     from lorentzoo.nn.pair_momenta import pair_products as pair_products

@@ -6,14 +6,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["MaskedBatchNorm"]
+from lorentzoo.core.shares import active_share, merge_moments
+
+__all__ = ["ChannelBatchNorm", "MaskedBatchNorm"]
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):
     """Batch normalisation of the last dimension, over the rows that a mask selects.
 
     Parameters and buffers are those of `torch.nn.BatchNorm1d`, so weights of published networks fit. Padding
-    never enters the statistics; published networks normalise over it too, so only their evaluation agrees.
+    never enters the statistics; published networks normalise over it too, so only their evaluation agrees. In a training
+    on several processes statistics are those of the events of all.
     """
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -26,16 +29,19 @@ class MaskedBatchNorm(nn.BatchNorm1d):
                 rows, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
             )
             return out.reshape(x.shape)
+        share = active_share()
         if mask is None:
-            # One row has no variance; an empty batch has nothing to normalise.
-            if rows.shape[0] < 2:
-                return x
-            return super().forward(rows).reshape(x.shape)
+            if share is None:
+                # One row has no variance; an empty batch has nothing to normalise.
+                return x if rows.shape[0] < 2 else super().forward(rows).reshape(x.shape)
+            mask = torch.ones_like(rows[:, 0])
         weight = mask.reshape(-1, 1).to(rows.dtype)
         count = weight.sum().clamp(min=1)
         mean = (rows * weight).sum(0) / count
+        variance = ((rows - mean).square() * weight).sum(0) / count
+        if share is not None:
+            mean, variance, count = merge_moments(mean, variance, weight.sum())
         centred = rows - mean
-        variance = (centred.square() * weight).sum(0) / count
         with torch.no_grad():
             self._update(mean, variance * count / (count - 1).clamp(min=1))
         out = centred * torch.rsqrt(variance + self.eps)
@@ -61,7 +67,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
             assert self.running_var is not None
             mean, variance = self.running_mean, self.running_var
         else:
-            mean, variance, count = moments
+            mean, variance, count = merge_moments(*moments)
             with torch.no_grad():
                 unbiased = variance * count / (count - 1).clamp(min=1)
                 known = count > 1
@@ -80,7 +86,20 @@ class MaskedBatchNorm(nn.BatchNorm1d):
     def _update(self, mean: Tensor, variance: Tensor) -> None:
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
             return
+        share = active_share()
+        if share is not None and share.processes == 1 and share.stands_in:
+            return
         self.num_batches_tracked.add_(1)
         momentum = 0.1 if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean.to(self.running_mean.dtype), momentum)
         self.running_var.lerp_(variance.to(self.running_var.dtype), momentum)
+
+
+class ChannelBatchNorm(MaskedBatchNorm):
+    """Batch normalisation of channels in the middle, as `torch.nn.BatchNorm1d`; over all processes in training."""
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Shape (B, C, N), all of which count."""
+        if not self.training or active_share() is None:
+            return nn.BatchNorm1d.forward(self, x)
+        return super().forward(x.transpose(1, 2), mask).transpose(1, 2)

@@ -182,7 +182,7 @@ def execute(job: Job, inner: ProgressLine | None = None) -> tuple[Outcome, str]:
         try:
             line = StatusLine(job.directory, job.study, inner)
             with line.shown():
-                failure = attempt(job.run, job.directory, line)
+                failure = attempt(job.run, job.directory, line, devices=max(job.resources.gpus, 1))
         except Evicted:
             return "again", "it was told to end"
         except Cancelled:
@@ -190,10 +190,10 @@ def execute(job: Job, inner: ProgressLine | None = None) -> tuple[Outcome, str]:
     return ("failed", failure) if failure else ("finished", "")
 
 
-def attempt(run: RunSpec, directory: Path, line: ProgressLine) -> str:
-    """Execute a run; a failure is recorded and returned as a reason, and nothing otherwise."""
+def attempt(run: RunSpec, directory: Path, line: ProgressLine, *, devices: int) -> str:
+    """Execute a run on so many devices; a failure is recorded and returned as a reason, and nothing otherwise."""
     try:
-        execute_run(run, directory, line)
+        execute_run(run, directory, line, devices=devices)
     except Exception as error:
         return record_failure(directory, error)
     return ""

@@ -19,7 +19,7 @@ class Resources(BaseModel):
     cpus
         Cores; None for as many as the recipe has threads.
     gpus
-        Whole GPUs.
+        Whole GPUs. With two or more the training is shared by as many processes; where there is no GPU they take cores.
     memory_gb
         Main memory, in GB.
     hours

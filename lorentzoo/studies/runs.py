@@ -19,12 +19,15 @@ import platform
 import traceback
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import torch
+from torch import Tensor
 
 from lorentzoo.core.errors import RunError
+from lorentzoo.core.trainable import Trainable
 from lorentzoo.data.events import EventData
 from lorentzoo.output.evaluation import Evaluation
 from lorentzoo.output.files import checksum, digest_of, write_json, write_text
@@ -40,7 +43,15 @@ from lorentzoo.training.fitting import open_dataset
 from lorentzoo.training.resume import forget_checkpoints, only_here
 from lorentzoo.training.transfer import initial_weights
 
-__all__ = ["RunRecord", "execute_run", "read_run", "read_run_spec", "record_failure", "state_of"]
+__all__ = [
+    "RunRecord",
+    "execute_run",
+    "join_run",
+    "read_run",
+    "read_run_spec",
+    "record_failure",
+    "state_of",
+]
 
 _FORMAT: Final = 2
 _KEPT: Final = (
@@ -106,6 +117,8 @@ def execute_run(
     line: ProgressLine,
     dataset: EventData | None = None,
     source: Path | None = None,
+    devices: int | None = 1,
+    num_workers: int = 0,
 ) -> RunRecord:
     """Train, evaluate and measure; a run that was killed continues from its last epoch.
 
@@ -121,6 +134,9 @@ def execute_run(
         Events, if not to be opened by name.
     source
         Where the weights are that it starts from; for a run that does, by default the run of that hash beside it.
+    devices, num_workers
+        As for `lorentzoo.training.train.train`. All but the training is done by this process, which is the first of those
+        that torchrun has started; the others `join_run`.
 
     Raises
     ------
@@ -130,42 +146,90 @@ def execute_run(
         If another process is training in the directory.
     """
     with only_here(directory):
-        return _execute(run, directory, line, dataset, source)
+        return _execute(run, directory, line, dataset, source, devices, num_workers)
+
+
+def join_run(run: RunSpec, directory: Path, source: Path | None, num_workers: int) -> None:
+    """Train as one of the processes that torchrun has started, of which the first executes the run."""
+    from lorentzoo.training.train import train
+
+    prepared = _Prepared.of(run, directory, open_dataset(run.dataset), source)
+    train(
+        prepared.model,
+        prepared.training,
+        prepared.validation,
+        run.config,
+        task=run.task,
+        initial=prepared.initial,
+        progress=False,
+        num_workers=num_workers,
+    )
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What a run trains, on what, and from where."""
+
+    model: Trainable
+    training: EventData
+    validation: EventData
+    initial: dict[str, Tensor] | None
+
+    @classmethod
+    def of(cls, run: RunSpec, directory: Path, data: EventData, source: Path | None) -> _Prepared:
+        # Lightning takes seconds to import, which those who only look at results need not wait for.
+        from lorentzoo.training.train import seed_everything
+
+        training = data.split("train")
+        if run.train_size is not None:
+            training = training.subset(torch.arange(run.train_size))
+        seed_everything(run.config.seed)
+        model = build(run.spec)
+        initial = None
+        if run.start_from is not None:
+            source = directory.parent / run.start_from if source is None else source
+            if not (source / "spec.json").is_file():
+                raise RunError(f"it starts from run {run.start_from}, which is not finished")
+            initial = initial_weights(model, source)
+        return cls(model, training, data.split("validation"), initial)
 
 
 def _execute(
-    run: RunSpec, directory: Path, line: ProgressLine, dataset: EventData | None, source: Path | None
+    run: RunSpec,
+    directory: Path,
+    line: ProgressLine,
+    dataset: EventData | None,
+    source: Path | None,
+    devices: int | None,
+    num_workers: int,
 ) -> RunRecord:
-    # Lightning takes seconds to import, which those who only look at results need not wait for.
-    from lorentzoo.training.train import seed_everything, threads, train
+    from lorentzoo.training.train import threads, train
 
     (directory / _FINISHED).unlink(missing_ok=True)
     (directory / _FAILED).unlink(missing_ok=True)
     write_json(directory / "run.json", run.to_data())
     write_json(directory / "config.json", run.config.to_data())
     data = open_dataset(run.dataset) if dataset is None else dataset
-    training = data.split("train")
-    if run.train_size is not None:
-        training = training.subset(torch.arange(run.train_size))
     test = data.split("test")
-    seed_everything(run.config.seed)
-    model = build(run.spec)
-    task = run.task
+    prepared = _Prepared.of(run, directory, data, source)
+    model, task = prepared.model, run.task
     settings = task.read_settings(run.test)
-    initial = None
-    if run.start_from is not None:
-        source = directory.parent / run.start_from if source is None else source
-        if not (source / "spec.json").is_file():
-            raise RunError(f"it starts from run {run.start_from}, which is not finished")
-        initial = initial_weights(model, source)
-    validation = data.split("validation")
     result = train(
-        model, training, validation, run.config, directory, task=task, initial=initial, progress=line
+        model,
+        prepared.training,
+        prepared.validation,
+        run.config,
+        directory,
+        task=task,
+        initial=prepared.initial,
+        progress=line,
+        devices=devices,
+        num_workers=num_workers,
     )
     # A test may take longer than the training: what was trained is there whatever becomes of it.
     save(model, directory)
     with threads(run.config.num_threads):
-        evaluation = task.evaluate(model, test, settings, train=train, progress=line)
+        evaluation = task.evaluate(model, test, settings, train=partial(train, devices=1), progress=line)
         costs = measure_costs(model, test, batch_size=run.config.batch_size)
     evaluation.save(directory / task.file)
     summary = {name: value for name, value in result.course.to_data().items() if name in _SUMMARY}

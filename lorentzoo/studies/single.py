@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from lorentzoo.registry.checkpoints import load
 from lorentzoo.registry.composition import build, model_spec
 from lorentzoo.registry.specs import Spec, parse_part
 from lorentzoo.studies.plan import RunSpec, test_settings
-from lorentzoo.studies.runs import RunRecord, execute_run, read_run, read_run_spec, state_of
+from lorentzoo.studies.runs import RunRecord, execute_run, join_run, read_run, read_run_spec, state_of
 from lorentzoo.training.config import TrainConfig
 from lorentzoo.training.fitting import fit_spec, open_dataset, spec_for
 from lorentzoo.training.resume import forget_checkpoints
@@ -39,7 +40,9 @@ def train_model(
     test: Mapping[str, Any] | None = None,
     resume: bool = True,
     progress: bool = True,
-) -> RunRecord:
+    devices: int | None = None,
+    num_workers: int = 0,
+) -> RunRecord | None:
     """Train and evaluate one model; the directory is the same as that of a study's run.
 
     Parameters
@@ -69,6 +72,15 @@ def train_model(
         Whether a finished run is returned as it is, and a half-trained one continued.
     progress
         Whether to show how it goes.
+    devices
+        Processes that train together; by default those that torchrun has started, one without it. See
+        `lorentzoo.training.train.train`; what is trained does not depend on it.
+    num_workers
+        Processes of each that gather batches.
+
+    Returns
+    -------
+    The finished run; None in processes of torchrun other than the first.
 
     Raises
     ------
@@ -79,6 +91,9 @@ def train_model(
     CompositionError
         If the task judges no such networks.
     """
+    from lorentzoo.training.train import check_devices, choose_world
+
+    world, started_here = choose_world(devices)
     part = parse_part(dataset, "dataset")
     data = open_dataset(part)
     model = build(_fit_widths(_replace_head(spec, init_from, head), data, task))
@@ -98,15 +113,26 @@ def train_model(
         None if judge.name == model.task else judge.name,
     )
     directory = Path("runs") / run.key if out is None else Path(out)
-    state = state_of(directory)
-    if state not in ("missing", "unfinished") or (directory / "run.json").is_file():
-        _require_same_run(directory, run)
-    if resume and state == "finished":
+    check_devices(max(world.local_size, started_here), max(world.size, started_here), run.config.batch_size)
+    world.join()
+
+    def is_finished() -> bool:
+        state = state_of(directory)
+        if state not in ("missing", "unfinished") or (directory / "run.json").is_file():
+            _require_same_run(directory, run)
+        if not resume:
+            forget_checkpoints(directory)
+        return resume and state == "finished"
+
+    finished = world.first_does(is_finished)
+    if not world.is_first:
+        if not finished:
+            join_run(run, directory, source, num_workers)
+        return None
+    if finished:
         return read_run(directory)
-    if not resume:
-        forget_checkpoints(directory)
     with ProgressLine(model.spec.model or model.spec.backbone.name, show=progress) as line:
-        return execute_run(run, directory, line, source=source)
+        return execute_run(run, directory, line, source=source, devices=devices, num_workers=num_workers)
 
 
 def evaluate(
@@ -150,7 +176,7 @@ def evaluate(
     judge.check_data(data)
     line = progress if isinstance(progress, ProgressLine) else ProgressLine("evaluate", show=progress)
     chosen = judge.read_settings({**(test or {}), **settings})
-    return judge.evaluate(model, data, chosen, train=train, progress=line)
+    return judge.evaluate(model, data, chosen, train=partial(train, devices=1), progress=line)
 
 
 def evaluate_run(

@@ -34,17 +34,15 @@ class PredictiveTask(Task):
         """That of the head."""
         return model.batch_loss(batch, rng)
 
-    def observe(self, model: Trainable, batch: Batch, rng: torch.Generator) -> tuple[Tensor, Batch]:
-        """Raw outputs: metrics need all events at once."""
-        return model(batch.cloud).double().cpu(), batch.to("cpu")
+    def observe(self, model: Trainable, batch: Batch, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Raw outputs, targets and weights: metrics need all events at once."""
+        return model(batch.cloud).double().cpu(), batch.target.cpu(), batch.weight.cpu()
 
-    def summarise(self, model: Any, seen: Sequence[tuple[Tensor, Batch]]) -> dict[str, float]:
+    def summarise(self, model: Any, seen: Sequence[tuple[Tensor, Tensor, Tensor]]) -> dict[str, float]:
         """Loss and metrics of all validation events."""
         # Heads may hold tensors of their own, which live where the model does.
         device = model.device
-        outputs = torch.cat([output for output, _ in seen]).to(device)
-        target = torch.cat([batch.target for _, batch in seen]).to(device)
-        weight = torch.cat([batch.weight for _, batch in seen]).to(device)
+        outputs, target, weight = (torch.cat(column).to(device) for column in zip(*seen, strict=True))
         row = {"val_loss": float(model.head.loss(outputs, target, weight))}
         if np.isfinite(row["val_loss"]):
             metrics = self.measure_validation(model.head, outputs, target.cpu().numpy(), weight.cpu().numpy())

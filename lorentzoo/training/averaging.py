@@ -31,6 +31,7 @@ class WeightAverage:
         self.steps += 1
         decay = min(self.decay, self.steps / (self.steps + 9.0))
         for name, p in model.named_parameters():
+            self.weights[name] = self.weights[name].to(p.device)
             self.weights[name].lerp_(p, 1.0 - decay)
 
     @torch.no_grad()

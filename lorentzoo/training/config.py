@@ -33,7 +33,10 @@ class TrainConfig(BaseModel):
         Budget. Training ends when the first of those given is used up; 20 epochs if none is given.
         ``cpu_seconds`` counts processor time of training steps only, over all threads of the process.
     batch_size
-        Events a step.
+        Events a step, of all processes and pieces together.
+    accumulate
+        Pieces in which each process works on its part of a step, one after the other, where memory does not hold it; what
+        is learned is the same, but for rounding, where dropout falls, and batch norms, which see a piece.
     optimiser
         ``"adamw"``, ``"lion"``, or ``"ranger"`` (RAdam with lookahead).
     learning_rate, betas, weight_decay
@@ -77,6 +80,7 @@ class TrainConfig(BaseModel):
     max_steps: PositiveInt | None = None
     cpu_seconds: PositiveFloat | None = None
     batch_size: PositiveInt = 128
+    accumulate: PositiveInt = 1
     optimiser: OptimiserName = "adamw"
     learning_rate: PositiveFloat = 1e-3
     betas: tuple[Fraction, Fraction] | None = None
@@ -117,7 +121,9 @@ class TrainConfig(BaseModel):
     def to_data(self) -> dict[str, Any]:
         """Plain data that `of` reads back."""
         data = self.model_dump(mode="json")
-        # A recipe that does not set it has the hash that it had before there was such a key.
+        # A recipe that does not set them has the hash that it had before there were such keys.
         if self.validation_steps is None:
             del data["validation_steps"]
+        if self.accumulate == 1:
+            del data["accumulate"]
         return data

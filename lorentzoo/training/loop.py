@@ -9,8 +9,13 @@ from __future__ import annotations
 
 import copy
 import math
+import signal
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +37,19 @@ from lorentzoo.training.course import Course
 from lorentzoo.training.optimisers import make_optimiser, part_of
 from lorentzoo.training.resume import write_checkpoint
 from lorentzoo.training.schedules import learning_rate_factor
+from lorentzoo.training.steps import Piece, Sharing
 
 __all__ = ["TrainingLoop", "seed_everything"]
 
 
-def seed_everything(seed: int, epoch: int = -1) -> None:
-    """Seed the generators of an epoch; -1 is what comes before the first (initialisation)."""
-    torch.manual_seed(
-        int(np.random.SeedSequence([seed, epoch + 1]).generate_state(1, np.uint64)[0] >> np.uint64(1))
-    )
+def seed_everything(seed: int, epoch: int = -1, rank: int = 0) -> None:
+    """Seed the generators of an epoch, otherwise on each process; -1 is what comes before the first (initialisation)."""
+    torch.manual_seed(_seed_of(seed, epoch, rank))
+
+
+def _seed_of(seed: int, epoch: int, rank: int = 0) -> int:
+    chosen = [seed, epoch + 1, rank] if rank else [seed, epoch + 1]
+    return int(np.random.SeedSequence(chosen).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 class TrainingLoop(pl.LightningModule):
@@ -54,8 +63,10 @@ class TrainingLoop(pl.LightningModule):
         What it is trained for.
     config
         The recipe.
-    batches
-        Training batches, from `lorentzoo.data.batching.make_loader`.
+    batches, validation
+        This process's part of training and validation batches, from `lorentzoo.data.batching.make_loader`.
+    sharing
+        How batches are worked on by several processes, and in several pieces.
     fingerprint
         Hash of what is trained, which a checkpoint must share.
     directory
@@ -70,6 +81,8 @@ class TrainingLoop(pl.LightningModule):
         task: Task,
         config: TrainConfig,
         batches: DataLoader[Batch],
+        validation: DataLoader[Batch] | None,
+        sharing: Sharing,
         fingerprint: str,
         directory: Path | None,
         line: ProgressLine,
@@ -82,6 +95,9 @@ class TrainingLoop(pl.LightningModule):
         self.average = WeightAverage(model, config.ema) if config.ema is not None else None
         self.best_weights: dict[str, Tensor] | None = None
         self.batches = batches
+        self.validation = validation
+        self.sharing = sharing
+        self.world = sharing.world
         self._steps_per_epoch = len(batches)
         self._fingerprint = fingerprint
         self._directory = directory
@@ -89,8 +105,12 @@ class TrainingLoop(pl.LightningModule):
         self._optimiser: torch.optim.Optimizer
         self._optimiser_state: dict[str, Any] | None = None
         self._step_started = 0.0
-        self._seen: list[Any] = []
+        self._own_seconds = 0.0
+        self._seen: list[tuple[int, Any]] = []
+        self._rng = torch.Generator()
+        self._rng_before = self._rng.get_state()
         self._validation_rng = torch.Generator()
+        self._sigterm = signal.getsignal(signal.SIGTERM)
         self._loss_sum = torch.zeros((), dtype=torch.float64)
         self._weight_sum = torch.zeros((), dtype=torch.float64)
         for part in config.freeze:
@@ -121,26 +141,39 @@ class TrainingLoop(pl.LightningModule):
         self._optimiser = optimiser
         return optimiser
 
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+    def transfer_batch_to_device(self, batch: Piece, device: torch.device, dataloader_idx: int) -> Piece:
         """Batches are values of our own, which lightning cannot move."""
-        return batch.to(device)
+        return replace(batch, batch=batch.batch.to(device))
 
-    def train_dataloader(self) -> _EpochBatches:
+    def train_dataloader(self) -> _TrainingPieces:
         """Batches in the order of the epoch that is reached, whether or not the training was interrupted."""
-        return _EpochBatches(self)
+        return _TrainingPieces(self)
+
+    def val_dataloader(self) -> _ValidationPieces | list[Any]:
+        """Batches in the order of the data."""
+        return [] if self.validation is None else _ValidationPieces(self, self.validation)
+
+    def on_train_start(self) -> None:
+        """SIGTERM is what it was: lightning would have all processes speak of it, and those that wait never hear."""
+        if self.world.size > 1 and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._sigterm)
 
     # ---- one step -------------------------------------------------------------------------
 
     def on_train_epoch_start(self) -> None:
         """Fresh sums and the epoch's own randomness."""
-        seed_everything(self.config.seed, self.course.epochs)
+        seed_everything(self.config.seed, self.course.epochs, self.world.rank)
+        self._rng.manual_seed(_seed_of(self.config.seed, self.course.epochs))
         for part in self.config.freeze:
             part_of(self.model, part).eval()
         self._loss_sum.zero_()
         self._weight_sum.zero_()
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: Piece, batch_idx: int) -> None:
         """Set the learning rate; the clock of CPU-seconds starts."""
+        self._step_started = time.process_time()
+        if not batch.is_first:
+            return
         factor = learning_rate_factor(
             self.config.schedule,
             self.course.progress(self.config, self._steps_per_epoch),
@@ -150,24 +183,39 @@ class TrainingLoop(pl.LightningModule):
         )
         for group in self._optimiser.param_groups:
             group["lr"] = self.config.learning_rate * factor * group["factor"]
-        self._step_started = time.process_time()
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The weighted loss of a batch."""
-        loss = self.task.loss(self.model, batch)
-        weight = batch.weight.abs().sum().cpu()
-        self._loss_sum += loss.detach().double().cpu() * weight
+    def training_step(self, batch: Piece, batch_idx: int) -> Tensor:
+        """The weighted loss of a batch, or what a piece of it adds to that."""
+        weight = batch.batch.weight.abs().sum().cpu()
         self._weight_sum += weight
-        return loss
+        share = batch.share
+        if share is None:
+            loss = self.task.loss(self.model, batch.batch)
+            self._loss_sum += loss.detach().double().cpu() * weight
+            return loss
+        # Every piece draws the numbers of the whole step.
+        if batch.is_first:
+            self._rng_before = self._rng.get_state()
+        else:
+            self._rng.set_state(self._rng_before)
+        with share.worked_on():
+            loss = share.part_of_loss(self.task.loss(self.model, batch.batch))
+        self._loss_sum += loss.detach().double().cpu() * share.weight
+        # Lightning takes the mean over pieces, and torch the mean over processes.
+        return loss * (self.sharing.pieces * self.world.size)
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_end(self, outputs: Any, batch: Piece, batch_idx: int) -> None:
         """Average the weights; the clock stops; see whether the budget is used up."""
-        if self.average is not None:
+        if self.average is not None and batch.is_last:
             self.average.update(self.model)
         course = self.course
-        course.cpu_seconds += time.process_time() - self._step_started
+        self._own_seconds += time.process_time() - self._step_started
+        if not batch.is_last:
+            return
+        if self.world.size == 1 or self.config.cpu_seconds is not None:
+            self._add_seconds()
         course.steps += 1
-        course.events += len(batch)
+        course.events += batch.num_events
         if self.is_over:
             self.trainer.should_stop = True
             # The end is validated whenever it comes.
@@ -187,13 +235,25 @@ class TrainingLoop(pl.LightningModule):
         if self.average is not None:
             self.average.swap(self.model)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+    def validation_step(self, batch: Piece, batch_idx: int) -> None:
         """Take note of a batch."""
-        self._seen.append(self.task.observe(self.model, batch, self._validation_rng))
+        if batch.is_empty:
+            return
+        with batch.share.worked_on() if batch.share is not None else nullcontext():
+            seen = self.task.observe(self.model, batch.batch, self._validation_rng)
+        self._seen.append((batch_idx, seen))
 
     def on_validation_epoch_end(self) -> None:
-        """Write a row of the history; note whether the loss is the best."""
-        row = self._row() | self.task.summarise(self.model, self._seen)
+        """Write a row of the history, of the events of all processes; note whether the loss is the best."""
+        seen = self.world.gather(self._seen)
+
+        def summarise() -> dict[str, float]:
+            assert seen is not None
+            # In the order of the events, as one process sees them.
+            ordered = sorted((pair for part in seen for pair in part), key=itemgetter(0))
+            return self.task.summarise(self.model, [observed for _, observed in ordered])
+
+        row = self._row() | self.world.first_does(summarise)
         self._seen.clear()
         self.course.history.append(row)
         if self.course.judge(row["val_loss"], self.config.patience) and self.config.keep == "best":
@@ -204,7 +264,7 @@ class TrainingLoop(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Report, save a checkpoint, and stop where the training is over."""
         course = self.course
-        if not self._is_kept() and np.isfinite(float(self._loss_sum)):
+        if not self._is_kept() and np.isfinite(self.world.add([float(self._loss_sum)])[0]):
             course.epochs += 1
             return
         if not course.history or course.history[-1]["step"] != course.steps:
@@ -220,7 +280,7 @@ class TrainingLoop(pl.LightningModule):
         if self.is_over:
             self.trainer.should_stop = True
         self._line.step(course.progress(self.config, self._steps_per_epoch), self._status())
-        if self._directory is not None and self.trainer.is_last_batch:
+        if self._directory is not None and self.trainer.is_last_batch and self.world.is_first:
             write_checkpoint(self._directory, self._list_state())
 
     def _is_kept(self) -> bool:
@@ -231,8 +291,10 @@ class TrainingLoop(pl.LightningModule):
     def _row(self) -> dict[str, float]:
         group = self._optimiser.param_groups[0]
         rate = group["lr"] / group["factor"]
-        mean = float(self._loss_sum / self._weight_sum) if self._weight_sum > 0 else float("nan")
+        loss, weight = self.world.add([float(self._loss_sum), float(self._weight_sum)])
+        mean = loss / weight if weight > 0 else float("nan")
         course = self.course
+        self._add_seconds()
         return {
             "epoch": course.epochs + 1,
             "step": course.steps,
@@ -240,6 +302,11 @@ class TrainingLoop(pl.LightningModule):
             "learning_rate": rate,
             "loss": mean,
         }
+
+    def _add_seconds(self) -> None:
+        """Take what all processes have used since the last time."""
+        self.course.cpu_seconds += self.world.add([self._own_seconds])[0]
+        self._own_seconds = 0.0
 
     def _status(self) -> str:
         row = self.course.history[-1] if self.course.history else {}
@@ -280,17 +347,33 @@ class TrainingLoop(pl.LightningModule):
         self.model.eval()
 
 
-class _EpochBatches:
+class _TrainingPieces:
     """An iterable that lightning can start again and again."""
 
     def __init__(self, loop: TrainingLoop) -> None:
         self._loop = loop
 
     def __len__(self) -> int:
-        return len(self._loop.batches)
+        return len(self._loop.batches) * self._loop.sharing.pieces
 
-    def __iter__(self) -> Iterator[Batch]:
-        batches = self._loop.batches
-        assert isinstance(batches.sampler, LengthBatchSampler)
-        batches.sampler.set_epoch(self._loop.course.epochs)
-        yield from batches
+    def __iter__(self) -> Iterator[Piece]:
+        loop = self._loop
+        assert isinstance(loop.batches.sampler, LengthBatchSampler)
+        loop.batches.sampler.set_epoch(loop.course.epochs)
+        yield from loop.sharing.cut(loop.batches, loop._rng, loop.model)
+
+
+class _ValidationPieces:
+    """Batches of one process in one piece: nothing of them is kept for a backward pass."""
+
+    def __init__(self, loop: TrainingLoop, batches: DataLoader[Batch]) -> None:
+        self._loop, self._batches = loop, batches
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[Piece]:
+        loop = self._loop
+        assert isinstance(self._batches.sampler, LengthBatchSampler)
+        sharing = loop.sharing.of_batches(self._batches.sampler.batch_size)
+        yield from sharing.cut(self._batches, loop._validation_rng)

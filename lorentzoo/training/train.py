@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-import logging
-import signal
-import threading
-import time
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import pytorch_lightning as pl
-import torch
-from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch import Tensor
 
 from lorentzoo.core.errors import TrainingError
-from lorentzoo.core.fitted_inputs import FittedInputs
 from lorentzoo.core.trainable import Trainable
-from lorentzoo.data.batching import make_loader
 from lorentzoo.data.events import EventData
-from lorentzoo.output.files import digest_of
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.task import Task, load_task
 from lorentzoo.training.config import TrainConfig
 from lorentzoo.training.course import Course
-from lorentzoo.training.loop import TrainingLoop, seed_everything
-from lorentzoo.training.resume import only_here, read_checkpoint
+from lorentzoo.training.launch import train_on
+from lorentzoo.training.loop import seed_everything
+from lorentzoo.training.optimisers import part_of
+from lorentzoo.training.resume import only_here
+from lorentzoo.training.session import TrainingJob, threads, train_in
+from lorentzoo.training.world import World, check_devices
 
-__all__ = ["TrainResult", "seed_everything", "threads", "train"]
-
-_STATISTICS_EVENTS: Final = 20_000
-"""Events of files from which statistics are taken, and of any set from which ranges are."""
+__all__ = ["TrainResult", "check_devices", "choose_world", "seed_everything", "threads", "train"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +60,8 @@ def train(
     resume: bool = True,
     initial: Mapping[str, Tensor] | None = None,
     progress: ProgressLine | bool = True,
+    devices: int | None = None,
+    num_workers: int = 0,
 ) -> TrainResult:
     """Train a model in place.
 
@@ -93,6 +85,12 @@ def train(
         `lorentzoo.training.transfer.initial_weights`.
     progress
         Whether to show how it goes, or a line to show it on.
+    devices
+        Processes that train together, each on a GPU of this machine where there are any; by default those that torchrun
+        has started, and one without it. ``batch_size`` events a step are of all of them, so that what is learned does not
+        depend on how many there are, but for rounding and for where dropout falls.
+    num_workers
+        Processes of each that gather batches; see `lorentzoo.data.batching.make_loader`.
 
     Returns
     -------
@@ -102,8 +100,8 @@ def train(
     Raises
     ------
     TrainingError
-        If recipe, data and model do not fit, the loss is not finite, the checkpoint is of another training, or another
-        process is training in the directory.
+        If recipe, data and model do not fit, the loss is not finite, the checkpoint is of another training, another
+        process is training in the directory, there are fewer devices, or a process dies.
     """
     recipe = TrainConfig.of(config)
     if len(train_set) == 0:
@@ -121,127 +119,49 @@ def train(
         if events is not None:
             task.check_data(events)
     path = None if directory is None else Path(directory)
-    loader = make_loader(train_set, recipe.batch_size, shuffle=True, seed=recipe.seed)
+    world, started_here = choose_world(devices)
+    check_devices(max(world.local_size, started_here), max(world.size, started_here), recipe.batch_size)
     line = progress if isinstance(progress, ProgressLine) else ProgressLine("train", show=progress)
-    fingerprint = _identify(model, recipe, train_set, validation_set)
+    if not world.is_first:
+        line = ProgressLine("train", show=False)
+    job = TrainingJob(model, task, recipe, train_set, validation_set, path, resume, initial, num_workers)
     # A line that was given is already shown.
     shown = nullcontext() if line is progress else line
-    with only_here(path), threads(recipe.num_threads), shown:
-        loop = TrainingLoop(model, task, recipe, loader, fingerprint, path, line)
-        checkpoint = read_checkpoint(path, fingerprint, line) if path is not None and resume else None
-        if checkpoint is None:
-            seed_everything(recipe.seed)
-            started = time.process_time()
-            # A model that comes with statistics keeps them; what learns by them alone learns anew.
-            if not model.is_fitted or not model.num_parameters:
-                again = {"refit": True} if model.is_fitted else {}
-                model.fit_statistics(
-                    make_loader(_choose_for_statistics(train_set), recipe.batch_size), **again
-                )
-            if initial is not None:
-                model.load_state_dict(initial, strict=False)
-            if not model.num_parameters:
-                # All that such a model learns, it has learned now: what that took is its training.
-                loop.course.cpu_seconds = time.process_time() - started
-                loop.course.events = len(train_set)
-            task.check(model, train_set)
+    with only_here(path if world.is_first else None), shown:
+        # What has no gradients is fitted, not trained: once is enough.
+        if started_here > 1 and model.num_parameters:
+            course, resumed_at = train_on(job, started_here, line)
+            for part in recipe.freeze:
+                part_of(model, part).requires_grad_(False)
         else:
-            loop.restore(checkpoint)
-        few = train_set.sample(_STATISTICS_EVENTS)
-        model.fitted_inputs = FittedInputs.read(make_loader(few, recipe.batch_size))
-        resumed_at = loop.course.epochs
-        # Killed between the last epoch and the end, nothing is left to train.
-        if model.num_parameters and not loop.is_over:
-            # Before the first epoch ends a pipe would show nothing.
-            line.step(0.0, f"{len(train_set):,} training events, {len(loader)} steps an epoch")
-            _fit(
-                loop,
-                None if validation_set is None else make_loader(validation_set, max(recipe.batch_size, 256)),
-            )
-        loop.finish()
+            course, resumed_at = train_in(job, world, line)
     task.complete(model, train_set, validation_set)
-    return TrainResult(model, recipe, loop.course, resumed_at)
+    return TrainResult(model, recipe, course, resumed_at)
 
 
-def _fit(loop: TrainingLoop, validation: Any) -> None:
-    config = loop.config
-    with _quiet_lightning():
-        trainer = pl.Trainer(
-            accelerator="auto",
-            devices=1,
-            max_epochs=-1,
-            check_val_every_n_epoch=loop.epochs_between_validations,
-            precision="bf16-mixed" if config.precision == "bf16" else "32-true",
-            gradient_clip_val=config.gradient_clip,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
-            # What a batch system says of its job is not meant for us: this is one process.
-            plugins=[LightningEnvironment()],
-            # Constants that a model caches in validation must be usable in training again.
-            inference_mode=False,
+def choose_world(devices: int | None) -> tuple[World, int]:
+    """The processes among which this one is, and how many of them are still to be started.
+
+    Raises
+    ------
+    TrainingError
+        If torchrun has started another number than is asked for, or its variables are incomplete.
+    """
+    if devices is not None and devices < 1:
+        raise TrainingError(f"devices must be at least 1, not {devices}")
+    if devices == 1:
+        return World(), 1
+    world = World.from_environment()
+    if world.size == 1:
+        return world, 1 if devices is None else devices
+    if devices not in (None, world.size):
+        raise TrainingError(
+            f"torchrun has started {world.size} processes, and devices={devices} asks for others: leave devices out"
         )
-        handler = signal.getsignal(signal.SIGINT)
-        try:
-            trainer.fit(loop, val_dataloaders=validation)
-        except SystemExit:
-            # Lightning makes an exit of its own of Ctrl-C, and leaves the signal ignored.
-            if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGINT, handler)
-            raise KeyboardInterrupt from None
-    if trainer.interrupted:
-        raise KeyboardInterrupt
-    loop.cpu()
+    return world, 1
 
 
 def _drop_weightless(events: EventData) -> EventData:
     """Without the events of weight zero, which normalisations over a batch would see, and a loss that is not finite."""
     there = events.weight != 0
     return events if bool(there.all()) else events.subset(there)
-
-
-def _choose_for_statistics(train_set: EventData) -> EventData:
-    """Events whose statistics stand for all: those in files are too many to be held at once."""
-    return train_set if train_set.block is None else train_set.sample(_STATISTICS_EVENTS)
-
-
-def _identify(
-    model: Trainable, config: TrainConfig, train_set: EventData, validation_set: EventData | None
-) -> str:
-    """Hash of all that decides how the training goes, but for the initial weights."""
-    shapes = {name: list(value.shape) for name, value in model.state_dict().items()}
-    spec = model.spec.to_data() if model.spec is not None else {}
-    events = [None if events is None else events.fingerprint() for events in (train_set, validation_set)]
-    return digest_of({"shapes": shapes, "spec": spec, "config": config.to_data(), "events": events})
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Limit the number of threads that torch uses, inside a ``with`` block."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """No banners and no hints of lightning's; warnings of anybody else come through."""
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", module=r"(pytorch_lightning|lightning_fabric|torch\.utils\._pytree)"
-            )
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -7,40 +7,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from calling import Answer
 
 import lorentzoo as lz
 from lorentzoo.cli.main import main
 
 SMALL = "deep-sets:num_classes=2,pooling=mean"
-
-
-@dataclass
-class Answer:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def data(self) -> Any:
-        return json.loads(self.out)
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
-    def run(*arguments: str) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["lorentzoo", *arguments])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        captured = capsys.readouterr()
-        return Answer(int(stopped.value.code or 0), captured.out, captured.err)
-
-    return run
 
 
 def test_the_installed_command_imports_no_torch_to_list() -> None:
@@ -238,6 +214,9 @@ COMMANDS = [
     ("evaluate",),
     ("study", "run"),
     ("study", "show"),
+    ("study", "work"),
+    ("study", "collect"),
+    ("study", "cancel"),
     ("data", "list"),
     ("data", "make"),
     ("data", "info"),

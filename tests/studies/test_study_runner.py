@@ -108,7 +108,7 @@ def test_a_larger_grid_keeps_what_is_there(finished, monkeypatch) -> None:
     monkeypatch.setattr(
         jobs,
         "attempt",
-        lambda run, folder, line: trained.append(run.config.seed) or attempt(run, folder, line),
+        lambda run, *where, **how: trained.append(run.config.seed) or attempt(run, *where, **how),
     )
     result = run_study(STUDY | {"seeds": 3}, finished.directory, workers=1, progress=False)
     assert trained == [2, 2]

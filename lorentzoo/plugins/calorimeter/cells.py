@@ -6,23 +6,38 @@ energy that is drawn evenly between 0.2 and 0.8 of the threshold, so that hits b
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
+from lorentzoo import Packed
+from lorentzoo.nn import draw_for_events
 from lorentzoo.plugins.calorimeter.structure import Structure
 
-__all__ = ["EMPTY_FROM", "EMPTY_TO", "fill_empty", "share"]
+__all__ = ["EMPTY_FROM", "EMPTY_TO", "draw_rows", "fill_empty", "share"]
 
 EMPTY_FROM, EMPTY_TO = 0.2, 0.8
 """In units of the threshold."""
 
 
-def fill_empty(energies: Tensor, threshold: Tensor, rng: torch.Generator | None) -> Tensor:
-    """Energies with those below the threshold replaced by random ones below it; `threshold` broadcasts."""
-    noise = torch.rand(energies.shape, generator=rng, dtype=torch.float64).to(energies)
+def fill_empty(energies: Tensor, threshold: Tensor, layout: Packed, rng: torch.Generator | None) -> Tensor:
+    """Energies of rows of a layout with those below the threshold replaced by random ones; `threshold` broadcasts."""
+    noise = draw_rows(torch.rand, energies, layout, rng)
     return torch.where(
         energies < threshold, threshold * (EMPTY_FROM + (EMPTY_TO - EMPTY_FROM) * noise), energies
     )
+
+
+def draw_rows(
+    kind: Callable[..., Tensor], like: Tensor, layout: Packed, rng: torch.Generator | None
+) -> Tensor:
+    """Random numbers of the shape of `like`, whose rows are a layout's; `kind` is `torch.rand` or `torch.randn`."""
+
+    def draw(rows: Packed, rng: torch.Generator | None) -> Tensor:
+        return kind((rows.num_rows, *like.shape[1:]), generator=rng, dtype=torch.float64)
+
+    return draw_for_events(layout, draw, rng).to(like)
 
 
 def share(numbers: Tensor, real: Tensor, layer: Tensor, threshold: Tensor, structure: Structure) -> Tensor:

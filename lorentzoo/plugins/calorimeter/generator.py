@@ -16,8 +16,17 @@ from torch import Tensor
 
 from lorentzoo import Batch, Generator, Model, Packed, ParticleCloud, Symmetry, load_dataset
 from lorentzoo.densities import Solver, SolverError, integrate
-from lorentzoo.nn import INCIDENT, PLACE, NoDensityError, Template, TimeFeatures, fill_patches, mean_loss
-from lorentzoo.plugins.calorimeter.cells import share
+from lorentzoo.nn import (
+    INCIDENT,
+    PLACE,
+    NoDensityError,
+    Template,
+    TimeFeatures,
+    draw_for_events,
+    fill_patches,
+    mean_loss,
+)
+from lorentzoo.plugins.calorimeter.cells import draw_rows, share
 from lorentzoo.plugins.calorimeter.layers import LayerNetwork
 from lorentzoo.plugins.calorimeter.places import PlaceFeatures
 from lorentzoo.plugins.calorimeter.showers import POSITIONS, Numbers, Showers
@@ -229,7 +238,7 @@ class CalorimeterFlow(Generator):
         made = seen.numbers(rng)
         structure = seen.structure
         end = (made.ratios - self._shift(seen)) / self._width(seen)
-        times, start = _random(seen.cloud.num_events, rng, end), _normal(end.shape, rng, end)
+        times, start = _draw_times(seen, rng, end), draw_rows(torch.randn, end, structure.layers, rng)
         part = structure.layers.spread(times)
         velocity = self.layer_velocity(seen, times, (1 - part) * start + part * end)
         layers = structure.layers.pool((velocity - (end - start)).square().unsqueeze(-1), "mean").squeeze(-1)
@@ -237,8 +246,9 @@ class CalorimeterFlow(Generator):
         end = torch.where(
             seen.real, (made.cells - self.cell_mean) / self.cell_std, torch.zeros_like(made.cells)
         )
-        times = _random(seen.cloud.num_events, rng, end)
-        start = torch.where(seen.real, _normal(end.shape, rng, end), torch.zeros_like(end))
+        times = _draw_times(seen, rng, end)
+        start = draw_rows(torch.randn, end, seen.layout, rng)
+        start = torch.where(seen.real, start, torch.zeros_like(end))
         part = seen.layout.spread(times).unsqueeze(-1)
         velocity = self.cell_velocity(seen, made.layer, times, (1 - part) * start + part * end)
         square = torch.where(made.counts, (velocity - (end - start)).square(), torch.zeros_like(end))
@@ -278,8 +288,10 @@ class CalorimeterFlow(Generator):
         self.require_fitted()
         cloud = self.training_cloud(self.template.cloud(n, condition, self.device))
         seen = self._look(cloud)
-        ratios = _normal((seen.structure.layers.num_rows,), rng, seen.place)
-        cells = _normal((seen.layout.num_rows, self.slots), rng, seen.place)
+        layers = seen.structure.layers
+        ratios = draw_rows(torch.randn, seen.place.new_empty(layers.num_rows), layers, rng)
+        shape = (seen.layout.num_rows, self.slots)
+        cells = draw_rows(torch.randn, seen.place.new_empty(shape), seen.layout, rng)
         was_training = self.training
         self.eval()
         try:
@@ -370,9 +382,8 @@ class CalorimeterFlow(Generator):
         return {"network": self._network.symmetry, "detector": Symmetry.trivial()}
 
 
-def _random(count: int, rng: torch.Generator | None, like: Tensor) -> Tensor:
-    return torch.rand(count, generator=rng, dtype=torch.float64).to(like)
+def _draw_times(seen: Showers, rng: torch.Generator | None, like: Tensor) -> Tensor:
+    def draw(count: int, rng: torch.Generator | None) -> Tensor:
+        return torch.rand(count, generator=rng, dtype=torch.float64)
 
-
-def _normal(shape: tuple[int, ...], rng: torch.Generator | None, like: Tensor) -> Tensor:
-    return torch.randn(shape, generator=rng, dtype=torch.float64).to(like)
+    return draw_for_events(seen.layout, draw, rng, per_event=True).to(like)

@@ -141,12 +141,12 @@ class Showers:
                 f"shower {worst} of the batch deposits {float(total[worst]):.4g} GeV, more than the largest "
                 f"{float(self.maximum[worst]):.4g} GeV that its context allows: give the detector a larger max_ratio"
             )
-        noisy = fill_empty(layer, self.layer_threshold, rng)
+        noisy = fill_empty(layer, self.layer_threshold, structure.layers, rng)
         # Noise must not carry a shower that deposits everything beyond the maximum.
         sum_noisy = structure.layers.pool(noisy.unsqueeze(-1), "sum").squeeze(-1)
         shrink = ((1 - _NEAREST) * self.maximum / sum_noisy).clamp(max=1.0)
         noisy = noisy * structure.layers.spread(shrink)
         ratios = ratios_of_energies(noisy, self.maximum, structure.layers)
-        cells = torch.log(fill_empty(energies, self.threshold, rng) / self.threshold)
+        cells = torch.log(fill_empty(energies, self.threshold, self.layout, rng) / self.threshold)
         counts = self.real & (structure.to_patches(layer) > 0).unsqueeze(-1)
         return Numbers(layer, ratios, torch.where(self.real, cells, torch.zeros_like(cells)), counts)

@@ -26,12 +26,12 @@ from lorentzoo.densities import (
     Standardisation,
     make_coordinates,
 )
-from lorentzoo.nn import DensityWarning, Template, TimeFeatures, mean_loss
+from lorentzoo.nn import DensityWarning, Template, TimeFeatures, draw_for_events, mean_loss
 from lorentzoo.plugins.flow_matching.base import CoordinateBase, EventBase, PhaseSpaceBase
 from lorentzoo.plugins.flow_matching.chart import Chart, CoordinateChart, ShellChart
 from lorentzoo.plugins.flow_matching.divergence import Divergence
 from lorentzoo.plugins.flow_matching.paths import Path, Schedule
-from lorentzoo.plugins.flow_matching.transport import Velocities, matching_loss, transport
+from lorentzoo.plugins.flow_matching.transport import Velocities, draw_times, matching_loss, transport
 
 __all__ = ["FlowMatching"]
 
@@ -216,14 +216,14 @@ class FlowMatching(Generator):
         cloud = batch.cloud
         layout = cloud.layout
         assert isinstance(layout, Packed)
-        times = torch.rand(cloud.num_events, generator=rng, dtype=torch.float64).to(cloud.device)
+        times = draw_times(cloud.num_events, rng).to(cloud.device)
         start = self.chart.points(self.base.sample(layout, rng))
         points, _ = self.path.at(
             self.chart.manifold,
             start,
             self.chart.points(cloud.momenta),
             layout.spread(times).unsqueeze(-1),
-            rng,
+            self.path.draw(self.chart.manifold, layout, rng) if self.path.noise else None,
         )
         context = torch.cat([self.time_features(times), cloud.context.to(self.dtype)], dim=-1)
         moved = replace(cloud, momenta=self.chart.momenta(points), context=context, context_names=())
@@ -236,8 +236,7 @@ class FlowMatching(Generator):
         self.require_fitted()
         cloud = self.training_cloud(cloud)
         layout = cloud.layout
-        assert isinstance(layout, Packed)
-        start = self.chart.points(self.base.sample(layout, rng))
+        start = self.chart.points(draw_for_events(layout, self.base.sample, rng))
         end = self.chart.points(cloud.momenta)
 
         def velocity(times: Tensor, points: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from lorentzoo import Packed
 from lorentzoo.plugins.flow_matching.manifolds import Manifold
 
 __all__ = ["Path", "Schedule"]
@@ -41,9 +42,9 @@ class Path:
         start: Tensor,
         end: Tensor,
         time: Tensor,
-        rng: torch.Generator | None = None,
+        noise: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Point and velocity of the path from `start` to `end`, each (P, A), at times (P, 1)."""
+        """Point and velocity of the path from `start` to `end`, each (P, A), at times (P, 1), `noise` from `draw`."""
         if self.schedule == "linear":
             part, rate = time, torch.ones_like(time)
         else:
@@ -51,9 +52,12 @@ class Path:
             rate = torch.sin(time * math.pi) * (math.pi / 2)
         x, velocity = manifold.geodesic(start, manifold.log(start, end), part)
         velocity = rate * velocity
-        if self.noise:
-            noise = torch.randn(*x.shape[:-1], manifold.dim, generator=rng, dtype=torch.float64)
+        if noise is not None:
             kick = (noise.to(x).unsqueeze(-2) @ manifold.basis(x)).squeeze(-2)
             x = manifold.exp(x, self.noise * kick)
             velocity = manifold.tangent(x, velocity)
         return x, velocity
+
+    def draw(self, manifold: Manifold, layout: Packed, rng: torch.Generator | None = None) -> Tensor:
+        """Normal numbers for the noise of each point, (P, dim)."""
+        return torch.randn(layout.num_rows, manifold.dim, generator=rng, dtype=torch.float64)

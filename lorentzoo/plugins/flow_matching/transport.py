@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from lorentzoo import Layout, Packed
 from lorentzoo.densities import FIXED, Solver, SolverError, integrate
-from lorentzoo.nn import mean_loss
+from lorentzoo.nn import draw_for_events, mean_loss
 from lorentzoo.plugins.flow_matching.distributions import Base
 from lorentzoo.plugins.flow_matching.divergence import Divergence, tangent_noise, with_divergence
 from lorentzoo.plugins.flow_matching.manifolds import Manifold
 from lorentzoo.plugins.flow_matching.paths import Path
 
-__all__ = ["ManifoldFlow", "Velocities", "matching_loss", "transport"]
+__all__ = ["ManifoldFlow", "Velocities", "draw_times", "matching_loss", "transport"]
 
 Velocities = Callable[[Tensor, Tensor], Tensor]
 """Velocities (P, A) at times (B,) and points (P, A)."""
@@ -52,11 +53,17 @@ def matching_loss(
     -------
     Mean over the dimensions of each event, (B,).
     """
-    times = torch.rand(layout.num_events, generator=rng, dtype=torch.float64).to(start)
-    x, wanted = path.at(manifold, start, end, layout.spread(times).unsqueeze(-1), rng)
+    times = draw_for_events(layout, draw_times, rng, per_event=True).to(start)
+    noise = draw_for_events(layout, partial(path.draw, manifold), rng) if path.noise else None
+    x, wanted = path.at(manifold, start, end, layout.spread(times).unsqueeze(-1), noise)
     difference = velocity(times, x) - wanted
     square = manifold.squared_norm(x, difference) / manifold.dim
     return layout.pool(square.unsqueeze(-1), "mean").squeeze(-1)
+
+
+def draw_times(count: int, rng: torch.Generator | None) -> Tensor:
+    """Times of events, uniform, (B,)."""
+    return torch.rand(count, generator=rng, dtype=torch.float64)
 
 
 def transport(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lorentzoo import Frames, FramesNet, ParticleCloud, Symmetry
-from lorentzoo.nn import lorentz_exp, random_lorentz, random_rotation
+from lorentzoo.nn import draw_for_events, lorentz_exp, random_lorentz, random_rotation
 
 __all__ = ["Identity", "RandomBeam", "RandomLorentz", "RandomRotation"]
 
@@ -41,10 +41,11 @@ class _Augmentation(_Fixed):
         """Global random frames while training, identity frames in evaluation."""
         if not self.training:
             return Frames.identity(cloud.layout)
-        return Frames.of_events(cloud.layout, self._draw(cloud.num_events).to(cloud.device))
+        drawn = draw_for_events(cloud.layout, self._draw, per_event=True)
+        return Frames.of_events(cloud.layout, drawn.to(cloud.device))
 
     @abstractmethod
-    def _draw(self, num_events: int) -> Tensor:
+    def _draw(self, num_events: int, rng: torch.Generator | None) -> Tensor:
         """Lorentz matrices, shape (B, 4, 4), float64."""
 
 
@@ -61,15 +62,15 @@ class RandomLorentz(_Augmentation):
         super().__init__()
         self.max_rapidity = max_rapidity
 
-    def _draw(self, num_events: int) -> Tensor:
-        return random_lorentz(num_events, max_rapidity=self.max_rapidity)
+    def _draw(self, num_events: int, rng: torch.Generator | None) -> Tensor:
+        return random_lorentz(num_events, max_rapidity=self.max_rapidity, rng=rng)
 
 
 class RandomRotation(_Augmentation):
     """Rotations uniform in SO(3)."""
 
-    def _draw(self, num_events: int) -> Tensor:
-        return random_rotation(num_events)
+    def _draw(self, num_events: int, rng: torch.Generator | None) -> Tensor:
+        return random_rotation(num_events, rng=rng)
 
 
 class RandomBeam(_Augmentation):
@@ -85,8 +86,9 @@ class RandomBeam(_Augmentation):
         super().__init__()
         self.max_rapidity = max_rapidity
 
-    def _draw(self, num_events: int) -> Tensor:
+    def _draw(self, num_events: int, rng: torch.Generator | None) -> Tensor:
         coefficients = torch.zeros(num_events, 6, dtype=torch.float64)
-        coefficients[:, 2] = self.max_rapidity * (2 * torch.rand(num_events, dtype=torch.float64) - 1)
-        coefficients[:, 5] = 2 * torch.pi * torch.rand(num_events, dtype=torch.float64)
+        boost = torch.rand(num_events, generator=rng, dtype=torch.float64)
+        coefficients[:, 2] = self.max_rapidity * (2 * boost - 1)
+        coefficients[:, 5] = 2 * torch.pi * torch.rand(num_events, generator=rng, dtype=torch.float64)
         return lorentz_exp(coefficients)

@@ -73,6 +73,11 @@ class LikelihoodRatio(Classify):
             first, second = F.softplus(-log_ratio), F.softplus(log_ratio)
         return mean_loss(first, weight * of_p) + mean_loss(second, weight * (1 - of_p))
 
+    def loss_weights(self, target: Tensor, weight: Tensor) -> Tensor:
+        """A mean over the events of p, and one over those of q."""
+        of_p = target.to(weight)
+        return torch.stack([weight * of_p, weight * (1 - of_p)], dim=-1)
+
     def ratio(self, output: Tensor) -> Tensor:
         """The likelihood ratio w of each event, (B,), float64."""
         return output.double().squeeze(-1).exp()

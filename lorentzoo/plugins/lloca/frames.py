@@ -19,6 +19,7 @@ from lorentzoo.nn import (
     anchor_for,
     boost_to_rest,
     cap_gamma,
+    draw_for_parameters,
     inner,
     make_part,
     mass_squared,
@@ -138,7 +139,8 @@ class Learned(FramesNet):
         """Frames of all rows, float64; every operation on momenta runs in float64 whatever autocast says."""
         self.require_fitted()
         if self.redraw and self.training:
-            self.equivectors.apply(_reset)
+            with draw_for_parameters():
+                self.equivectors.apply(_reset)
         device = cloud.device.type
         # Only where there is one to leave: a compiled graph has no place for it.
         lowered = torch.is_autocast_enabled(device)

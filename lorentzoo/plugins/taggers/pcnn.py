@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lorentzoo import Backbone, Features, Frames, Layout
-from lorentzoo.nn import WeightReader, require_package
+from lorentzoo.nn import ChannelBatchNorm, WeightReader, require_package
 
 __all__ = ["PCNN"]
 
@@ -56,9 +56,9 @@ class PCNN(Backbone):
             )
         self.num_particles = num_particles
         channels = in_scalars + 4 * in_vectors
-        self.in_norm = nn.BatchNorm1d(channels)
+        self.in_norm = ChannelBatchNorm(channels)
         self.stem = nn.Conv1d(channels, stem, _KERNEL, padding=_KERNEL // 2)
-        self.stem_norm = nn.BatchNorm1d(stem)
+        self.stem_norm = ChannelBatchNorm(stem)
         widths = [stem, *stages]
         self.units = nn.ModuleList(
             _Unit(widths[stage + (unit > 0)], widths[stage + 1], 2 if stage > 0 and unit == 0 else 1)
@@ -96,9 +96,9 @@ class _Unit(nn.Module):
     def __init__(self, width: int, out: int, stride: int) -> None:
         super().__init__()
         self.first = nn.Conv1d(width, out, _KERNEL, stride, padding=_KERNEL // 2)
-        self.first_norm = nn.BatchNorm1d(out)
+        self.first_norm = ChannelBatchNorm(out)
         self.second = nn.Conv1d(out, out, _KERNEL, padding=_KERNEL // 2)
-        self.second_norm = nn.BatchNorm1d(out)
+        self.second_norm = ChannelBatchNorm(out)
         same = width == out and stride == 1
         self.shortcut = nn.Identity() if same else nn.Conv1d(width, out, 1, stride, bias=False)
 

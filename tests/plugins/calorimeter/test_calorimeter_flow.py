@@ -132,7 +132,9 @@ class TestCells:
         log = cloud.context[:, cloud.context_names.index("log_threshold")]
         threshold = cloud.layout.spread(log.exp()).unsqueeze(-1)
         real = torch.arange(24) < numbers(cloud, ("cells",))
-        noisy = fill_empty(energies, threshold, torch.Generator().manual_seed(0))
+        noisy = fill_empty(
+            energies, threshold, Packed.from_lengths([len(energies)]), torch.Generator().manual_seed(0)
+        )
         assert ((noisy == energies) | (energies < threshold)).all()
         assert (noisy / threshold).min() >= 0.2
         layer = structure.sum_patches(torch.where(energies < threshold, 0.0, energies).sum(-1))

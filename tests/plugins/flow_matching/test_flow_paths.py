@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from lorentzoo import Packed
 from lorentzoo.plugins.flow_matching.manifolds import Flat, Hyperboloid, Manifold, Sphere
 from lorentzoo.plugins.flow_matching.paths import Path
 
@@ -42,7 +43,9 @@ def test_noise_has_the_stated_width_and_keeps_velocities_tangent(manifold: Manif
     start, end = (x[:1].expand(4000, -1) for x in ends(manifold))
     time = torch.full((4000, 1), 0.5, dtype=torch.float64)
     clean, _ = Path().at(manifold, start, end, time)
-    noisy, velocity = Path(noise=0.05).at(manifold, start, end, time, torch.Generator().manual_seed(1))
+    path, layout = Path(noise=0.05), Packed.from_lengths([len(start)])
+    noise = path.draw(manifold, layout, torch.Generator().manual_seed(1))
+    noisy, velocity = path.at(manifold, start, end, time, noise)
     mean_square = float(manifold.distance(clean, noisy).square().mean())
     assert mean_square == pytest.approx(manifold.dim * 0.05**2, rel=0.1)
     torch.testing.assert_close(manifold.project(noisy), noisy, rtol=1e-9, atol=1e-9)
