@@ -51,6 +51,7 @@ _HOMES = {
     "compose": "lorentzoo.registry.composition",
     "create_model": "lorentzoo.registry.composition",
     "describe": "lorentzoo.registry.descriptions",
+    "evaluate": "lorentzoo.studies.single",
     "export": "lorentzoo.exporting.export",
     "hookimpl": "lorentzoo.registry.hookspecs",
     "import_weights": "lorentzoo.registry.imports",
@@ -60,10 +61,12 @@ _HOMES = {
     "load": "lorentzoo.registry.checkpoints",
     "load_dataset": "lorentzoo.registry.composition",
     "load_exported": "lorentzoo.exporting.serving",
+    "make_loader": "lorentzoo.data.batching",
     "make_taggers": "lorentzoo.registry.presets",
     "register": "lorentzoo.registry.catalogue",
     "replace_head": "lorentzoo.registry.replacement",
     "save": "lorentzoo.registry.checkpoints",
+    "train": "lorentzoo.training.own_data",
     "verify": "lorentzoo.verification.verify",
 }
 
@@ -88,6 +91,7 @@ if TYPE_CHECKING:
     from lorentzoo.core.spurions import Spurions as Spurions
     from lorentzoo.core.symmetry import Symmetry as Symmetry
     from lorentzoo.core.trainable import Trainable as Trainable
+    from lorentzoo.data.batching import make_loader as make_loader
     from lorentzoo.data.dataset import JetDataset as JetDataset
     from lorentzoo.data.events import EventData as EventData
     from lorentzoo.exporting.export import export as export
@@ -117,8 +121,10 @@ if TYPE_CHECKING:
     from lorentzoo.registry.presets import make_taggers as make_taggers
     from lorentzoo.registry.replacement import replace_head as replace_head
     from lorentzoo.studies.executors.base import Executor as Executor
+    from lorentzoo.studies.single import evaluate as evaluate
     from lorentzoo.tasks.regression.predictions import ValuePredictions as ValuePredictions
     from lorentzoo.tasks.regression.task import Regression as Regression
+    from lorentzoo.training.own_data import train as train
     from lorentzoo.verification.verify import verify as verify
 
 __getattr__, __dir__ = resolve_on_use(__name__, _HOMES)

@@ -70,6 +70,7 @@ def export_command(
 
     Example: lorentzoo export runs/surrogate --format c --out zgg.c
     """
+    from lorentzoo.core.exportable import is_process_specific
     from lorentzoo.exporting.export import export
 
     made = make_model(model)
@@ -82,7 +83,7 @@ def export_command(
         ir_version=ir_version,
         dtype=None if dtype is None else dtype.value,
         max_particles=max_particles,
-        like=_read_events(model, dataset, needed=file_format in _SOURCE or made.process_specific),
+        like=_read_events(model, dataset, needed=file_format in _SOURCE or is_process_specific(made)),
     )
     typer.echo(str(path))
 

@@ -7,7 +7,7 @@ are checked once, when a cloud is made from outside data; never in a forward pas
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch import Tensor
 from lorentzoo.core.cloud_tensors import GLOBAL, PARTICLE, SPURION, CloudTensors
 from lorentzoo.core.errors import InputError
 from lorentzoo.core.intake import (
+    MOMENTUM_ORDER,
     read_columns,
     read_mask,
     read_momenta,
@@ -30,7 +31,9 @@ from lorentzoo.core.intake import (
 )
 from lorentzoo.core.layout import Layout, Packed, Padded
 from lorentzoo.core.modes import leave_inference_mode
+from lorentzoo.core.momentum_columns import read_order
 from lorentzoo.core.plausible import check_finite, check_momenta
+from lorentzoo.core.tables import read_table
 from lorentzoo.core.units import IN_GEV, Units, warn_of_units
 
 __all__ = ["GLOBAL", "PARTICLE", "SPURION", "Batch", "ParticleCloud", "Units"]
@@ -65,18 +68,19 @@ class ParticleCloud(CloudTensors):
     See Also
     --------
     ParticleCloud.from_padded, ParticleCloud.from_packed, ParticleCloud.from_list,
-    ParticleCloud.from_awkward, ParticleCloud.from_pyg : make a cloud from outside data, checked.
+    ParticleCloud.from_awkward, ParticleCloud.from_pandas, ParticleCloud.from_pyg : make a cloud of outside data.
     """
 
     @classmethod
     def from_padded(
         cls,
         momenta: Tensor | ArrayLike,
-        mask: Tensor | ArrayLike,
+        mask: Tensor | ArrayLike | None = None,
         scalars: Tensor | ArrayLike | None = None,
         context: Tensor | ArrayLike | None = None,
         *,
         vectors: Tensor | ArrayLike | None = None,
+        order: str | Sequence[str] = MOMENTUM_ORDER,
         units: Units = "GeV",
         scalar_names: Sequence[str] = (),
         context_names: Sequence[str] = (),
@@ -90,9 +94,12 @@ class ParticleCloud(CloudTensors):
         momenta
             Shape (B, N, 4). What stands in padded places is ignored.
         mask
-            True where there is a particle, shape (B, N).
+            True where there is a particle, shape (B, N); without one, places of zeros are padding.
         scalars, context, vectors
             Shapes (B, N, S), (B, C) and (B, N, V, 4).
+        order
+            Components that stand side by side in `momenta`, e.g. ``"pt,eta,phi,mass"``; massless without an energy and a
+            mass, ``"pt,eta,phi"`` of shape (B, N, 3).
         units
             Units of the momenta.
         validate
@@ -105,8 +112,8 @@ class ParticleCloud(CloudTensors):
             On wrong shapes and on values that are no momenta; the message names the first event and particle.
         """
         with leave_inference_mode():
-            p = read_momenta(momenta, 3, "(B, N, 4)")
-            real = read_mask(mask, tuple(p.shape[:2]), p.device)
+            p = read_momenta(momenta, 3, "(B, N, 4)", order)
+            real = (p != 0).any(-1) if mask is None else read_mask(mask, tuple(p.shape[:2]), p.device)
         return cls._make(
             p,
             Padded(real),
@@ -129,6 +136,7 @@ class ParticleCloud(CloudTensors):
         context: Tensor | ArrayLike | None = None,
         *,
         vectors: Tensor | ArrayLike | None = None,
+        order: str | Sequence[str] = MOMENTUM_ORDER,
         units: Units = "GeV",
         scalar_names: Sequence[str] = (),
         context_names: Sequence[str] = (),
@@ -137,7 +145,7 @@ class ParticleCloud(CloudTensors):
     ) -> ParticleCloud:
         """A cloud in the packed layout: momenta (P, 4) and ptr (B+1), event b being rows ptr[b] to ptr[b+1]."""
         with leave_inference_mode():
-            p = read_momenta(momenta, 2, "(P, 4)")
+            p = read_momenta(momenta, 2, "(P, 4)", order)
             layout = Packed(read_ptr(ptr, p.device))
         if layout.num_rows != p.shape[0]:
             raise InputError(f"ptr ends at {layout.num_rows}, but there are {p.shape[0]} particles")
@@ -152,18 +160,20 @@ class ParticleCloud(CloudTensors):
         scalars: Sequence[Tensor | ArrayLike] | None = None,
         context: Tensor | ArrayLike | None = None,
         *,
+        order: str | Sequence[str] = MOMENTUM_ORDER,
         units: Units = "GeV",
         scalar_names: Sequence[str] = (),
         context_names: Sequence[str] = (),
         validate: bool = True,
     ) -> ParticleCloud:
-        """A packed cloud from one (n, 4) array an event."""
-        p, ptr, rows = unpack_events(momenta, scalars)
+        """A packed cloud from one (n, 4) array an event, of (E, px, py, pz) or in another `order`."""
+        p, ptr, rows = unpack_events(momenta, scalars, len(read_order(order)))
         return cls.from_packed(
             p,
             ptr,
             rows,
             context,
+            order=order,
             units=units,
             scalar_names=scalar_names,
             context_names=context_names,
@@ -172,19 +182,71 @@ class ParticleCloud(CloudTensors):
 
     @classmethod
     def from_awkward(
-        cls, array: Any, scalars: Sequence[str] = (), *, units: Units = "GeV", validate: bool = True
+        cls,
+        array: Any,
+        scalars: Sequence[str] = (),
+        *,
+        momentum: Mapping[str, str] | None = None,
+        units: Units = "GeV",
+        validate: bool = True,
     ) -> ParticleCloud:
-        """A packed cloud from an awkward array of records with fields E (or energy), px, py, pz.
+        """A packed cloud from an awkward array of records, those of `vector` and coffea among them.
 
         Parameters
         ----------
         array
-            Awkward array of shape (B, var), e.g. of `vector`'s Momentum4D.
+            Awkward array of shape (B, var) with fields for a transverse part (px, py or pt, phi), a longitudinal one (pz,
+            eta or theta), and an energy or a mass; vectors that are stored as x, y, z, t or rho, phi, eta, tau are read
+            as well. Where an energy and a mass are there, the energy goes with px and py, the mass with pt and phi.
         scalars
             Further fields that become scalars, in this order.
+        momentum
+            Field of each component, where they are called otherwise, e.g. ``{"pt": "Jet_pt", "eta": "Jet_eta", "phi":
+            "Jet_phi"}``; massless without an energy and a mass.
         """
-        p, ptr, rows = unpack_awkward(array, scalars)
+        p, ptr, rows = unpack_awkward(array, scalars, momentum)
         return cls.from_packed(p, ptr, rows, units=units, scalar_names=tuple(scalars), validate=validate)
+
+    @classmethod
+    def from_pandas(
+        cls,
+        frame: Any,
+        *,
+        event: str | None = None,
+        momentum: Mapping[str, str] | None = None,
+        scalars: Sequence[str] = (),
+        context: Sequence[str] = (),
+        units: Units = "GeV",
+        validate: bool = True,
+    ) -> ParticleCloud:
+        """A packed cloud from a data frame, of pandas or anything with its columns.
+
+        Parameters
+        ----------
+        frame
+            One row a particle, where `event` or the first level of the index says of which event it is; or one row an
+            event, with numbered columns ``pt_0, eta_0, phi_0, mass_0, pt_1, ...``, whose places of zeros (or NaN) are
+            padding. Events come in the order of their first rows.
+        event
+            Column with the number of each row's event.
+        momentum
+            Column of each component (without its number), as for `from_awkward`.
+        scalars
+            Columns (without their numbers) that become scalars.
+        context
+            Columns that become the context; the same in all rows of an event.
+        """
+        table = read_table(frame, event, momentum, scalars)
+        return cls.from_packed(
+            table.momenta,
+            table.ptr,
+            table.scalars if scalars else None,
+            table.values(read_names(context, "context"), "context") if context else None,
+            units=units,
+            scalar_names=tuple(scalars),
+            context_names=tuple(context),
+            validate=validate,
+        )
 
     @classmethod
     def from_pyg(cls, data: Any, *, units: Units = "GeV", validate: bool = True) -> ParticleCloud:

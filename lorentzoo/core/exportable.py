@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from lorentzoo.core.interfaces import Part
 from lorentzoo.core.model import Model
 
-__all__ = ["find_refusal"]
+__all__ = ["find_refusal", "is_process_specific"]
 
 
 def find_refusal(model: Any) -> str | None:
@@ -22,3 +23,10 @@ def find_refusal(model: Any) -> str | None:
                 f"the {slot.removesuffix('_net')} {type(part).__name__} cannot be exported: {part.exportable}"
             )
     return None
+
+
+def is_process_specific(model: Any) -> bool:
+    """Whether a part of a model is for events of certain processes alone; it is checked on events that are given."""
+    return isinstance(model, Model) and any(
+        part.process_specific for part in model.modules() if isinstance(part, Part)
+    )

@@ -5,7 +5,7 @@ Nothing here guesses: what an array says of itself (a mask, a counter, a fractio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -14,8 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from lorentzoo.core.errors import InputError, ParameterError
+from lorentzoo.core.momentum_columns import find_columns, join_momenta, read_order
 
 __all__ = [
+    "MOMENTUM_ORDER",
     "read_columns",
     "read_mask",
     "read_momenta",
@@ -27,6 +29,9 @@ __all__ = [
     "unpack_pyg",
 ]
 
+MOMENTUM_ORDER: Final = "E,px,py,pz"
+"""Order of the components of momenta, where nothing else is said."""
+_ORDER: Final = ("E", "px", "py", "pz")
 _LARGEST_ITEM: Final = {"b": 1, "i": 8, "u": 8, "f": 8, "c": 16}
 """Bytes of the largest numbers of each kind that torch has."""
 _MOST_EVENTS: Final = 10**8
@@ -67,16 +72,22 @@ def read_tensor(values: Tensor | ArrayLike, what: str) -> Tensor:
     return torch.as_tensor(array if usable else array.copy())
 
 
-def read_momenta(values: Tensor | ArrayLike, ndim: int, shape: str) -> Tensor:
-    """Momenta (E, px, py, pz) of the number of dimensions that a layout has, in float64."""
+def read_momenta(
+    values: Tensor | ArrayLike, ndim: int, shape: str, order: str | Sequence[str] = MOMENTUM_ORDER
+) -> Tensor:
+    """Momenta (E, px, py, pz) of the number of dimensions that a layout has, in float64, from components in any order."""
     p = read_tensor(values, "momenta")
-    if p.ndim != ndim or p.shape[-1] != 4:
+    components = _ORDER if order == MOMENTUM_ORDER else read_order(order)
+    if p.ndim != ndim or p.shape[-1] != len(components):
         raise InputError(
-            f"momenta must have shape {shape} with components (E, px, py, pz), not {tuple(p.shape)}"
+            f"momenta must have shape {shape.replace('4', str(len(components)))} with components "
+            f"({', '.join(components)}), not {tuple(p.shape)}"
         )
     if p.dtype.is_complex:
         raise InputError(f"momenta must be real numbers, not {p.dtype}")
-    return p.to(torch.float64)
+    if components == _ORDER:
+        return p.to(torch.float64)
+    return join_momenta({name: p[..., place] for place, name in enumerate(components)})
 
 
 def read_mask(values: Tensor | ArrayLike, shape: tuple[int, ...], device: torch.device) -> Tensor:
@@ -148,17 +159,18 @@ def read_vectors(values: Tensor | ArrayLike | None, lead: tuple[int, ...], devic
 
 
 def unpack_events(
-    momenta: Sequence[Tensor | ArrayLike], scalars: Sequence[Tensor | ArrayLike] | None
+    momenta: Sequence[Tensor | ArrayLike], scalars: Sequence[Tensor | ArrayLike] | None, width: int = 4
 ) -> tuple[Tensor, NDArray[np.int64], Tensor | None]:
-    """Momenta (P, 4), ptr (B+1) and scalars (P, S) from one array an event."""
+    """Momenta (P, width), ptr (B+1) and scalars (P, S) from one array an event."""
     events = [read_tensor(event, f"event {number}") for number, event in enumerate(_each(momenta, "momenta"))]
-    events = [event.reshape(0, 4) if event.numel() == 0 else event for event in events]
+    events = [event.reshape(0, width) if event.numel() == 0 else event for event in events]
     for number, event in enumerate(events):
-        if event.ndim != 2 or event.shape[1] != 4:
+        if event.ndim != 2 or event.shape[1] != width:
             raise InputError(
-                f"event {number} must have shape (n, 4) with components (E, px, py, pz), not {tuple(event.shape)}"
+                f"event {number} must have shape (n, {width}) with the components of momenta (E, px, py, pz), "
+                f"or as order says, not {tuple(event.shape)}"
             )
-    p = torch.cat(events) if events else torch.zeros(0, 4)
+    p = torch.cat(events) if events else torch.zeros(0, width)
     wanted = [len(event) for event in events]
     ptr = np.concatenate([[0], np.cumsum(wanted)]).astype(np.int64)
     if scalars is None:
@@ -181,9 +193,9 @@ def _each(values: Any, what: str) -> list[Any]:
 
 
 def unpack_awkward(
-    array: Any, scalars: Sequence[str]
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float32] | None]:
-    """Momenta, ptr and scalars from awkward records with fields E (or energy), px, py, pz."""
+    array: Any, scalars: Sequence[str], momentum: Mapping[str, str] | None = None
+) -> tuple[Tensor, NDArray[np.int64], NDArray[np.float32] | None]:
+    """Momenta, ptr and scalars from awkward records with the components of momenta as fields, see `find_columns`."""
     import awkward as ak
 
     if not isinstance(array, ak.Array):
@@ -191,27 +203,34 @@ def unpack_awkward(
             f"expected an awkward array of events, each a list of records E, px, py, pz, not {type(array).__name__}"
         )
     scalars = read_names(scalars, "scalars")
-    fields = set(ak.fields(array))
-    energy = next((name for name in ("E", "energy", "e", "t") if name in fields), None)
-    wanted = [energy, "px", "py", "pz", *scalars]
-    missing = [name or "E" for name in wanted if name not in fields]
+    fields = ak.fields(array)
+    components = find_columns(fields, momentum, what="the awkward array")
+    missing = [name for name in scalars if name not in fields]
     if missing:
         raise InputError(f"the awkward array has no field {missing}; its fields are {sorted(fields)}")
+    wanted = [*components.values(), *scalars]
     counts = np.zeros(0, np.int64)
     flat: list[NDArray[Any]] = []
     for name in wanted:
-        own, values = _flatten_field(array[name], str(name))
+        own, values = _flatten_field(array[name], name)
         counts = counts if flat else own
         if not np.array_equal(own, counts):
             first = int(np.argmax(own != counts))
             raise InputError(
-                f"event {first} has {int(counts[first])} particles by field {energy!r}, but {int(own[first])} by {name!r}"
+                f"event {first} has {int(counts[first])} particles by field {wanted[0]!r}, but {int(own[first])} by "
+                f"{name!r}"
             )
         flat.append(values)
     ptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    momenta = np.stack([column.astype(np.float64) for column in flat[:4]], axis=-1)
+    momenta = join_momenta(
+        {name: read_tensor(column, name) for name, column in zip(components, flat, strict=False)}
+    )
     with np.errstate(over="ignore"):  # what float32 cannot hold is refused with all that is not finite
-        rows = np.stack([column.astype(np.float32) for column in flat[4:]], axis=-1) if scalars else None
+        rows = (
+            np.stack([column.astype(np.float32) for column in flat[len(components) :]], axis=-1)
+            if scalars
+            else None
+        )
     return momenta, ptr, rows
 
 

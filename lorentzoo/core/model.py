@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from lorentzoo.core.anchor import Anchor, anchor_for, anchor_frames, anchor_matrices
@@ -17,14 +17,17 @@ from lorentzoo.core.errors import CompositionError, FittedError
 from lorentzoo.core.features import Features
 from lorentzoo.core.fitted_inputs import FittedInputs
 from lorentzoo.core.frames import Frames
-from lorentzoo.core.interfaces import Backbone, Embedding, FramesNet, Head, Part, SpurionMode
+from lorentzoo.core.intake import MOMENTUM_ORDER
+from lorentzoo.core.interfaces import Backbone, Embedding, FramesNet, Head, SpurionMode
 from lorentzoo.core.layout import Extended, Layout
+from lorentzoo.core.predict_inputs import RawInputs, read_clouds
 from lorentzoo.core.spurions import Spurions
 from lorentzoo.core.symmetry import Symmetry
 from lorentzoo.core.tokens import add_global_token, drop_tokens, leave_anchor, silence_tokens
 from lorentzoo.core.trainable import Trainable, is_fitted
+from lorentzoo.core.units import Units
 
-__all__ = ["Model", "read_clouds"]
+__all__ = ["Model"]
 
 
 @dataclass(frozen=True)
@@ -207,10 +210,11 @@ class Model(Trainable):
         scalars = embedded.scalars.to(self.dtype)
         if self.embedding.places_scalars:
             return replace(embedded, scalars=scalars)
+        names = cloud.scalar_names or tuple(f"scalar_{number}" for number in range(self.in_scalars))
         return replace(
             embedded,
             scalars=torch.cat([cloud.scalars.to(self.dtype), scalars], dim=-1),
-            scalar_names=_scalar_names(cloud, self.in_scalars) + embedded.scalar_names,
+            scalar_names=names + embedded.scalar_names,
         )
 
     def _with_channels(self, features: Features, layout: Layout) -> Features:
@@ -283,8 +287,9 @@ class Model(Trainable):
                 "the statistics of this model are fitted, and new ones would change what it predicts; pass refit=True if "
                 "that is wanted"
             )
-        batches = [replace(batch, cloud=batch.cloud.to_units("GeV")) for batch in self.read_batches(batches)]
-        self.fitted_inputs = FittedInputs.read(batches)
+        given = self.read_batches(batches)
+        self.fitted_inputs = FittedInputs.read(given)
+        batches = [replace(batch, cloud=batch.cloud.to_units("GeV")) for batch in given]
         wanting = [part for part in (self.head, self.embedding) if refit or not is_fitted(part)]
         if self.head in wanting:
             self.head.fit_statistics(batches)
@@ -318,16 +323,33 @@ class Model(Trainable):
 
     @torch.no_grad()
     def predict(
-        self, data: Any, *, batch_size: int = 256, device: torch.device | str | None = None
+        self,
+        data: Any,
+        mask: Tensor | ArrayLike | None = None,
+        *,
+        scalars: Tensor | ArrayLike | None = None,
+        context: Tensor | ArrayLike | None = None,
+        event: str | None = None,
+        order: str | Sequence[str] = MOMENTUM_ORDER,
+        units: Units | None = None,
+        batch_size: int = 256,
+        device: torch.device | str | None = None,
     ) -> NDArray[np.float64]:
-        """Predictions for a data set, a loader of batches or a single cloud.
+        """Predictions for a data set, a loader of batches, a single cloud, or raw arrays, records and tables.
 
         Parameters
         ----------
         data
-            A `ParticleCloud`, an iterable of `Batch`, or a data set with ``batch(indices)`` and a length.
+            A `ParticleCloud`, an iterable of `Batch`, a data set with ``batch(indices)`` and a length; padded momenta
+            (B, N, 4), a list of arrays (n, 4); an awkward array or a data frame with fields for momenta and scalars.
+        mask, scalars, context, order
+            Of padded momenta, as for `ParticleCloud.from_padded`.
+        event
+            Of a data frame with one row a particle, the column that says of which event it is.
+        units
+            Of raw momenta; by default those of the events on which the model was fitted, see ``fitted_inputs``.
         batch_size
-            Events at a time, for a data set.
+            Events at a time.
         device
             Where to run; the model's own device by default.
 
@@ -339,8 +361,9 @@ class Model(Trainable):
         was_training, device = self.training, torch.device(self.device if device is None else device)
         self.eval().to(device)
         outputs, doubted = [], False
+        raw = RawInputs(mask, scalars, context, event, order, units)
         try:
-            for cloud in read_clouds(data, batch_size):
+            for cloud in read_clouds(data, batch_size, raw, self.fitted_inputs):
                 doubted = doubted or self.fitted_inputs.warn(cloud)
                 outputs.append(self.head.predict(self(cloud.to(device)).double()).cpu().numpy())
         finally:
@@ -405,11 +428,6 @@ class Model(Trainable):
         return all(part.exact for part in parts) and not (turns and sees_boosts)
 
     @property
-    def process_specific(self) -> bool:
-        """Whether a part is for events of certain processes alone."""
-        return any(part.process_specific for part in self.modules() if isinstance(part, Part))
-
-    @property
     def permutation_symmetric(self) -> bool:
         """Whether the order of the particles is without meaning."""
         parts = (self.frames_net, self.embedding, self.backbone, self.head)
@@ -427,20 +445,6 @@ class Model(Trainable):
         for path, symmetry in self.symmetry_paths.items():
             rows.append(f"  {path:<14} {symmetry.name}")
         rows.append(f"anchor     {self.anchor}")
+        if known := self.fitted_inputs.describe():
+            rows.append(f"fitted on  {known}")
         return "\n".join(rows)
-
-
-def _scalar_names(cloud: ParticleCloud, count: int) -> tuple[str, ...]:
-    return cloud.scalar_names or tuple(f"scalar_{s}" for s in range(count))
-
-
-def read_clouds(data: Any, batch_size: int) -> Iterable[ParticleCloud]:
-    """The clouds of what `Model.predict` takes."""
-    if isinstance(data, ParticleCloud):
-        yield data
-    elif hasattr(data, "batch") and hasattr(data, "__len__"):
-        for start in range(0, len(data), batch_size):
-            yield data.batch(np.arange(start, min(start + batch_size, len(data)))).cloud
-    else:
-        for batch in data:
-            yield batch.cloud if isinstance(batch, Batch) else batch

@@ -67,6 +67,14 @@ def lorentzoo_components() -> list[Component]:
                     "arXiv:2106.11535",
                 ),
                 ("padded-npz", "padded_npz", "Padded momenta and labels in .npz files", ""),
+                (
+                    "root",
+                    "root",
+                    "ROOT files with columns of any names, labels by column, condition or file",
+                    "",
+                ),
+                ("parquet", "parquet", "Parquet files with columns of any names", ""),
+                ("hdf5", "hdf5", "HDF5 files with data sets of any names, padded or compound", ""),
             )
         ),
     ]

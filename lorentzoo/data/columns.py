@@ -16,6 +16,7 @@ __all__ = [
     "EventIndex",
     "EventIndexError",
     "EventValueError",
+    "count_classes",
     "event_column",
     "event_indices",
     "id_column",
@@ -27,6 +28,8 @@ __all__ = [
 EventIndex: TypeAlias = "int | slice | Sequence[int] | Sequence[bool] | range | NDArray[Any] | Tensor"
 """One event, a slice, a mask (B,) or numbers (b,) of events."""
 
+_MOST_CLASSES = 10_000
+"""Classes that are believed."""
 _LARGEST_EXACT = 2.0**53
 """Whole numbers beyond it are not all floating-point numbers."""
 
@@ -141,6 +144,58 @@ def target_column(values: Tensor | ArrayLike, count: int) -> Tensor:
         return column.to(torch.int64)
     _require_finite(column, "target")
     return column.to(torch.float32) if column.itemsize < 4 else column
+
+
+def count_classes(
+    values: Any, class_names: Sequence[str], target_names: Sequence[str], count: int
+) -> tuple[Any, tuple[str, ...]]:
+    """Targets as they are, or classes given as text as their numbers; and the names of the classes, empty for values.
+
+    Parameters
+    ----------
+    values
+        Numbers, or names of classes, one an event. None stands for events without a target: all are of one class.
+    class_names
+        Names of the classes in the order of their numbers; by default those of the text in alphabetical order, and
+        ``class_0``, ... up to the largest number.
+    target_names
+        Names of values: whole numbers are then no classes.
+    count
+        Number of events B.
+
+    Raises
+    ------
+    EventValueError
+        Naming a text that is not the name of a class.
+    """
+    if values is None:
+        return np.zeros(count, dtype=np.int64), tuple(class_names) or ("events",)
+    column = values if isinstance(values, Tensor) else np.asarray(values)
+    if not isinstance(column, Tensor) and column.dtype.kind in "OUST" and column.ndim == 1:
+        odd = [value for value in column if not isinstance(value, str)]
+        if odd:
+            raise EventValueError(
+                f"target holds {odd[0]!r}; classes are whole numbers or text, values are numbers"
+            )
+        names = tuple(class_names) or tuple(sorted(set(column.tolist())))
+        unknown = sorted(set(column.tolist()) - set(names))
+        if unknown:
+            raise EventValueError(
+                f"target names the class {unknown[0]!r}; class_names are {', '.join(names)}"
+            )
+        return np.array([names.index(value) for value in column.tolist()], dtype=np.int64), names
+    target = target_column(values, count)
+    if class_names and target.is_floating_point() and bool((target == target.round()).all()):
+        target = target.to(torch.int64)  # tables keep whole numbers as floating-point ones
+    if class_names or target_names or target.is_floating_point() or target.ndim != 1 or not count:
+        return target, tuple(class_names)
+    largest = int(target.max())
+    if int(target.min()) < 0 or largest >= _MOST_CLASSES:
+        raise EventValueError(
+            f"target holds whole numbers from {int(target.min())} to {largest}, which number no classes: map labels such "
+            "as -1 and +1 to 0 and 1; where they are values, name them (target_names=...)"
+        )
+    return target, tuple(f"class_{number}" for number in range(largest + 1))
 
 
 def weight_column(values: Tensor | ArrayLike | None, count: int) -> Tensor:

@@ -16,15 +16,25 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from lorentzoo.core.cloud import Batch, ParticleCloud, Units
-from lorentzoo.data.columns import event_column, id_column, target_column, to_tensor, weight_column
-from lorentzoo.data.events import EventData, name_targets
+from lorentzoo.core.errors import InputError
+from lorentzoo.core.layout import Packed
+from lorentzoo.data.columns import (
+    count_classes,
+    event_column,
+    id_column,
+    target_column,
+    to_tensor,
+    weight_column,
+)
+from lorentzoo.data.events import name_targets
+from lorentzoo.data.from_arrays import EventsFromArrays
 from lorentzoo.data.ragged import hardest
 from lorentzoo.data.sample import Sample
 
 __all__ = ["JetDataset"]
 
 
-class JetDataset(EventData):
+class JetDataset(EventsFromArrays):
     """Events in memory, with classes or values as targets.
 
     Parameters
@@ -64,9 +74,14 @@ class JetDataset(EventData):
     ------
     ValueError
         Naming the column, and the first event with values that cannot be used.
+
+    See Also
+    --------
+    JetDataset.from_padded, JetDataset.from_awkward, JetDataset.from_pandas, JetDataset.from_cloud :
+        from what one has at hand.
     """
 
-    _per_event: ClassVar[tuple[str, ...]] = (*EventData._per_event, "_starts")
+    _per_event: ClassVar[tuple[str, ...]] = (*EventsFromArrays._per_event, "_starts")
 
     def __init__(
         self,
@@ -130,6 +145,62 @@ class JetDataset(EventData):
             self.splits = self.splits_by_hash()
         else:
             self.splits = None if splits is None else event_column(splits, count, "splits").to(torch.int64)
+
+    @classmethod
+    def from_cloud(
+        cls,
+        cloud: ParticleCloud,
+        target: Any = None,
+        weight: Tensor | ArrayLike | None = None,
+        event_id: Tensor | ArrayLike | None = None,
+        *,
+        class_names: Sequence[str] = (),
+        target_names: Sequence[str] = (),
+        target_units: Sequence[str] = (),
+        splits: Tensor | ArrayLike | Literal["hash"] | None = "hash",
+        max_constituents: int | None = None,
+    ) -> JetDataset:
+        """The events of a cloud, however it was made; they are checked with it.
+
+        Parameters
+        ----------
+        cloud
+            From any of the functions ``ParticleCloud.from_...``.
+        target
+            Classes (B,) as whole numbers or as text, or values (B,) or (B, D); None where nothing is to be predicted, as
+            for generators.
+        weight, event_id, target_names, target_units, max_constituents
+            As for `JetDataset`.
+        class_names
+            Names of the classes; by default those of the text in alphabetical order, or ``class_0``, ``class_1``, ...
+        splits
+            As for `JetDataset`; by default 60:15:25 for training, validation and test, by a hash of `event_id`.
+        """
+        if cloud.vectors.shape[-2]:
+            raise InputError(
+                f"a data set holds no further vectors of particles, but the cloud has {cloud.vectors.shape[-2]}"
+            )
+        packed = cloud.to("cpu").to_packed()
+        assert isinstance(packed.layout, Packed)
+        values, names = count_classes(target, class_names, target_names, packed.num_events)
+        return cls(
+            packed.momenta.detach(),
+            packed.layout.ptr,
+            values,
+            weight,
+            event_id,
+            scalars=packed.scalars.detach(),
+            context=packed.context.detach(),
+            units=packed.units,
+            scalar_names=packed.scalar_names,
+            context_names=packed.context_names,
+            class_names=names,
+            target_names=target_names,
+            target_units=target_units,
+            splits=splits,
+            max_constituents=max_constituents,
+            validate=False,
+        )
 
     @classmethod
     def from_sample(

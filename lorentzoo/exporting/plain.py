@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from lorentzoo.core.cloud import ParticleCloud
 from lorentzoo.core.errors import ParameterError
+from lorentzoo.core.exportable import is_process_specific
 from lorentzoo.core.layout import Padded
 from lorentzoo.core.model import Model
 from lorentzoo.verification.events import random_cloud
@@ -91,7 +92,7 @@ class PlainModel(nn.Module):
         self.name = name
         self.max_particles = max_particles
         self.requires_grad_(False)
-        if given is None and self.model.process_specific:
+        if given is None and is_process_specific(self.model):
             raise ParameterError(
                 "this model is for events of the processes that it was fitted to: give some by like= (--dataset on the "
                 "command line), on which its file is checked"
@@ -233,7 +234,7 @@ class PlainModel(nn.Module):
         """Events on which a file is compared, as its inputs, and what they are; the golden ones come first."""
         if self.given is not None:
             yield from self._choose(self.given)
-        if not self.model.process_specific:
+        if not is_process_specific(self.model):
             yield from ((str(size), self.draw(size, seed)) for seed, size in enumerate(self.sizes))
 
     def _choose(self, given: ParticleCloud) -> Iterator[tuple[str, tuple[Tensor, ...]]]:

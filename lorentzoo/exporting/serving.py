@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lorentzoo.core.cloud import ParticleCloud
 from lorentzoo.core.errors import ExportError, InputError
 from lorentzoo.core.layout import Padded
-from lorentzoo.core.model import read_clouds
+from lorentzoo.core.predict_inputs import read_clouds
 from lorentzoo.exporting.compare import Runner, run_program
 from lorentzoo.exporting.graph import load_package
 from lorentzoo.exporting.onnx_files import open_session

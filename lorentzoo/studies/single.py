@@ -13,14 +13,13 @@ from lorentzoo.data.events import EventData, Split
 from lorentzoo.output.evaluation import Evaluation
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.task import Task, judging_task, load_task
-from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.checkpoints import load
 from lorentzoo.registry.composition import build, model_spec
 from lorentzoo.registry.specs import Spec, parse_part
 from lorentzoo.studies.plan import RunSpec, test_settings
 from lorentzoo.studies.runs import RunRecord, execute_run, join_run, read_run, read_run_spec, state_of
 from lorentzoo.training.config import TrainConfig
-from lorentzoo.training.fitting import fit_spec, open_dataset, spec_for
+from lorentzoo.training.fitting import complete_spec, open_dataset, read_recipe
 from lorentzoo.training.resume import forget_checkpoints
 from lorentzoo.training.transfer import saved_spec, weights_hash
 
@@ -96,7 +95,7 @@ def train_model(
     world, started_here = choose_world(devices)
     part = parse_part(dataset, "dataset")
     data = open_dataset(part)
-    model = build(_fit_widths(_replace_head(spec, init_from, head), data, task))
+    model = build(complete_spec(_replace_head(spec, init_from, head), data, task))
     judge = judging_task(model.task, task)
     settings = judge.read_settings(test)
     judge.check_data(data)
@@ -106,7 +105,7 @@ def train_model(
         part,
         data.fingerprint(),
         train_size,
-        _read_recipe(config, model.spec),
+        read_recipe(config, model.spec),
         None if source is None else weights_hash(source),
         test_settings(settings),
         judge.settings_key,
@@ -284,26 +283,6 @@ def _replace_head(
     data = spec.to_data() if isinstance(spec, Spec) else dict(spec)
     data["head"] = parse_part(head, "head").to_data()
     return Spec.from_data(data) if isinstance(spec, Spec) else data
-
-
-def _fit_widths(spec: Spec | Mapping[str, Any] | str, data: EventData, task: str | None) -> Spec:
-    if isinstance(spec, str):
-        return spec_for({"model": spec}, data)
-    if isinstance(spec, Spec):
-        return fit_spec(spec, data)
-    known = {"in_scalars", "in_context", "format", "lorentzoo", "plugins"}
-    given = {key: value for key, value in spec.items() if key not in known and value is not None}
-    return spec_for(given, data, task=task)
-
-
-def _read_recipe(config: TrainConfig | Mapping[str, Any] | None, spec: Spec) -> TrainConfig:
-    """The given options over the published recipe of the model, where it came by a name that has one."""
-    if isinstance(config, TrainConfig):
-        return config
-    recipe = (
-        {} if spec.model is None else catalogue().find("model", spec.model, catalogue().own_plugins).recipe
-    )
-    return TrainConfig.of({**recipe, **(config or {})})
 
 
 def _require_same_run(directory: Path, run: RunSpec) -> None:

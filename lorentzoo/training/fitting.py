@@ -15,8 +15,20 @@ from lorentzoo.output.task import load_task, task_name
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.composition import load_dataset, model_spec
 from lorentzoo.registry.specs import PartSpec, Spec, parse_part
+from lorentzoo.training.config import TrainConfig
 
-__all__ = ["default_head", "fit_spec", "open_dataset", "spec_for"]
+__all__ = ["complete_spec", "default_head", "fit_spec", "open_dataset", "read_recipe", "spec_for"]
+
+
+def complete_spec(spec: Spec | Mapping[str, Any] | str, data: EventData, task: str | None = None) -> Spec:
+    """The composition of a model's name, of slots to names, or of a `Spec`, fitted to data as `spec_for` does."""
+    if isinstance(spec, str):
+        return spec_for({"model": spec}, data)
+    if isinstance(spec, Spec):
+        return fit_spec(spec, data)
+    known = {"in_scalars", "in_context", "format", "lorentzoo", "plugins"}
+    given = {key: value for key, value in spec.items() if key not in known and value is not None}
+    return spec_for(given, data, task=task)
 
 
 def spec_for(values: Mapping[str, Any], data: EventData, *, task: str | None = None) -> Spec:
@@ -80,6 +92,16 @@ def fit_spec(spec: Spec, data: EventData) -> Spec:
     task = load_task(task_name(spec))
     # What a model of the zoo states is its published form, which gives way to the data; what a user states does not.
     return replace(spec, head=task.fit_head(spec.head, data, override=spec.model is not None))
+
+
+def read_recipe(config: TrainConfig | Mapping[str, Any] | None, spec: Spec) -> TrainConfig:
+    """The given options over the published recipe of the model, where it came by a name that has one."""
+    if isinstance(config, TrainConfig):
+        return config
+    recipe = (
+        {} if spec.model is None else catalogue().find("model", spec.model, catalogue().own_plugins).recipe
+    )
+    return TrainConfig.of({**recipe, **(config or {})})
 
 
 def open_dataset(part: PartSpec) -> EventData:

@@ -19,7 +19,7 @@ import torch
 
 import lorentzoo as lz
 from lorentzoo.core.errors import LorentzooError
-from lorentzoo.core.exportable import find_refusal
+from lorentzoo.core.exportable import find_refusal, is_process_specific
 from lorentzoo.core.model import Model
 from lorentzoo.exporting.formats import FORMATS
 from lorentzoo.exporting.source.export import SOURCE_ENDINGS
@@ -56,7 +56,7 @@ def try_format(name: str, form: str) -> str:
         # For which particles is up to the events that it is written for; the tests of source code do that.
         return "yes"
     like = None
-    if model.process_specific:
+    if is_process_specific(model):
         like = lz.load_dataset("amplitudes", multiplicity=[1, 2], num_events=2000)
         model.fit_statistics([like.batch(slice(0, len(like)))])
     else:

@@ -7,8 +7,8 @@ import pytest
 import lorentzoo as lz
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.composition import model_spec
-from lorentzoo.studies.single import _read_recipe
 from lorentzoo.training.config import TrainConfig
+from lorentzoo.training.fitting import read_recipe
 
 NAMED = [component for component in catalogue().components("model") if component.recipe]
 
@@ -19,19 +19,19 @@ def test_some_models_have_one():
 
 @pytest.mark.parametrize("component", NAMED, ids=lambda component: component.name)
 def test_recipes_are_valid_and_used(component):
-    config = _read_recipe({"max_steps": 3}, model_spec(component.name))
+    config = read_recipe({"max_steps": 3}, model_spec(component.name))
     assert config.max_steps == 3
     for key, value in component.recipe.items():
         found = getattr(config, key)
         # A list in plain data is a tuple in a value.
         assert (list(found) if isinstance(found, tuple) else found) == value
     assert (
-        _read_recipe({"learning_rate": 0.5, "max_steps": 3}, model_spec(component.name)).learning_rate == 0.5
+        read_recipe({"learning_rate": 0.5, "max_steps": 3}, model_spec(component.name)).learning_rate == 0.5
     )
     given = TrainConfig.of({"max_steps": 1})
-    assert _read_recipe(given, model_spec(component.name)) is given
+    assert read_recipe(given, model_spec(component.name)) is given
 
 
 def test_a_composition_without_a_name_has_none():
     spec = lz.compose(backbone="deep-sets").spec
-    assert _read_recipe({"epochs": 1}, spec) == TrainConfig.of({"epochs": 1})
+    assert read_recipe({"epochs": 1}, spec) == TrainConfig.of({"epochs": 1})

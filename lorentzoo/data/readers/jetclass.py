@@ -15,7 +15,16 @@ from lorentzoo.data.readers.columns import ColumnNames
 from lorentzoo.data.readers.handles import PerProcess
 from lorentzoo.data.readers.source import EventFileError, Events, Source, check_size, need, require_columns
 
-__all__ = ["CLASSES", "JetClassParquet", "JetClassROOT", "Particles", "open_parquet", "open_root"]
+__all__ = [
+    "CLASSES",
+    "JetClassParquet",
+    "JetClassROOT",
+    "Particles",
+    "find_tree",
+    "list_trees",
+    "open_parquet",
+    "open_root",
+]
 
 Particles = Literal["fourmomenta", "pid", "displacements", "default"]
 
@@ -220,7 +229,7 @@ class JetClassROOT(_JetClass):
     def _tree(self) -> Any:
         file = self._file()
         if self._found is None or self._found[0] is not file:
-            self._found = file, _find_tree(file, self.path, self._tree_name)
+            self._found = file, find_tree(file, self.path, self._tree_name)
         return self._found[1]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -297,18 +306,42 @@ def open_root(path: Path) -> Any:
         ) from error
 
 
-def _find_tree(file: Any, path: Path, name: str) -> Any:
+def list_trees(file: Any, path: Path) -> list[str]:
+    """Names of the trees of an opened ROOT file.
+
+    Raises
+    ------
+    EventFileError
+        If its list of trees is damaged.
+    """
     try:
         keys = [key for kind in _TREES for key in file.keys(filter_classname=kind)]
-        if name in (trees := list(dict.fromkeys(key.split(";")[0] for key in keys))):
-            return file[name]
+        return list(dict.fromkeys(key.split(";")[0] for key in keys))
     except Exception as error:
-        raise EventFileError(
-            path, f"its list of trees is damaged ({error}); copy or download it again"
-        ) from error
+        raise _damaged_list(path, error) from error
+
+
+def find_tree(file: Any, path: Path, name: str) -> Any:
+    """A tree of an opened ROOT file.
+
+    Raises
+    ------
+    EventFileError
+        If there is none of that name; the message lists those that there are.
+    """
+    trees = list_trees(file, path)
+    if name in trees:
+        try:
+            return file[name]
+        except Exception as error:
+            raise _damaged_list(path, error) from error
     raise EventFileError(
         path, f"there is no tree {name!r}; it has {', '.join(trees) or 'none'}: choose one with tree=..."
     )
+
+
+def _damaged_list(path: Path, error: Exception) -> EventFileError:
+    return EventFileError(path, f"its list of trees is damaged ({error}); copy or download it again")
 
 
 def open_parquet(path: Path) -> Any:

@@ -8,33 +8,42 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import ClassVar, Final, ParamSpec
 
 import torch
 
 from lorentzoo.data.events import EventData
+from lorentzoo.data.readers.column_files import HDF5Columns, ParquetColumns, ROOTColumns
+from lorentzoo.data.readers.columns import as_names
 from lorentzoo.data.readers.files import FileDataset
 from lorentzoo.data.readers.jetclass import JetClassParquet, JetClassROOT, Particles
 from lorentzoo.data.readers.jetnet import JetNet
+from lorentzoo.data.readers.mapped import ColumnMap, MappedColumns
 from lorentzoo.data.readers.options import EventFiles
 from lorentzoo.data.readers.padded import PaddedNPZ
 from lorentzoo.data.readers.toptag_hdf5 import TopTaggingReference
 
 __all__ = [
     "FORMATS",
+    "HDF5Files",
     "JetClassParquetFiles",
     "JetClassROOTFiles",
     "JetNetFiles",
     "PaddedNPZFiles",
+    "ParquetFiles",
+    "ROOTFiles",
     "TopTaggingFiles",
+    "hdf5",
     "jetclass_parquet",
     "jetclass_root",
     "jetnet_hdf5",
     "open_files",
     "padded_npz",
+    "parquet",
+    "root",
     "toptag_hdf5",
 ]
 
@@ -155,6 +164,101 @@ class PaddedNPZFiles(EventFiles):
         )
 
 
+@dataclass(frozen=True)
+class _ColumnFiles(EventFiles):
+    """Files with columns of any names.
+
+    Parameters
+    ----------
+    momentum
+        Column of each component of the momenta, lists with one number a particle: ``{"pt": "Jet_pt", "eta": "Jet_eta",
+        "phi": "Jet_phi", "mass": "Jet_mass"}``; px, py or pt, phi; pz, eta or theta; E or mass, massless without both. By
+        default columns of these names are taken.
+    momenta, order
+        Instead of it one column with rows (N, 4), and the order of their components.
+    scalars
+        Columns of further numbers of the particles, by name; or a list of columns.
+    mask
+        Column that is positive where there is a particle; without one, places of zeros are padding.
+    label
+        Column with the number of the class, from 0; `class_names` names them.
+    classes
+        Condition of each class on columns with one number (or text) an event, ``{"qcd": "is_top == 0", "top":
+        "is_top == 1 and jet_pt > 500"}``; exactly one must be true.
+    class_files
+        Pattern of the file names of each class, ``{"qcd": "*qcd*", "top": "*ttbar*"}``; exactly one must match.
+    class_names
+        Names of the classes of `label`.
+    """
+
+    momentum: Mapping[str, str] | None = None
+    momenta: str | None = None
+    order: str | Sequence[str] = "E,px,py,pz"
+    scalars: Mapping[str, str] | Sequence[str] = ()
+    mask: str | None = None
+    label: str | None = None
+    classes: Mapping[str, str] = field(default_factory=dict)
+    class_files: Mapping[str, str] = field(default_factory=dict)
+    class_names: Sequence[str] = ()
+
+    @property
+    def chosen(self) -> ColumnMap:
+        """Which columns are what."""
+        scalars = self.scalars
+        return ColumnMap(
+            self.momentum,
+            self.momenta,
+            self.order,
+            scalars if isinstance(scalars, Mapping) else {name: name for name in as_names(scalars)},
+            self.mask,
+            self.label,
+            self.classes,
+            self.class_files,
+            self.class_names,
+        )
+
+
+@dataclass(frozen=True)
+class ROOTFiles(_ColumnFiles):
+    """ROOT files with columns of any names, in a TTree or an RNTuple.
+
+    Parameters
+    ----------
+    tree
+        Name of the tree; the only one in the file by default.
+    """
+
+    tree: str | None = None
+
+    suffixes: ClassVar[tuple[str, ...]] = (".root",)
+
+    def source(self, path: Path) -> MappedColumns:
+        """One of the files."""
+        return MappedColumns(ROOTColumns(path, self.tree), self.columns, self.chosen)
+
+
+@dataclass(frozen=True)
+class ParquetFiles(_ColumnFiles):
+    """Parquet files with columns of any names."""
+
+    suffixes: ClassVar[tuple[str, ...]] = (".parquet",)
+
+    def source(self, path: Path) -> MappedColumns:
+        """One of the files."""
+        return MappedColumns(ParquetColumns(path), self.columns, self.chosen)
+
+
+@dataclass(frozen=True)
+class HDF5Files(_ColumnFiles):
+    """HDF5 files with data sets of any names, a row an event: (n,), padded (n, N), or compound (``jets/pt``)."""
+
+    suffixes: ClassVar[tuple[str, ...]] = (".h5", ".hdf5")
+
+    def source(self, path: Path) -> MappedColumns:
+        """One of the files."""
+        return MappedColumns(HDF5Columns(path), self.columns, self.chosen)
+
+
 def open_files(files: EventFiles) -> EventData:
     """The events that an `EventFiles` means.
 
@@ -194,9 +298,13 @@ def _opens(kind: Callable[P, EventFiles]) -> Callable[P, EventData]:
 
 def _document(kind: type[EventFiles]) -> str:
     """What a format says of itself, with the parameters of all formats before its own."""
-    summary, _, own = inspect.cleandoc(kind.__doc__ or "").partition(_PARAMETERS)
-    _, _, common = inspect.cleandoc(EventFiles.__doc__ or "").partition(_PARAMETERS)
-    return "\n".join([summary.rstrip(), "", _PARAMETERS + common, *filter(None, [own])])
+    summary = inspect.cleandoc(kind.__doc__ or "").partition(_PARAMETERS)[0]
+    parameters = [
+        inspect.cleandoc(each.__doc__ or "").partition(_PARAMETERS)[2]
+        for each in reversed(kind.__mro__)
+        if issubclass(each, EventFiles)
+    ]
+    return "\n".join([summary.rstrip(), "", _PARAMETERS + "\n".join(filter(None, parameters))])
 
 
 toptag_hdf5 = _opens(TopTaggingFiles)
@@ -204,6 +312,9 @@ jetclass_root = _opens(JetClassROOTFiles)
 jetclass_parquet = _opens(JetClassParquetFiles)
 jetnet_hdf5 = _opens(JetNetFiles)
 padded_npz = _opens(PaddedNPZFiles)
+root = _opens(ROOTFiles)
+parquet = _opens(ParquetFiles)
+hdf5 = _opens(HDF5Files)
 
 FORMATS: Final[dict[str, type[EventFiles]]] = {
     "toptag-hdf5": TopTaggingFiles,
@@ -211,5 +322,8 @@ FORMATS: Final[dict[str, type[EventFiles]]] = {
     "jetclass-parquet": JetClassParquetFiles,
     "jetnet-hdf5": JetNetFiles,
     "padded-npz": PaddedNPZFiles,
+    "root": ROOTFiles,
+    "parquet": ParquetFiles,
+    "hdf5": HDF5Files,
 }
 """What opens files, by the name of the data set."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from file_layouts import (
+    column_layout,
     jetclass_columns,
     padded,
     random_jets,
@@ -34,6 +35,9 @@ def written(tmp_path: Path) -> Callable[[str], Path]:
         elif name == "padded-npz":
             path = tmp_path / "a.npz"
             np.savez(path, momenta=padded(momenta, lengths, 64), labels=labels)
+        elif name in ("root", "parquet", "hdf5"):
+            path = tmp_path / f"a.{name}"
+            column_layout(name, path, momenta, lengths, {"label": labels})
         else:
             ending = name.removeprefix("jetclass-")
             path = tmp_path / f"a.{ending}"

@@ -107,3 +107,30 @@ def write_jetnet(path: Path, num_jets: int, places: int = 30, seed: int = 0) -> 
     with h5py.File(path, "w") as file:
         file["particle_features"], file["jet_features"] = particles, jets
     return particles, jets
+
+
+def column_layout(
+    kind: str,
+    path: Path,
+    momenta: np.ndarray,
+    lengths: np.ndarray,
+    events: dict[str, np.ndarray],
+    names: tuple[str, ...] = ("E", "px", "py", "pz"),
+) -> None:
+    """A file with columns of particles by these names, an index of each particle, and columns of events."""
+    flat = dict(zip(names, np.ascontiguousarray(momenta.T), strict=True))
+    flat["rank"] = (np.arange(len(momenta)) - np.repeat(np.cumsum(lengths) - lengths, lengths)).astype(
+        np.float32
+    )
+    if kind == "hdf5":
+        with h5py.File(path, "w") as file:
+            for name, values in flat.items():
+                file[f"tracks/{name}" if "/" not in name else name] = padded(values[:, None], lengths, 64)[
+                    ..., 0
+                ]
+            for name, values in events.items():
+                file[name] = values
+        return
+    columns = {name: ak.unflatten(values, lengths) for name, values in flat.items()}
+    columns |= {name: ak.Array(values) for name, values in events.items()}
+    (write_parquet if kind == "parquet" else write_root)(path, columns)

@@ -11,7 +11,25 @@ import lorentzoo as lz
 from lorentzoo.data.named import __all__ as shipped
 from lorentzoo.testing.datasets import check_dataset
 
-WRITTEN = ("toptag-hdf5", "jetclass-root", "jetclass-parquet", "jetnet-hdf5", "padded-npz")
+WRITTEN = (
+    "toptag-hdf5",
+    "jetclass-root",
+    "jetclass-parquet",
+    "jetnet-hdf5",
+    "padded-npz",
+    "root",
+    "parquet",
+    "hdf5",
+)
+NEEDED = {
+    **{name: {"label": "label", "scalars": ["rank"]} for name in ("root", "parquet")},
+    "hdf5": {
+        "momentum": {name: f"tracks/{name}" for name in ("E", "px", "py", "pz")},
+        "label": "label",
+        "scalars": {"rank": "tracks/rank"},
+    },
+}
+"""What readers of any columns must be told."""
 LHE = Path(__file__).parents[2] / "plugins" / "amplitudes" / "lhe" / "madgraph-pp-jj.lhe.gz"
 AMPLITUDES = {
     "amplitudes": {"process": ["qq-Zng", "gg-ng"], "multiplicity": [2, 3], "num_events": 200},
@@ -27,7 +45,7 @@ def test_every_data_set_is_checked() -> None:
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_readers_conform(name: str, written: Callable[[str], Path]) -> None:
-    check_dataset(name, {"path": str(written(name))}).raise_if_failed()
+    check_dataset(name, {"path": str(written(name)), **NEEDED.get(name, {})}).raise_if_failed()
 
 
 @pytest.mark.parametrize("name", AMPLITUDES)
