@@ -23,6 +23,7 @@ from lorentzoo.verification.result import Array, BoostCurve
 
 __all__ = [
     "BROKEN_ABOVE",
+    "differentiate",
     "measure_boosts",
     "measure_derivatives",
     "measure_discrete",
@@ -54,6 +55,29 @@ def measure_derivatives(model: Model, clouds: Sequence[ParticleCloud]) -> tuple[
         Norm of the derivative when every particle is transformed by a generator of its own, which no network
         ignores; zero for a model that does not read the momenta, or only through rounding (1e-7 of its outputs).
     """
+    output, along, scattered = differentiate(model, clouds)
+    sensitivity = float(np.linalg.norm(scattered) / math.sqrt(len(scattered)))
+    if sensitivity < _ROUNDING * float(np.linalg.norm(output)):
+        sensitivity = 0.0
+    return along, sensitivity
+
+
+def differentiate(
+    model: Model, clouds: Sequence[ParticleCloud], draws: int = 4
+) -> tuple[Array, Array, Array]:
+    """Outputs, their derivatives along the generators, and those when every particle moves on its own.
+
+    Parameters
+    ----------
+    model, clouds
+        As for `measure_derivatives`.
+    draws
+        How often each particle is given a generator of its own, with normal coefficients.
+
+    Returns
+    -------
+    Shapes (outputs,), (outputs, 6) and (draws, outputs).
+    """
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
         output = model(*clouds)
     basis = generators(device=clouds[0].device)
@@ -63,16 +87,13 @@ def measure_derivatives(model: Model, clouds: Sequence[ParticleCloud]) -> tuple[
     ]
     scattered = []
     rng = torch.Generator().manual_seed(0)
-    for _ in range(4):
+    for _ in range(draws):
         drawn = [
             torch.randn(*cloud.momenta.shape[:-1], 6, generator=rng, dtype=torch.float64) for cloud in clouds
         ]
         own = [torch.einsum("...a,aij->...ij", c.to(basis.device), basis) for c in drawn]
         scattered.append(_derivative(model, clouds, own))
-    sensitivity = float(np.linalg.norm(np.stack(scattered)) / math.sqrt(len(scattered)))
-    if sensitivity < _ROUNDING * float(output.norm()):
-        sensitivity = 0.0
-    return np.stack(columns, axis=1), sensitivity
+    return output.reshape(-1).cpu().numpy(), np.stack(columns, axis=1), np.stack(scattered)
 
 
 def singular_directions(matrix: Array) -> tuple[Array, Array]:
