@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from lorentzoo.core.cloud import Batch
 from lorentzoo.data.events import EventData
+from lorentzoo.data.streams import BatchLoader, EventStream
 
 __all__ = ["BLOCKS_TOGETHER", "LengthBatchSampler", "make_loader"]
 
@@ -141,18 +141,22 @@ def make_loader(
     drop_last: bool = False,
     sort_within: int = 1,
     num_workers: int = 0,
-) -> DataLoader[Batch]:
-    """A loader of batches; ``loader.sampler`` is the `LengthBatchSampler`.
+) -> BatchLoader:
+    """A loader of batches; ``loader.sampler.set_epoch`` chooses epoch and first batch.
 
     Parameters
     ----------
     dataset
-        Events, in memory or in files.
+        Events, in memory or in files, or a stream.
     batch_size, shuffle, seed, drop_last, sort_within
-        As in `LengthBatchSampler`. Without `shuffle`, predictions come in the order of the data set.
+        As in `LengthBatchSampler`. Without `shuffle`, predictions come in the order of the data set. A stream knows
+        the first three.
     num_workers
-        Processes that gather batches. Gathering is fast: 0 is right unless it is seen to hold up training.
+        Processes that gather batches, or read row groups of a stream. Gathering is fast: 0 is right unless it is seen to
+        hold up training.
     """
+    if isinstance(dataset, EventStream):
+        return dataset.loader(batch_size, shuffle=shuffle, seed=seed, num_workers=num_workers)
     sampler = LengthBatchSampler(
         dataset.lengths,
         batch_size,

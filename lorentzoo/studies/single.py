@@ -84,7 +84,7 @@ def train_model(
     model = build(_fit_widths(_replace_head(spec, init_from, head), data, task))
     judge = judging_task(model.task, task)
     settings = judge.read_settings(test)
-    judge.check_data(data)
+    judge.check_data(data.at_hand)
     source = None if init_from is None else Path(init_from)
     run = RunSpec(
         model.spec,

@@ -18,12 +18,11 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from lorentzoo.core.cloud import Batch
 from lorentzoo.core.errors import TrainingError
 from lorentzoo.core.trainable import Trainable
-from lorentzoo.data.batching import LengthBatchSampler
+from lorentzoo.data.streams import BatchLoader
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.task import Task
 from lorentzoo.training.averaging import WeightAverage
@@ -33,7 +32,7 @@ from lorentzoo.training.optimisers import make_optimiser, part_of
 from lorentzoo.training.resume import write_checkpoint
 from lorentzoo.training.schedules import learning_rate_factor
 
-__all__ = ["TrainingLoop", "seed_everything"]
+__all__ = ["TrainingLoop", "seed_everything", "steps_per_epoch"]
 
 
 def seed_everything(seed: int, epoch: int = -1) -> None:
@@ -69,7 +68,7 @@ class TrainingLoop(pl.LightningModule):
         model: Trainable,
         task: Task,
         config: TrainConfig,
-        batches: DataLoader[Batch],
+        batches: BatchLoader,
         fingerprint: str,
         directory: Path | None,
         line: ProgressLine,
@@ -82,7 +81,8 @@ class TrainingLoop(pl.LightningModule):
         self.average = WeightAverage(model, config.ema) if config.ema is not None else None
         self.best_weights: dict[str, Tensor] | None = None
         self.batches = batches
-        self._steps_per_epoch = len(batches)
+        self._steps_per_epoch = steps_per_epoch(config, len(batches))
+        self._epochs = _EpochBatches(self)
         self._fingerprint = fingerprint
         self._directory = directory
         self._line = line
@@ -127,7 +127,7 @@ class TrainingLoop(pl.LightningModule):
 
     def train_dataloader(self) -> _EpochBatches:
         """Batches in the order of the epoch that is reached, whether or not the training was interrupted."""
-        return _EpochBatches(self)
+        return self._epochs
 
     # ---- one step -------------------------------------------------------------------------
 
@@ -280,17 +280,32 @@ class TrainingLoop(pl.LightningModule):
         self.model.eval()
 
 
+def steps_per_epoch(config: TrainConfig, steps_per_pass: int) -> int:
+    """Steps of an epoch of the recipe; a pass over the data where the recipe does not say."""
+    if config.events_per_epoch is None:
+        return steps_per_pass
+    return math.ceil(config.events_per_epoch / config.batch_size)
+
+
 class _EpochBatches:
-    """An iterable that lightning can start again and again."""
+    """An iterable that lightning can start again and again, epoch by epoch; passes over the data may be longer."""
 
     def __init__(self, loop: TrainingLoop) -> None:
         self._loop = loop
+        self._reached = -1
+        self._pass: Iterator[Batch] = iter(())
 
     def __len__(self) -> int:
-        return len(self._loop.batches)
+        return self._loop._steps_per_epoch
 
     def __iter__(self) -> Iterator[Batch]:
-        batches = self._loop.batches
-        assert isinstance(batches.sampler, LengthBatchSampler)
-        batches.sampler.set_epoch(self._loop.course.epochs)
-        yield from batches
+        batches, steps = self._loop.batches, len(self)
+        first = self._loop.course.epochs * steps
+        for step in range(first, first + steps):
+            number, at = divmod(step, len(batches))
+            # What has been read of a pass is not read again, unless the training comes from elsewhere.
+            if at == 0 or step != self._reached:
+                batches.sampler.set_epoch(number, at)
+                self._pass = iter(batches)
+            self._reached = step + 1
+            yield next(self._pass)

@@ -23,12 +23,13 @@ from lorentzoo.core.fitted_inputs import FittedInputs
 from lorentzoo.core.trainable import Trainable
 from lorentzoo.data.batching import make_loader
 from lorentzoo.data.events import EventData
+from lorentzoo.data.streams import EventStream
 from lorentzoo.output.files import digest_of
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.task import Task, load_task
 from lorentzoo.training.config import TrainConfig
 from lorentzoo.training.course import Course
-from lorentzoo.training.loop import TrainingLoop, seed_everything
+from lorentzoo.training.loop import TrainingLoop, seed_everything, steps_per_epoch
 from lorentzoo.training.resume import only_here, read_checkpoint
 
 __all__ = ["TrainResult", "seed_everything", "threads", "train"]
@@ -108,7 +109,7 @@ def train(
     recipe = TrainConfig.of(config)
     if len(train_set) == 0:
         raise TrainingError("the training set has no events")
-    if not bool((train_set.weight > 0).any()):
+    if not bool((train_set.at_hand.weight > 0).any()):
         raise TrainingError("the event weights of the training set are all zero or negative")
     train_set = _drop_weightless(train_set)
     validation_set = None if validation_set is None else _drop_weightless(validation_set)
@@ -119,7 +120,7 @@ def train(
     task = load_task(model.task) if task is None else task
     for events in (train_set, validation_set):
         if events is not None:
-            task.check_data(events)
+            task.check_data(events.at_hand)
     path = None if directory is None else Path(directory)
     loader = make_loader(train_set, recipe.batch_size, shuffle=True, seed=recipe.seed)
     line = progress if isinstance(progress, ProgressLine) else ProgressLine("train", show=progress)
@@ -144,16 +145,20 @@ def train(
                 # All that such a model learns, it has learned now: what that took is its training.
                 loop.course.cpu_seconds = time.process_time() - started
                 loop.course.events = len(train_set)
-            task.check(model, train_set)
+            task.check(model, train_set.at_hand)
         else:
             loop.restore(checkpoint)
-        few = train_set.sample(_STATISTICS_EVENTS)
-        model.fitted_inputs = FittedInputs.read(make_loader(few, recipe.batch_size))
+        model.fitted_inputs = FittedInputs.read(
+            make_loader(train_set.sample(_STATISTICS_EVENTS), recipe.batch_size)
+        )
         resumed_at = loop.course.epochs
         # Killed between the last epoch and the end, nothing is left to train.
         if model.num_parameters and not loop.is_over:
             # Before the first epoch ends a pipe would show nothing.
-            line.step(0.0, f"{len(train_set):,} training events, {len(loader)} steps an epoch")
+            line.step(
+                0.0,
+                f"{len(train_set):,} training events, {steps_per_epoch(recipe, len(loader))} steps an epoch",
+            )
             _fit(
                 loop,
                 None if validation_set is None else make_loader(validation_set, max(recipe.batch_size, 256)),
@@ -198,13 +203,16 @@ def _fit(loop: TrainingLoop, validation: Any) -> None:
 
 def _drop_weightless(events: EventData) -> EventData:
     """Without the events of weight zero, which normalisations over a batch would see, and a loss that is not finite."""
+    if isinstance(events, EventStream):
+        return events  # it leaves them out when it reads
     there = events.weight != 0
     return events if bool(there.all()) else events.subset(there)
 
 
 def _choose_for_statistics(train_set: EventData) -> EventData:
     """Events whose statistics stand for all: those in files are too many to be held at once."""
-    return train_set if train_set.block is None else train_set.sample(_STATISTICS_EVENTS)
+    in_memory = train_set.block is None and not isinstance(train_set, EventStream)
+    return train_set if in_memory else train_set.sample(_STATISTICS_EVENTS)
 
 
 def _identify(
