@@ -142,7 +142,7 @@ def make_loader(
     sort_within: int = 1,
     num_workers: int = 0,
 ) -> BatchLoader:
-    """A loader of batches; ``loader.sampler.set_epoch`` chooses epoch and first batch.
+    """A loader of batches; `lorentzoo.data.streams.start_at` chooses the epoch and where in it to start.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Any, Final, NoReturn, Protocol, runtime_checkable
+from typing import Any, Final, NoReturn, Protocol
 
 from torch import Tensor
 
@@ -16,7 +16,7 @@ from lorentzoo.core.cloud import Batch
 from lorentzoo.core.errors import LorentzooError
 from lorentzoo.data.events import EventData
 
-__all__ = ["BatchLoader", "EpochOrder", "EventStream", "StreamError"]
+__all__ = ["BatchLoader", "EventStream", "StreamError", "start_at"]
 
 _COLUMNS: Final = ("lengths", "target", "weight", "event_id", "context", "splits")
 
@@ -25,26 +25,20 @@ class StreamError(LorentzooError, TypeError):
     """What needs events by number, or all of them at once, is asked of a stream."""
 
 
-@runtime_checkable
-class EpochOrder(Protocol):
-    """The order in which batches come."""
-
-    def set_epoch(self, epoch: int, first_batch: int = 0) -> None:
-        """Choose the epoch of the next iteration and the batch at which it starts."""
-
-
 class BatchLoader(Protocol):
-    """Batches of an epoch, in the order of its `sampler`."""
-
-    @property
-    def sampler(self) -> Any:
-        """An `EpochOrder`."""
+    """Batches of an epoch; `start_at` chooses which."""
 
     def __len__(self) -> int:
         """Batches of an epoch."""
 
     def __iter__(self) -> Iterator[Batch]:
         """The batches of the epoch that is chosen."""
+
+
+def start_at(loader: BatchLoader, epoch: int, first_batch: int = 0) -> None:
+    """Choose the epoch of the next iteration of a loader, and the batch at which it starts."""
+    order: Any = getattr(loader, "sampler", loader)
+    order.set_epoch(epoch, first_batch)
 
 
 class EventStream(EventData):

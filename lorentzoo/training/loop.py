@@ -22,7 +22,7 @@ from torch import Tensor
 from lorentzoo.core.cloud import Batch
 from lorentzoo.core.errors import TrainingError
 from lorentzoo.core.trainable import Trainable
-from lorentzoo.data.streams import BatchLoader
+from lorentzoo.data.streams import BatchLoader, start_at
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.task import Task
 from lorentzoo.training.averaging import WeightAverage
@@ -305,7 +305,7 @@ class _EpochBatches:
             number, at = divmod(step, len(batches))
             # What has been read of a pass is not read again, unless the training comes from elsewhere.
             if at == 0 or step != self._reached:
-                batches.sampler.set_epoch(number, at)
+                start_at(batches, number, at)
                 self._pass = iter(batches)
             self._reached = step + 1
             yield next(self._pass)

@@ -50,8 +50,9 @@ class EventFileError(LorentzooError, ValueError):
 
     def __init__(self, path: str | os.PathLike[str], reason: str) -> None:
         self.path = Path(path)
-        self.reason = reason
-        super().__init__(f"{self.path}: {reason}")
+        # What uproot and others say of damaged bytes goes over many lines.
+        self.reason = " ".join(reason.split())
+        super().__init__(f"{self.path}: {self.reason}")
 
 
 @dataclass(frozen=True, eq=False)

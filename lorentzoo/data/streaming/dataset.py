@@ -216,10 +216,10 @@ class StreamedData(EventStream):
             roles = np.array([self._roles[block.file] for block in self._blocks])
             return np.where(roles == np.arange(len(SPLITS))[:, None], sizes, 0)
         counts = np.zeros((len(SPLITS), len(sizes)), np.int64)
-        with ProgressLine("splits", show=progress, total=int(sizes.sum()), items="jets") as line:
+        named = self._files.event_id is not None
+        with ProgressLine("splits", show=progress and named, total=int(sizes.sum()), items="jets") as line:
             for number, block in enumerate(self._blocks):
                 # Numbers that are made of file and row are known without reading.
-                named = self._files.event_id is not None
                 columns = self._reader.read_columns(block)[0] if named else None
                 codes = scattered_splits(self._reader.event_ids(block, columns))
                 counts[:, number] = np.bincount(codes, minlength=len(SPLITS))

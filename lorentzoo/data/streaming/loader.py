@@ -86,11 +86,6 @@ class StreamLoader:
         self._given, self._first_batch = share, 0
 
     @property
-    def sampler(self) -> StreamLoader:
-        """Itself: the order is the stream's own."""
-        return self
-
-    @property
     def share(self) -> Share:
         """Whose batches these are."""
         return share_of_this_process() if self._given is None else self._given
