@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import awkward as ak
 import numpy as np
 import pytest
 import torch
+import torch.distributed
+from torch.utils.data import DataLoader, IterableDataset
 
 import lorentzoo as lz
 from lorentzoo.core.cloud import Batch
@@ -197,3 +199,28 @@ def test_fingerprints_follow_what_a_training_sees(folder: Path) -> None:
     before, last = data.fingerprint(), folder / "jets_005.root"
     last.write_bytes(last.read_bytes() + b" ")
     assert stream(folder).fingerprint() != before
+
+
+class _Wrapped(IterableDataset[Batch]):
+    """Somebody else's data set of our batches."""
+
+    def __init__(self, data: StreamedData) -> None:
+        self.loader = make_loader(data, 100, shuffle=True, seed=2)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return iter(self.loader)
+
+
+def test_shares_are_those_of_the_process_and_of_the_worker(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = stream(folder)
+    everything = sorted(ids_of(list(make_loader(data, 100))))
+    assert sorted(ids_of(list(DataLoader(_Wrapped(data), batch_size=None, num_workers=2)))) == everything
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    found = []
+    for rank in (0, 1):
+        monkeypatch.setattr(torch.distributed, "get_rank", lambda rank=rank: rank)
+        found += ids_of(list(make_loader(data, 100, shuffle=True)))
+    assert sorted(found) == everything
