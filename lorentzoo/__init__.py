@@ -66,6 +66,7 @@ _HOMES = {
     "register": "lorentzoo.registry.catalogue",
     "replace_head": "lorentzoo.registry.replacement",
     "save": "lorentzoo.registry.checkpoints",
+    "symmetry_spectrum": "lorentzoo.verification.spectrum",
     "train": "lorentzoo.training.own_data",
     "verify": "lorentzoo.verification.verify",
 }
@@ -125,6 +126,7 @@ if TYPE_CHECKING:
     from lorentzoo.tasks.regression.predictions import ValuePredictions as ValuePredictions
     from lorentzoo.tasks.regression.task import Regression as Regression
     from lorentzoo.training.own_data import train as train
+    from lorentzoo.verification.spectrum import symmetry_spectrum as symmetry_spectrum
     from lorentzoo.verification.verify import verify as verify
 
 __getattr__, __dir__ = resolve_on_use(__name__, _HOMES)

@@ -14,15 +14,14 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from lorentzoo.core.cloud import Batch
 from lorentzoo.data.events import EventData
-from lorentzoo.data.sharding import Shard
+from lorentzoo.data.sharding import ALL, Shard
+from lorentzoo.data.streams import BatchLoader, EventStream
 
 __all__ = ["BLOCKS_TOGETHER", "LengthBatchSampler", "make_loader"]
 
 BLOCKS_TOGETHER = 8
 """Blocks of a file among which events are shuffled."""
-_ALL = Shard()
 
 
 class LengthBatchSampler(Sampler[Tensor]):
@@ -71,7 +70,7 @@ class LengthBatchSampler(Sampler[Tensor]):
         drop_last: bool = False,
         sort_within: int = 1,
         block: Tensor | ArrayLike | None = None,
-        shard: Shard = _ALL,
+        shard: Shard = ALL,
     ) -> None:
         if batch_size < 1 or sort_within < 1:
             raise ValueError(
@@ -148,25 +147,28 @@ def make_loader(
     drop_last: bool = False,
     sort_within: int = 1,
     num_workers: int = 0,
-    shard: Shard = _ALL,
+    shard: Shard = ALL,
     pin_memory: bool = False,
-) -> DataLoader[Batch]:
-    """A loader of batches; ``loader.sampler`` is the `LengthBatchSampler`.
+) -> BatchLoader:
+    """A loader of batches; `lorentzoo.data.streams.start_at` chooses the epoch and where in it to start.
 
     Parameters
     ----------
     dataset
-        Events, in memory or in files.
+        Events, in memory or in files, or a stream.
     batch_size, shuffle, seed, drop_last, sort_within
-        As in `LengthBatchSampler`. Without `shuffle`, predictions come in the order of the data set.
+        As in `LengthBatchSampler`. Without `shuffle`, predictions come in the order of the data set. A stream knows
+        the first three.
     num_workers
-        Processes that gather batches. Gathering is fast: 0 is right unless it is seen to hold up training. They are
-        kept from epoch to epoch.
+        Processes that gather batches, or read row groups of a stream. Gathering is fast: 0 is right unless it is seen to
+        hold up training. They are kept from epoch to epoch.
     shard
         Which part of every batch is given, where several processes share it.
     pin_memory
         Whether batches wait in page-locked memory, from which CUDA fetches them.
     """
+    if isinstance(dataset, EventStream):
+        return dataset.loader(batch_size, shuffle=shuffle, seed=seed, num_workers=num_workers, shard=shard)
     sampler = LengthBatchSampler(
         dataset.lengths,
         batch_size,

@@ -115,6 +115,11 @@ class EventData(Dataset[Batch], ABC):
         return len(self.lengths)
 
     @property
+    def at_hand(self) -> EventData:
+        """Events that stand for all and whose columns are in memory: these themselves, where theirs are."""
+        return self
+
+    @property
     def has_classes(self) -> bool:
         """Whether the targets are indices of classes: whole numbers (B,) that are not named as values."""
         return not self.target.is_floating_point() and self.target.ndim == 1 and not self.target_names

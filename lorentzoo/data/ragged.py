@@ -60,10 +60,16 @@ def hardest(
     positions : ndarray, shape (p,), int64
     new_ptr : ndarray, shape (B + 1,), int64
     """
-    order = np.lexsort((-transverse, event_index(ptr)))  # events stay in place, particles are sorted inside
-    if maximum is None:
-        return order, np.asarray(ptr, dtype=np.int64)
     lengths = np.diff(ptr)
+    order = np.arange(len(transverse))
+    rises = transverse[1:] > transverse[:-1]
+    rises[ptr[1:-1][(ptr[1:-1] > 0) & (ptr[1:-1] < len(order))] - 1] = False  # from one event to the next
+    # Files mostly hold particles in order: few events are left to sort.
+    unsorted = np.unique(np.searchsorted(ptr, np.flatnonzero(rises), side="right") - 1)
+    rows, inside = gather(ptr, unsorted)
+    order[rows] = rows[np.lexsort((-transverse[rows], event_index(inside)))]
+    if maximum is None or not (lengths > maximum).any():
+        return order, np.asarray(ptr, dtype=np.int64)
     rank = np.arange(len(order)) - np.repeat(ptr[:-1], lengths)
     new_ptr = np.concatenate([[0], np.cumsum(np.minimum(lengths, maximum))]).astype(np.int64)
     return order[rank < maximum], new_ptr

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
-__all__ = ["Shard"]
+__all__ = ["ALL", "Shard"]
 
 
 @dataclass(frozen=True)
@@ -32,3 +33,7 @@ class Shard:
     def bounds(self, count: int) -> tuple[int, int]:
         """Where the part of `count` events begins and ends."""
         return self.rank * count // self.size, (self.rank + 1) * count // self.size
+
+
+ALL: Final = Shard()
+"""Everything is one's own."""

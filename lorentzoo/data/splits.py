@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FRACTIONS", "random_splits", "scramble", "stratified_splits"]
+__all__ = ["FRACTIONS", "random_splits", "scattered_splits", "scramble", "stratified_splits"]
 
 FRACTIONS = (0.60, 0.15, 0.25)
 """Train, validation and test parts of every class."""
@@ -43,6 +43,14 @@ def random_splits(
 ) -> NDArray[np.uint8]:
     """Split codes (B,) of events without classes, as continuous targets have: plain random, by a hash of identifiers."""
     return stratified_splits(np.zeros(len(event_ids), dtype=np.int64), event_ids, fractions)
+
+
+def scattered_splits(
+    event_ids: NDArray[np.integer], fractions: tuple[float, float, float] = FRACTIONS
+) -> NDArray[np.uint8]:
+    """Split codes (B,) of events that are never together: each by its own hash, so that fractions are met on average."""
+    key = scramble(event_ids, salt=1) / 2.0**64
+    return np.searchsorted(np.cumsum(fractions[:2]), key, side="right").astype(np.uint8)
 
 
 def scramble(event_ids: NDArray[np.integer], salt: int) -> NDArray[np.uint64]:

@@ -253,7 +253,7 @@ def _try_row(study: Study, combination: Combination, dataset: EventData) -> Plan
     """A row; or, where the study itself is wrong, what is to be mended."""
     try:
         model = build(spec_for(combination.values, dataset, task=study.task))
-        study.task_for(model.task).check_data(dataset)
+        study.task_for(model.task).check_data(dataset.at_hand)
     except CompositionError as error:
         return PlannedRow(combination, None, refusal=str(error))
     except LorentzooError as error:

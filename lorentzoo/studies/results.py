@@ -162,15 +162,17 @@ def describe_data(dataset: EventData, study: Study) -> dict[str, Any]:
     for name in ("train", "validation", "test"):
         part = dataset.split(name)
         sizes[name] = len(part)
-        if dataset.class_names:
+        # Of a stream nobody has counted them.
+        if dataset.class_names and part.at_hand is part:
             counts = np.bincount(part.target.numpy().astype(np.int64), minlength=len(dataset.class_names))
             classes[name] = dict(zip(dataset.class_names, counts.tolist(), strict=True))
+    few = dataset.at_hand
     return {
         "dataset": study.dataset,
         "sizes": sizes,
         "classes": classes,
-        "weighted": bool((dataset.weight != dataset.weight[0]).any()) if len(dataset) else False,
-        "mean_multiplicity": float(dataset.lengths.double().mean()),
+        "weighted": bool((few.weight != few.weight[0]).any()) if len(few) else False,
+        "mean_multiplicity": float(few.lengths.double().mean()),
         "target_names": list(dataset.target_names),
         "target_units": list(dataset.target_units),
         "metadata": dict(dataset.metadata),

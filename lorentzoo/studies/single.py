@@ -98,7 +98,7 @@ def train_model(
     model = build(complete_spec(_replace_head(spec, init_from, head), data, task))
     judge = judging_task(model.task, task)
     settings = judge.read_settings(test)
-    judge.check_data(data)
+    judge.check_data(data.at_hand)
     source = None if init_from is None else Path(init_from)
     run = RunSpec(
         model.spec,
@@ -210,24 +210,47 @@ def evaluate_run(
         If the run is not finished or damaged; or no data set is given, and it is not a run that states one.
     """
     path = Path(directory)
+    model, chosen = open_run(path, dataset, split)
     run = read_run_spec(path) if (path / "run.json").is_file() else None
-    if state_of(path).startswith(("damaged", "missing")) or (run and not (path / "spec.json").is_file()):
-        read_run(path)
-    if run is None and dataset is None:
-        raise RunError(f"{directory} does not say on which events it was trained: give a data set")
-    model = load(path)
     judge = run.judge if run is not None and task is None else task
     # Settings of another task mean nothing to this one.
     same = run is not None and judging_task(model.task, judge).name == run.task.name
     given = {**(run.test if run is not None and same else {}), **(test or {})}
+    return evaluate(model, chosen, given, task=judge, progress=progress)
+
+
+def open_run(
+    directory: str | Path, dataset: str | Mapping[str, Any] | EventData | None, split: Split | None
+) -> tuple[Trainable, EventData]:
+    """The network of a run, or of what `lorentzoo.save` wrote, and events for it.
+
+    Parameters
+    ----------
+    directory
+        Of the run.
+    dataset
+        Name, mapping or events; the run's own with None.
+    split
+        Which part; None takes all events.
+
+    Raises
+    ------
+    RunError
+        If the run is not finished or damaged; or no data set is given, and it is not a run that states one.
+    """
+    path = Path(directory)
+    run = read_run_spec(path) if (path / "run.json").is_file() else None
+    if state_of(path).startswith(("damaged", "missing")) or (run and not (path / "spec.json").is_file()):
+        read_run(path)
     if isinstance(dataset, EventData):
         data = dataset
     elif dataset is not None:
         data = open_dataset(parse_part(dataset, "dataset"))
     elif run is not None:
         data = open_dataset(run.dataset)
-    chosen = data if split is None else data.split(split)
-    return evaluate(model, chosen, given, task=judge, progress=progress)
+    else:
+        raise RunError(f"{directory} does not say on which events it was trained: give a data set")
+    return load(path), data if split is None else data.split(split)
 
 
 def evaluate_runs(

@@ -61,6 +61,9 @@ class TrainConfig(BaseModel):
     validation_steps
         Fewest steps between two validations; epochs that end earlier are neither validated nor kept as checkpoints. With
         None every epoch is: where epochs are short, validation takes longer than training.
+    events_per_epoch
+        Events after which an epoch of the recipe ends, with its validation, row of the history and checkpoint; the next
+        one goes on where it stopped, pass after pass over the data. With None an epoch is a pass.
     keep
         Which weights the trained model has: the ``"last"`` ones or the ``"best"`` in validation loss.
     seed
@@ -96,6 +99,7 @@ class TrainConfig(BaseModel):
     precision: Literal["float32", "bf16"] = "float32"
     patience: PositiveInt | None = None
     validation_steps: PositiveInt | None = None
+    events_per_epoch: PositiveInt | None = None
     keep: Literal["last", "best"] = "last"
     seed: Annotated[int, Field(ge=0)] = 0
     num_threads: PositiveInt = 1
@@ -122,8 +126,7 @@ class TrainConfig(BaseModel):
         """Plain data that `of` reads back."""
         data = self.model_dump(mode="json")
         # A recipe that does not set them has the hash that it had before there were such keys.
-        if self.validation_steps is None:
-            del data["validation_steps"]
-        if self.accumulate == 1:
-            del data["accumulate"]
+        for name, usual in (("validation_steps", None), ("events_per_epoch", None), ("accumulate", 1)):
+            if data[name] == usual:
+                del data[name]
         return data

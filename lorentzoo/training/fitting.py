@@ -67,7 +67,7 @@ def default_head(data: EventData, task: str | None = None) -> Mapping[str, Any]:
         If there is none.
     """
     for name in [task] if task is not None else data.tasks or _tasks_in_order():
-        head = load_task(name).default_head(data)
+        head = load_task(name).default_head(data.at_hand)
         if head is not None:
             return head
     wanted = f"task {task!r} has" if task is not None else "no task has"
@@ -91,7 +91,7 @@ def fit_spec(spec: Spec, data: EventData) -> Spec:
         return spec  # it brings its own head
     task = load_task(task_name(spec))
     # What a model of the zoo states is its published form, which gives way to the data; what a user states does not.
-    return replace(spec, head=task.fit_head(spec.head, data, override=spec.model is not None))
+    return replace(spec, head=task.fit_head(spec.head, data.at_hand, override=spec.model is not None))
 
 
 def read_recipe(config: TrainConfig | Mapping[str, Any] | None, spec: Spec) -> TrainConfig:

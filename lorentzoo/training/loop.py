@@ -23,12 +23,11 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from lorentzoo.core.cloud import Batch
 from lorentzoo.core.errors import TrainingError
 from lorentzoo.core.trainable import Trainable
-from lorentzoo.data.batching import LengthBatchSampler
+from lorentzoo.data.streams import BatchLoader, most_events, start_at
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.task import Task
 from lorentzoo.training.averaging import WeightAverage
@@ -39,7 +38,7 @@ from lorentzoo.training.resume import write_checkpoint
 from lorentzoo.training.schedules import learning_rate_factor
 from lorentzoo.training.steps import Piece, Sharing
 
-__all__ = ["TrainingLoop", "seed_everything"]
+__all__ = ["TrainingLoop", "seed_everything", "steps_per_epoch"]
 
 
 def seed_everything(seed: int, epoch: int = -1, rank: int = 0) -> None:
@@ -80,8 +79,8 @@ class TrainingLoop(pl.LightningModule):
         model: Trainable,
         task: Task,
         config: TrainConfig,
-        batches: DataLoader[Batch],
-        validation: DataLoader[Batch] | None,
+        batches: BatchLoader,
+        validation: BatchLoader | None,
         sharing: Sharing,
         fingerprint: str,
         directory: Path | None,
@@ -98,7 +97,8 @@ class TrainingLoop(pl.LightningModule):
         self.validation = validation
         self.sharing = sharing
         self.world = sharing.world
-        self._steps_per_epoch = len(batches)
+        self._steps_per_epoch = steps_per_epoch(config, len(batches))
+        self._pieces = _TrainingPieces(self)
         self._fingerprint = fingerprint
         self._directory = directory
         self._line = line
@@ -147,7 +147,7 @@ class TrainingLoop(pl.LightningModule):
 
     def train_dataloader(self) -> _TrainingPieces:
         """Batches in the order of the epoch that is reached, whether or not the training was interrupted."""
-        return _TrainingPieces(self)
+        return self._pieces
 
     def val_dataloader(self) -> _ValidationPieces | list[Any]:
         """Batches in the order of the data."""
@@ -347,26 +347,46 @@ class TrainingLoop(pl.LightningModule):
         self.model.eval()
 
 
+def steps_per_epoch(config: TrainConfig, steps_per_pass: int) -> int:
+    """Steps of an epoch of the recipe; a pass over the data where the recipe does not say."""
+    if config.events_per_epoch is None:
+        return steps_per_pass
+    return math.ceil(config.events_per_epoch / config.batch_size)
+
+
 class _TrainingPieces:
-    """An iterable that lightning can start again and again."""
+    """An iterable that lightning can start again and again, epoch by epoch; passes over the data may be longer."""
 
     def __init__(self, loop: TrainingLoop) -> None:
         self._loop = loop
+        self._reached = -1
+        self._pass: Iterator[Batch] = iter(())
 
     def __len__(self) -> int:
-        return len(self._loop.batches) * self._loop.sharing.pieces
+        return self._loop._steps_per_epoch * self._loop.sharing.pieces
 
     def __iter__(self) -> Iterator[Piece]:
         loop = self._loop
-        assert isinstance(loop.batches.sampler, LengthBatchSampler)
-        loop.batches.sampler.set_epoch(loop.course.epochs)
-        yield from loop.sharing.cut(loop.batches, loop._rng, loop.model)
+        yield from loop.sharing.cut(self._list_batches(), loop._rng, loop.model)
+
+    def _list_batches(self) -> Iterator[Batch]:
+        """Batches of this process in the epoch that is reached."""
+        batches, steps = self._loop.batches, self._loop._steps_per_epoch
+        first = self._loop.course.epochs * steps
+        for step in range(first, first + steps):
+            number, at = divmod(step, len(batches))
+            # What has been read of a pass is not read again, unless the training comes from elsewhere.
+            if at == 0 or step != self._reached:
+                start_at(batches, number, at)
+                self._pass = iter(batches)
+            self._reached = step + 1
+            yield next(self._pass)
 
 
 class _ValidationPieces:
     """Batches of one process in one piece: nothing of them is kept for a backward pass."""
 
-    def __init__(self, loop: TrainingLoop, batches: DataLoader[Batch]) -> None:
+    def __init__(self, loop: TrainingLoop, batches: BatchLoader) -> None:
         self._loop, self._batches = loop, batches
 
     def __len__(self) -> int:
@@ -374,6 +394,5 @@ class _ValidationPieces:
 
     def __iter__(self) -> Iterator[Piece]:
         loop = self._loop
-        assert isinstance(self._batches.sampler, LengthBatchSampler)
-        sharing = loop.sharing.of_batches(self._batches.sampler.batch_size)
+        sharing = loop.sharing.of_batches(most_events(self._batches, loop.world.size))
         yield from sharing.cut(self._batches, loop._validation_rng)

@@ -27,12 +27,13 @@ from lorentzoo.core.trainable import Trainable
 from lorentzoo.data.batching import make_loader
 from lorentzoo.data.events import EventData
 from lorentzoo.data.sharding import Shard
+from lorentzoo.data.streams import EventStream
 from lorentzoo.output.files import digest_of
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.task import Task
 from lorentzoo.training.config import TrainConfig
 from lorentzoo.training.course import Course
-from lorentzoo.training.loop import TrainingLoop, seed_everything
+from lorentzoo.training.loop import TrainingLoop, seed_everything, steps_per_epoch
 from lorentzoo.training.resume import read_checkpoint
 from lorentzoo.training.steps import Sharing
 from lorentzoo.training.world import Processes, World
@@ -117,7 +118,10 @@ def _train(job: TrainingJob, world: World, line: ProgressLine) -> tuple[Course, 
     if model.num_parameters and not loop.is_over:
         # Before the first epoch ends a pipe would show nothing.
         shared = f" of {world.size} processes" if world.size > 1 else ""
-        line.step(0.0, f"{len(job.train_set):,} training events, {len(loader)} steps{shared} an epoch")
+        line.step(
+            0.0,
+            f"{len(job.train_set):,} training events, {steps_per_epoch(recipe, len(loader))} steps{shared} an epoch",
+        )
         _fit(trainer, loop)
     loop.finish()
     return loop.course, resumed_at
@@ -139,7 +143,7 @@ def _prepare(job: TrainingJob, line: ProgressLine) -> dict[str, Any]:
             )
         if job.initial is not None:
             model.load_state_dict(job.initial, strict=False)
-        job.task.check(model, job.train_set)
+        job.task.check(model, job.train_set.at_hand)
         found = {"model": model.state_dict()}
     few = job.train_set.sample(_STATISTICS_EVENTS)
     return {**found, "fitted_inputs": FittedInputs.read(make_loader(few, recipe.batch_size))}
@@ -197,12 +201,14 @@ def _fit(trainer: pl.Trainer, loop: TrainingLoop) -> None:
 
 def _choose_for_statistics(train_set: EventData) -> EventData:
     """Events whose statistics stand for all: those in files are too many to be held at once."""
-    return train_set if train_set.block is None else train_set.sample(_STATISTICS_EVENTS)
+    in_memory = train_set.block is None and not isinstance(train_set, EventStream)
+    return train_set if in_memory else train_set.sample(_STATISTICS_EVENTS)
 
 
 def _choose_stand_in(train_set: EventData) -> Any:
     """A batch of one event, of many particles: it has whatever a network looks for."""
-    return train_set.batch(train_set.lengths.argmax().unsqueeze(0))
+    few = train_set.at_hand
+    return few.batch(few.lengths.argmax().unsqueeze(0))
 
 
 def _identify(job: TrainingJob) -> str:

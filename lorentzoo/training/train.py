@@ -13,6 +13,7 @@ from torch import Tensor
 from lorentzoo.core.errors import TrainingError
 from lorentzoo.core.trainable import Trainable
 from lorentzoo.data.events import EventData
+from lorentzoo.data.streams import EventStream
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.task import Task, load_task
 from lorentzoo.training.config import TrainConfig
@@ -106,7 +107,7 @@ def train(
     recipe = TrainConfig.of(config)
     if len(train_set) == 0:
         raise TrainingError("the training set has no events")
-    if not bool((train_set.weight > 0).any()):
+    if not bool((train_set.at_hand.weight > 0).any()):
         raise TrainingError("the event weights of the training set are all zero or negative")
     train_set = _drop_weightless(train_set)
     validation_set = None if validation_set is None else _drop_weightless(validation_set)
@@ -117,7 +118,7 @@ def train(
     task = load_task(model.task) if task is None else task
     for events in (train_set, validation_set):
         if events is not None:
-            task.check_data(events)
+            task.check_data(events.at_hand)
     path = None if directory is None else Path(directory)
     world, started_here = choose_world(devices)
     check_devices(max(world.local_size, started_here), max(world.size, started_here), recipe.batch_size)
@@ -163,5 +164,7 @@ def choose_world(devices: int | None) -> tuple[World, int]:
 
 def _drop_weightless(events: EventData) -> EventData:
     """Without the events of weight zero, which normalisations over a batch would see, and a loss that is not finite."""
+    if isinstance(events, EventStream):
+        return events  # it leaves them out when it reads
     there = events.weight != 0
     return events if bool(there.all()) else events.subset(there)

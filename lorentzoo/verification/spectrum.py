@@ -139,8 +139,8 @@ def symmetry_spectrum(model: Model, data: Any, *, num_events: int = 256) -> Symm
     model
         With its trained weights; it is copied, and evaluated in float64.
     data
-        Events as those that it is for, e.g. the test split: a `ParticleCloud`, or a data set with ``batch(indices)`` and a
-        length.
+        Events as those that it is for, e.g. the test split: a `ParticleCloud`, or a data set with ``batch(indices)`` and
+        a length.
     num_events
         How many of them, from the first, are taken.
 

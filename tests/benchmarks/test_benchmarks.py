@@ -52,6 +52,22 @@ SMALLEST = {
         [str(EVENTS), "--model", "log-polynomial", "--process", "gg-ng", "--points", "300", "--fresh", "50"]
     ],
     "readers": [["--jets", "300"]],
+    "streaming": [
+        [
+            "--files",
+            "10",
+            "--jets",
+            "60",
+            "--group",
+            "30",
+            "--repeats",
+            "1",
+            "--steps",
+            "2",
+            "--formats",
+            "parquet",
+        ]
+    ],
 }
 """Arguments of each run. A script that is missing here fails the first test."""
 LONG = {("float32_symmetry", 1), ("batch_order", 0), ("lgatr", 1), ("lloca", 1)}
@@ -78,6 +94,7 @@ def test_benchmarks_run(name: str, arguments: list[str]) -> None:
         "lloca": ["lloca"],
         "other_generators": ["pylhe"],
         "readers": ["uproot", "awkward"],
+        "streaming": ["uproot", "awkward", "pyarrow"],
         "few_jets": ["sklearn"],
     }
     for package in needed.get(name, []):

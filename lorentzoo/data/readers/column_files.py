@@ -65,6 +65,15 @@ class ColumnFile(ABC):
             If the file is damaged, or a column has missing values or lists in lists of different lengths.
         """
 
+    @property
+    def borders(self) -> NDArray[np.int64] | None:
+        """Rows between which the file is best read at once; None where anywhere is as good."""
+        return None
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the file until its next use."""
+
 
 class _AwkwardFile(ColumnFile):
     """A file whose columns come as awkward arrays."""
@@ -148,6 +157,18 @@ class ROOTColumns(_AwkwardFile):
         """Branches of the tree."""
         return tuple(self._tree().keys())
 
+    @property
+    def borders(self) -> NDArray[np.int64] | None:
+        """Where clusters of an RNTuple end; baskets of a tree end where each branch likes."""
+        clusters = getattr(self._tree(), "cluster_summaries", None)
+        return (
+            None if clusters is None else np.array([0, *np.cumsum([each.num_entries for each in clusters])])
+        )
+
+    def close(self) -> None:
+        """Close the file until its next use."""
+        self._file.close()
+
     def _arrays(self, names: Sequence[str], start: int, stop: int) -> Mapping[str, Any]:
         found: Mapping[str, Any] = self._tree().arrays(
             names, entry_start=start, entry_stop=stop, library="ak", how=dict
@@ -172,9 +193,23 @@ class ParquetColumns(_AwkwardFile):
         """Columns of the file."""
         return tuple(self._file().schema_arrow.names)
 
+    @cached_property
+    def _group_ends(self) -> NDArray[np.int64]:
+        metadata = self._file().metadata
+        sizes = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+        return np.cumsum(np.array(sizes, dtype=np.int64))
+
+    @property
+    def borders(self) -> NDArray[np.int64] | None:
+        """Where row groups end."""
+        return np.append(0, self._group_ends)
+
+    def close(self) -> None:
+        """Close the file until its next use."""
+        self._file.close()
+
     def _arrays(self, names: Sequence[str], start: int, stop: int) -> Mapping[str, Any]:
-        awkward, metadata = need("awkward", "Parquet files"), self._file().metadata
-        ends = np.cumsum([metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)])
+        awkward, ends = need("awkward", "Parquet files"), self._group_ends
         first, last = np.searchsorted(ends, [start, max(start, stop - 1)], side="right")
         offset = int(ends[first - 1]) if first else 0
         rows = awkward.from_arrow(
@@ -193,6 +228,10 @@ class HDF5Columns(ColumnFile):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._file = HDF5File(path)
+
+    def close(self) -> None:
+        """Close the file until its next use."""
+        self._file.close()
 
     @cached_property
     def _places(self) -> dict[str, tuple[str, str | None]]:

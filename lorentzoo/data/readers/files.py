@@ -11,11 +11,11 @@ import json
 import os
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 import torch
@@ -24,20 +24,26 @@ from torch import Tensor
 
 from lorentzoo.core.cloud import Batch
 from lorentzoo.data.batching import BLOCKS_TOGETHER
-from lorentzoo.data.columns import EventValueError, id_column, target_column, weight_column
+from lorentzoo.data.columns import target_column, weight_column
 from lorentzoo.data.dataset import JetDataset
-from lorentzoo.data.events import EventData, name_targets
+from lorentzoo.data.events import EventData, Split, name_targets
+from lorentzoo.data.readers.blocks import (
+    Block,
+    BlockReader,
+    common_classes,
+    common_scalars,
+    require_same_columns,
+)
 from lorentzoo.data.readers.columns import EventColumns, as_names, join_columns
 from lorentzoo.data.readers.options import EventFiles
-from lorentzoo.data.readers.source import EventFileError, Events, Source, check_units, find_bad
+from lorentzoo.data.readers.source import BLOCK_SIZE, EventFileError, Events, Source
+from lorentzoo.data.sample import SPLITS
 from lorentzoo.output.files import checksum
 from lorentzoo.output.progress import ProgressLine
 
-__all__ = ["BLOCK_SIZE", "FileDataset"]
+__all__ = ["Choose", "FileDataset"]
 
-BLOCK_SIZE = 4096
-"""Events that are read at once."""
-_ROWS_PER_FILE = 1 << 32
+Choose: TypeAlias = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
 
 
 class FileDataset(EventData):
@@ -52,6 +58,10 @@ class FileDataset(EventData):
         Events that are read at once.
     progress
         Whether to show how far the pass over the files is.
+    only
+        Only the events of one split: files that are named for it, or what `choose` says.
+    choose
+        From identifiers of events (n,) to whether they are wanted (n,); all are without.
 
     Raises
     ------
@@ -61,33 +71,52 @@ class FileDataset(EventData):
 
     _per_event: ClassVar[tuple[str, ...]] = (*EventData._per_event, "_rows")
 
-    def __init__(self, files: EventFiles, *, block_size: int = BLOCK_SIZE, progress: bool = True) -> None:
+    def __init__(
+        self,
+        files: EventFiles,
+        *,
+        block_size: int = BLOCK_SIZE,
+        progress: bool = True,
+        only: Split | None = None,
+        choose: Choose | None = None,
+    ) -> None:
         if files.max_constituents is not None and files.max_constituents < 1:
             raise ValueError(f"max_constituents must be at least 1, not {files.max_constituents}")
         found = files.find()
+        if only is not None and files.has_roles:
+            found = [(role, path) for role, path in found if role == SPLITS.index(only)]
         sources = [files.source(path) for _, path in found]
         self.units = files.units
-        self.scalar_names = _common_scalars(sources)
-        self.class_names = () if files.target else _common_classes(sources)
+        self.scalar_names = common_scalars(sources)
+        self.class_names = () if files.target else common_classes(sources)
         self.num_scalars = len(self.scalar_names)
         blocks = [
-            _Block(number, source, start, min(start + block_size, source.num_events))
+            Block(number, source, start, min(start + block_size, source.num_events))
             for number, source in enumerate(sources)
             for start in range(0, source.num_events, block_size)
         ]
         if not blocks:
             raise EventFileError(found[0][1], "it holds no events")
-        self._blocks = _Blocks(blocks, files, self.scalar_names)
-        lengths, columns, good = self._scan(blocks, progress)
-        self.lengths = torch.from_numpy(_join(lengths))
-        self.block = torch.from_numpy(_join(np.full(len(rows), number) for number, rows in enumerate(good)))
-        self._rows = torch.from_numpy(_join(good))
-        self._take_columns(files, blocks, columns, good)
-        roles = _join(
-            np.full(len(rows), found[item.file][0]) for item, rows in zip(blocks, good, strict=True)
+        self._blocks = _Blocks(blocks, files, self.scalar_names, choose)
+        scanned = self._scan(blocks, progress)
+        self.lengths = torch.from_numpy(_join(each.lengths for each in scanned))
+        self.block = torch.from_numpy(
+            _join(np.full(len(each.rows), number) for number, each in enumerate(scanned))
         )
-        self.splits = torch.from_numpy(roles) if files.has_roles else self.splits_by_hash()
-        skipped = sum(item.stop - item.start for item in blocks) - len(self)
+        self._rows = torch.from_numpy(_join(each.rows for each in scanned))
+        self.event_id = torch.from_numpy(_join(each.event_ids for each in scanned))
+        self._take_columns(files, blocks, [each.columns for each in scanned])
+        if files.has_roles:
+            roles = [
+                np.full(len(each.rows), found[item.file][0])
+                for item, each in zip(blocks, scanned, strict=True)
+            ]
+            self.splits = torch.from_numpy(_join(roles))
+        elif only is not None:
+            self.splits = torch.full_like(self.lengths, SPLITS.index(only))
+        else:
+            self.splits = self.splits_by_hash()
+        skipped = sum(each.skipped for each in scanned)
         self.metadata = {"files": [str(source.path) for source in sources], "skipped": skipped}
         if skipped:
             warnings.warn(
@@ -96,39 +125,25 @@ class FileDataset(EventData):
                 stacklevel=3,
             )
 
-    def _scan(
-        self, blocks: Sequence[_Block], progress: bool
-    ) -> tuple[list[NDArray[np.int64]], list[EventColumns], list[NDArray[np.int64]]]:
-        """Numbers of particles, columns, and rows in the block, of the good events of every block."""
-        lengths, columns, good = [], [], []
-        total = sum(item.stop - item.start for item in blocks)
+    def _scan(self, blocks: Sequence[Block], progress: bool) -> list[_Summary]:
+        """What is kept of the events of every block."""
+        total = sum(len(item) for item in blocks)
+        found = []
         with ProgressLine(
             blocks[0].source.path.parent.name, show=progress, total=total, items="jets"
         ) as line:
             for number, item in enumerate(blocks):
-                counts, values, rows = self._blocks.summarise(number)
-                lengths.append(counts)
-                columns.append(values)
-                good.append(rows)
-                line.count(item.stop - item.start)
-        return lengths, columns, good
+                found.append(self._blocks.summarise(number))
+                line.count(len(item))
+        return found
 
     def _take_columns(
-        self,
-        files: EventFiles,
-        blocks: Sequence[_Block],
-        columns: Sequence[EventColumns],
-        good: Sequence[NDArray[np.int64]],
+        self, files: EventFiles, blocks: Sequence[Block], columns: Sequence[EventColumns]
     ) -> None:
-        """Target, weight, context and identifiers of all events, and their names."""
+        """Target, weight and context of all events, and their names."""
         count, first = len(self.lengths), columns[0]
         for item, part in zip(blocks, columns, strict=True):
-            if (part.target_names, part.context_names) != (first.target_names, first.context_names):
-                raise EventFileError(
-                    item.source.path,
-                    f"its columns {[*part.target_names, *part.context_names]} are not those of "
-                    f"{blocks[0].source.path}, {[*first.target_names, *first.context_names]}",
-                )
+            require_same_columns(item, part, blocks[0], first)
         self.target = target_column(join_columns([part.target for part in columns]), count)
         self.weight = weight_column(join_columns([part.weight for part in columns]), count)
         self.context = torch.from_numpy(join_columns([part.context for part in columns]).astype(np.float64))
@@ -136,16 +151,6 @@ class FileDataset(EventData):
         self.target_names, self.target_units = name_targets(
             self.target, first.target_names, as_names(files.target_units)
         )
-        numbers = [part.event_id for part in columns if part.event_id is not None]
-        if not numbers:
-            numbers = [
-                item.file * _ROWS_PER_FILE + item.start + rows
-                for item, rows in zip(blocks, good, strict=True)
-            ]
-        try:
-            self.event_id = id_column(join_columns(numbers), count)
-        except EventValueError as error:
-            raise EventFileError(blocks[0].source.path, f"column {files.event_id!r}: {error}") from error
 
     def gather(self, chosen: Tensor) -> Batch:
         """Events `chosen` (shape (b,)), in that order, as a packed batch; reads the blocks that hold them."""
@@ -191,14 +196,15 @@ class FileDataset(EventData):
         digest.update(places.file.tobytes() + places.row.tobytes())
 
 
-@dataclass(frozen=True)
-class _Block:
-    """Consecutive events of one file."""
+@dataclass(frozen=True, eq=False)
+class _Summary:
+    """What one pass over the files takes of a block: its good events that are wanted, and how many were not good."""
 
-    file: int
-    source: Source
-    start: int
-    stop: int
+    lengths: NDArray[np.int64]
+    columns: EventColumns
+    event_ids: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    skipped: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,8 +219,11 @@ class _Places:
 class _Blocks:
     """Reads blocks and keeps those of two groups of the training order."""
 
-    def __init__(self, blocks: Sequence[_Block], files: EventFiles, scalar_names: tuple[str, ...]) -> None:
-        self._blocks, self._files, self._scalar_names = blocks, files, scalar_names
+    def __init__(
+        self, blocks: Sequence[Block], files: EventFiles, scalar_names: tuple[str, ...], choose: Choose | None
+    ) -> None:
+        self._blocks, self._reader, self._choose = blocks, BlockReader(files, scalar_names), choose
+        self._most = files.max_constituents
         self._kept: OrderedDict[int, Events] = OrderedDict()
 
     def __getstate__(self) -> dict[str, object]:
@@ -222,29 +231,24 @@ class _Blocks:
 
     def settings(self) -> dict[str, object]:
         """How particles are read, beside what a source says of itself."""
-        return {"max_constituents": self._files.max_constituents, "scalars": self._scalar_names}
+        return self._reader.settings()
 
-    def summarise(self, number: int) -> tuple[NDArray[np.int64], EventColumns, NDArray[np.int64]]:
-        """Numbers of particles, columns and rows in the block of its good events."""
-        block = self._blocks[number]
-        columns = block.source.read_columns(block.start, block.stop)
-        bad = columns.find_bad()
-        if self._files.on_bad == "skip":
-            events = self._read(block)
-            bad = np.union1d(bad, find_bad(events))
+    def summarise(self, number: int) -> _Summary:
+        """Numbers of particles, columns, numbers and rows in the block of the events of a block that are kept."""
+        block, reader = self._blocks[number], self._reader
+        columns, bad = reader.read_columns(block)
+        if reader.skips_bad:
+            events = reader.read(block)
+            bad = np.union1d(bad, reader.find_bad(block, events))
             lengths = np.diff(events.ptr)
         else:
-            if len(bad):
-                raise EventFileError(
-                    block.source.path,
-                    f"row {block.start + int(bad[0])} has a target, weight or context that is not finite "
-                    f"({len(bad)} of the events {block.start} to {block.stop}); on_bad='skip' leaves such events out",
-                )
             lengths = block.source.read_lengths(block.start, block.stop)
-        good = np.setdiff1d(np.arange(block.stop - block.start), bad)
-        if self._files.max_constituents is not None:
-            lengths = np.minimum(lengths, self._files.max_constituents)
-        return lengths[good], columns.choose(good), good
+        ids = reader.event_ids(block, columns)
+        wanted = np.arange(len(block)) if self._choose is None else np.flatnonzero(self._choose(ids))
+        kept = np.setdiff1d(wanted, bad)
+        if self._most is not None:
+            lengths = np.minimum(lengths, self._most)
+        return _Summary(lengths[kept], columns.choose(kept), ids[kept], kept, len(wanted) - len(kept))
 
     def events(self, number: int) -> Events:
         """All events of a block, as they are used."""
@@ -252,15 +256,9 @@ class _Blocks:
             self._kept.move_to_end(number)
             return self._kept[number]
         block = self._blocks[number]
-        events = self._read(block)
-        if self._files.on_bad == "error" and len(bad := find_bad(events)):
-            raise EventFileError(
-                block.source.path,
-                f"{len(bad)} of the events {block.start} to {block.stop} hold values that are not finite, energies that "
-                f"are not positive or space-like momenta, first row {block.start + int(bad[0])}; pass on_bad='skip' to "
-                "leave such events out",
-            )
-        self._kept[number] = events = events.keep_hardest(self._files.max_constituents).on_light_cone()
+        events = self._reader.read(block)
+        self._reader.find_bad(block, events)
+        self._kept[number] = events = self._reader.prepare(events)
         while len(self._kept) > 2 * BLOCKS_TOGETHER:
             self._kept.popitem(last=False)
         return events
@@ -272,37 +270,6 @@ class _Blocks:
         present, place = np.unique(files, return_inverse=True)
         by_file = {item.file: item.source for item in self._blocks}
         return _Places([by_file[int(file)] for file in present], place.astype(np.int64), starts[block] + rows)
-
-    def _read(self, block: _Block) -> Events:
-        events = block.source.read(block.start, block.stop)
-        if self._files.check_units:
-            check_units(block.source.path, events, self._files.units)
-        return events.in_order(block.source.scalar_names, self._scalar_names)
-
-
-def _common_scalars(sources: Sequence[Source]) -> tuple[str, ...]:
-    """Names of the scalars that all files have, in the order of the first one."""
-    first = sources[0]
-    for source in sources[1:]:
-        if sorted(source.scalar_names) != sorted(first.scalar_names):
-            raise EventFileError(
-                source.path,
-                f"its scalars {list(source.scalar_names)} are not those of {first.path}, {list(first.scalar_names)}",
-            )
-    return first.scalar_names
-
-
-def _common_classes(sources: Sequence[Source]) -> tuple[str, ...]:
-    """Names of the classes of all files; where they are only counted, as many as in the file with most."""
-    most = max(sources, key=lambda source: len(source.class_names))
-    for source in sources:
-        same = most.class_names[: len(source.class_names)] == source.class_names
-        if not same or (source.class_names != most.class_names and not source.classes_counted):
-            raise EventFileError(
-                source.path,
-                f"its classes {list(source.class_names)} are not those of {most.path}, {list(most.class_names)}",
-            )
-    return most.class_names
 
 
 def _hash_file(path: Path) -> str:

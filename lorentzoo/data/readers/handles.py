@@ -41,8 +41,14 @@ class PerProcess(Generic[T]):
         if self._opened is None or self._opened[0] != os.getpid():
             handle = self._open()
             self._opened = (os.getpid(), handle)
-            weakref.finalize(self, handle.close)
+            self._closing = weakref.finalize(self, handle.close)
         return self._opened[1]
+
+    def close(self) -> None:
+        """Close the handle of this process, if it has one; the next use opens it anew."""
+        if self._opened is not None and self._opened[0] == os.getpid():
+            self._closing()
+        self._opened = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_open": self._open, "_opened": None}

@@ -40,6 +40,11 @@ class HDF5File:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_last": None}
 
+    def close(self) -> None:
+        """Close it until its next use."""
+        self._file.close()
+        self._last = None
+
     def datasets(self) -> list[str]:
         """Paths of all data sets in the file."""
         found: list[str] = []

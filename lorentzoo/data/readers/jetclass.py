@@ -82,12 +82,13 @@ class _JetClass(Source):
         ptr, _ = columns[_MOMENTUM[0]]
         for name in counted:
             self._check_counter(np.diff(ptr), columns[name][1], start)
-        momenta = np.stack([self._jagged(columns, name, ptr) for name in _MOMENTUM], axis=-1)
-        scalars = [
-            _transformed(name, self._jagged(columns, column, ptr)) for name, column in self._features.items()
-        ]
-        stacked = np.stack(scalars, axis=-1) if scalars else np.zeros((len(momenta), 0))
-        return Events(momenta.astype(np.float64), ptr, stacked.astype(np.float32))
+        momenta = np.empty((int(ptr[-1]), len(_MOMENTUM)))
+        for place, name in enumerate(_MOMENTUM):
+            momenta[:, place] = self._jagged(columns, name, ptr)
+        scalars = np.empty((len(momenta), len(self._features)), np.float32)
+        for place, (name, column) in enumerate(self._features.items()):
+            scalars[:, place] = _transformed(name, self._jagged(columns, column, ptr))
+        return Events(momenta, ptr, scalars)
 
     def read_lengths(self, start: int, stop: int) -> NDArray[np.int64]:
         """Numbers of particles, without reading momenta where ``jet_nparticles`` is there."""
@@ -223,6 +224,23 @@ class JetClassROOT(_JetClass):
         _ = self._names
         return check_size(self.path, int(self._tree().num_entries), len(_MOMENTUM))
 
+    @cached_property
+    def borders(self) -> NDArray[np.int64]:
+        """Where baskets of all columns end, or clusters of an RNTuple."""
+        tree = self._tree()
+        if not hasattr(tree, "common_entry_offsets"):
+            return np.array([0, *np.cumsum([item.num_entries for item in tree.cluster_summaries])])
+        wanted = [*_MOMENTUM, *self._features.values()]
+        common = np.array(tree.common_entry_offsets(filter_name=wanted), np.int64)
+        # Where baskets end nowhere together, one place is as good as another.
+        aligned = len(common) > 2 or len(tree[_MOMENTUM[0]].entry_offsets) <= 2
+        return common if aligned else super().borders
+
+    def close(self) -> None:
+        """Close the file until its next use."""
+        self._file.close()
+        self._found = None
+
     def _list_columns(self) -> list[str]:
         return list(self._tree().keys())
 
@@ -268,6 +286,15 @@ class JetClassParquet(_JetClass):
     def _group_ends(self) -> NDArray[np.int64]:
         metadata = self._file().metadata
         return np.cumsum([metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)])
+
+    @property
+    def borders(self) -> NDArray[np.int64]:
+        """Where row groups end."""
+        return np.append(0, self._group_ends)
+
+    def close(self) -> None:
+        """Close the file until its next use."""
+        self._file.close()
 
     def _list_columns(self) -> list[str]:
         return list(self._file().schema_arrow.names)

@@ -61,6 +61,10 @@ class JetNet(Source):
             raise EventFileError(self.path, f"{particles[0]} rows of particles but {jets[0]} of jets")
         return int(particles[0])
 
+    def close(self) -> None:
+        """Close the file until its next use."""
+        self._file.close()
+
     def read(self, start: int, stop: int) -> Events:
         """Particles of events `start` to `stop`."""
         relative = self._file.rows("particle_features", start, stop).astype(np.float64)

@@ -91,6 +91,16 @@ class MappedColumns(Source):
         return self._file.num_rows
 
     @cached_property
+    def borders(self) -> NDArray[np.int64]:
+        """Where row groups end, if the file has such."""
+        own = self._file.borders
+        return super().borders if own is None else own
+
+    def close(self) -> None:
+        """Close the file until its next use."""
+        self._file.close()
+
+    @cached_property
     def _components(self) -> dict[str, str]:
         """The column of each component of the momenta; empty where one column holds all."""
         if self._map.momenta is not None:

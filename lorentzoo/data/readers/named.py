@@ -25,6 +25,7 @@ from lorentzoo.data.readers.mapped import ColumnMap, MappedColumns
 from lorentzoo.data.readers.options import EventFiles
 from lorentzoo.data.readers.padded import PaddedNPZ
 from lorentzoo.data.readers.toptag_hdf5 import TopTaggingReference
+from lorentzoo.data.streaming.dataset import StreamedData
 
 __all__ = [
     "FORMATS",
@@ -269,8 +270,12 @@ def open_files(files: EventFiles) -> EventData:
     FileNotFoundError
         Naming what has no file.
     """
-    streamed = FileDataset(files)
-    dataset: EventData = streamed.load() if files.in_memory else streamed
+    dataset: EventData
+    if files.stream:
+        dataset = StreamedData(files)
+    else:
+        in_blocks = FileDataset(files)
+        dataset = in_blocks.load() if files.in_memory else in_blocks
     if files.split is not None:
         dataset = dataset.split(files.split)
     if files.num_jets is None:

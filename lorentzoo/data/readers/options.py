@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias
 
 from lorentzoo.core.cloud import Units
 from lorentzoo.core.errors import MissingFileError
@@ -19,6 +19,7 @@ from lorentzoo.data.readers.source import EventFileError, Source
 __all__ = ["EventFiles", "Names", "OnBad", "Paths", "find_files"]
 
 OnBad = Literal["error", "skip"]
+_LIST: Final = ".txt"
 Paths: TypeAlias = str | Sequence[str]
 Names: TypeAlias = str | Sequence[str]
 
@@ -30,8 +31,9 @@ class EventFiles(ABC):
     Parameters
     ----------
     path, validation, test
-        Files, patterns, folders, or lists of these: ``path="train.h5", validation="val.h5", test="test.h5"``. With
-        `path` alone, events are split 60:15:25 by a hash of file and row (or of `event_id`), within every class.
+        Files, patterns, folders, or lists of these: ``path="train.h5", validation="val.h5", test="test.h5"``. A text file
+        (``.txt``) lists them one a line, relative to its own folder. With `path` alone, events are split 60:15:25 by a
+        hash of file and row (or of `event_id`), within every class.
     split
         ``"train"``, ``"validation"`` or ``"test"``; None takes all events.
     num_jets
@@ -47,6 +49,14 @@ class EventFiles(ABC):
         says how many.
     in_memory
         Keep all events in memory instead of reading blocks as they are needed.
+    stream
+        Never hold more than a part of the events: row groups of many files are read in shuffled windows, once an epoch.
+        Training and validation read so; the test is that of files which are not streamed.
+    memory_gb
+        Bound of what a stream holds in memory, in 10⁹ bytes.
+    validation_jets
+        Validate a stream on at most so many events, evenly spread over the files, which are kept in memory; without,
+        all are read anew for each validation.
     target
         Column or columns of values to predict, instead of the class.
     target_units
@@ -69,6 +79,9 @@ class EventFiles(ABC):
     check_units: bool = True
     on_bad: OnBad = "error"
     in_memory: bool = False
+    stream: bool = False
+    memory_gb: float = 1.0
+    validation_jets: int | None = None
     target: Names | None = None
     target_units: Names = ()
     weight: str | None = None
@@ -126,7 +139,8 @@ class EventFiles(ABC):
 def find_files(path: Paths, suffixes: Sequence[str]) -> list[Path]:
     """Files of a path, a pattern, a folder (searched through), or a list of these, in alphabetical order each.
 
-    A pattern that matches folders means the files in them.
+    A text file lists these one a line, relative to its own folder; what follows a ``#`` means nothing. A pattern that
+    matches folders means the files in them.
 
     Raises
     ------
@@ -142,6 +156,9 @@ def find_files(path: Paths, suffixes: Sequence[str]) -> list[Path]:
     found: list[Path] = []
     for item in [path] if isinstance(path, str | os.PathLike) else path:
         place = Path(item).expanduser()
+        if place.suffix == _LIST and place.is_file():
+            found += find_files(_read_list(place), suffixes)
+            continue
         matches = (
             [place]
             if place.exists()
@@ -155,6 +172,21 @@ def find_files(path: Paths, suffixes: Sequence[str]) -> list[Path]:
             )
         found += dict.fromkeys(files)
     return found
+
+
+def _read_list(path: Path) -> list[str]:
+    """What a text file lists, relative to its own folder."""
+    try:
+        lines = [line.split("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except UnicodeDecodeError as error:
+        raise EventFileError(path, f"it is not a text with a file a line ({error.reason})") from error
+    named = [path.parent / Path(line).expanduser() for line in lines if line]
+    if not named:
+        raise EventFileError(path, "it lists no file; write one path, pattern or folder a line")
+    for item in named:
+        if item.suffix == _LIST:
+            raise EventFileError(path, f"it lists the list {item}; name that one beside it instead")
+    return [str(item) for item in named]
 
 
 def _files_of(place: Path, suffixes: Sequence[str]) -> list[Path]:

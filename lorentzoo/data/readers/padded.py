@@ -130,6 +130,11 @@ class PaddedNPZ(Source):
         """Rows of arrays."""
         return {name: self._rows(name).read(start, stop) for name in names}
 
+    def close(self) -> None:
+        """Close the file until its next use."""
+        for rows in self._arrays.values():
+            rows.close()
+
     def settings(self) -> Mapping[str, Any]:
         """Which arrays are read, and how."""
         return {"names": self._names, "order": self._components}
@@ -214,6 +219,10 @@ class _Rows:
                 left -= len(part)
         rows = np.frombuffer(b"".join(parts), self.dtype).reshape(stop - start, *self.shape[1:])
         return rows.astype(self.dtype.newbyteorder("="), copy=False)
+
+    def close(self) -> None:
+        """Close the stream until its next use."""
+        self._stream.close()
 
     def _guarded(self) -> _Guard:
         return _Guard(self.path)

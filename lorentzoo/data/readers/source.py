@@ -21,6 +21,7 @@ from lorentzoo.data.ragged import event_index, gather, hardest
 from lorentzoo.data.readers.columns import ColumnNames, EventColumns
 
 __all__ = [
+    "BLOCK_SIZE",
     "EventFileError",
     "Events",
     "Source",
@@ -32,6 +33,8 @@ __all__ = [
     "require_columns",
 ]
 
+BLOCK_SIZE = 4096
+"""Events that are read at once, where the format does not say how many."""
 _LIGHT_CONE_TOLERANCE = 1e-5
 """Part of its energy by which float32 storage may put a massless particle outside the light cone."""
 _MOST_EVENTS, _MOST_CLASSES = 1 << 32, 10_000
@@ -47,8 +50,9 @@ class EventFileError(LorentzooError, ValueError):
 
     def __init__(self, path: str | os.PathLike[str], reason: str) -> None:
         self.path = Path(path)
-        self.reason = reason
-        super().__init__(f"{self.path}: {reason}")
+        # What uproot and others say of damaged bytes goes over many lines.
+        self.reason = " ".join(reason.split())
+        super().__init__(f"{self.path}: {self.reason}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,12 +94,16 @@ class Events:
 
     def choose(self, events: NDArray[np.integer]) -> Events:
         """Some of the events, in the given order."""
+        if len(events) == len(self) and (events == np.arange(len(self))).all():
+            return self
         rows, ptr = gather(self.ptr, events)
         return Events(self.momenta[rows], ptr, self.scalars[rows])
 
     def keep_hardest(self, maximum: int | None) -> Events:
         """Particles by falling transverse momentum, at most `maximum` of each event."""
         rows, ptr = hardest(np.hypot(self.momenta[:, 1], self.momenta[:, 2]), self.ptr, maximum)
+        if len(rows) == len(self.momenta) and (rows[1:] > rows[:-1]).all():
+            return self
         return replace(self, momenta=self.momenta[rows], ptr=ptr, scalars=self.scalars[rows])
 
     def in_order(self, names: Sequence[str], wanted: Sequence[str]) -> Events:
@@ -106,9 +114,11 @@ class Events:
 
     def on_light_cone(self) -> Events:
         """Energies that rounding has put below |p| raised to |p|, in float64."""
-        energy, momentum = self.momenta[:, 0], np.linalg.norm(self.momenta[:, 1:], axis=-1)
+        energy, momentum = self.momenta[:, 0], _lengths_of(self.momenta[:, 1:])
         with np.errstate(invalid="ignore"):
             rounded = (energy < momentum) & (energy >= (1 - _LIGHT_CONE_TOLERANCE) * momentum)
+        if not rounded.any():
+            return self
         momenta = self.momenta.copy()
         momenta[rounded, 0] = momentum[rounded]
         return replace(self, momenta=momenta)
@@ -188,6 +198,18 @@ class Source(ABC):
                 raise EventFileError(self.path, f"column {name!r} holds {column.dtype}, not numbers")
         classes = None if names.target else self.read_classes(start, stop)
         return EventColumns.collect(names, values, count, classes)
+
+    @property
+    def borders(self) -> NDArray[np.int64]:
+        """Rows between which the file is best read at once, from 0 to the number of events: its row groups.
+
+        Anywhere is as good in most formats.
+        """
+        return np.append(np.arange(0, self.num_events, BLOCK_SIZE), self.num_events)
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the file, for instance because others are to be opened; the next reading opens it again."""
 
     def settings(self) -> Mapping[str, Any]:
         """How the file is read, as plain data: what a fingerprint needs beside the file's contents."""
@@ -275,10 +297,12 @@ def check_classes(
 
 def find_bad(events: Events) -> NDArray[np.int64]:
     """Events with a value that is not finite, an energy that is not positive, or a space-like momentum."""
-    energy, momentum = events.momenta[:, 0], np.linalg.norm(events.momenta[:, 1:], axis=-1)
-    with np.errstate(invalid="ignore"):
-        good = np.isfinite(events.momenta).all(-1) & np.isfinite(events.scalars).all(-1)
-        good &= (energy > 0) & (energy >= (1 - _LIGHT_CONE_TOLERANCE) * momentum)
+    energy, momentum = events.momenta[:, 0], _lengths_of(events.momenta[:, 1:])
+    with np.errstate(invalid="ignore", over="ignore"):
+        good = (energy > 0) & (energy >= (1 - _LIGHT_CONE_TOLERANCE) * momentum) & (energy < np.inf)
+        # A sum is finite only where all of it is: rows are looked at one by one only where there is a reason to.
+        if not (np.isfinite(events.momenta.sum()) and np.isfinite(events.scalars.sum(dtype=np.float64))):
+            good &= np.isfinite(events.momenta).all(-1) & np.isfinite(events.scalars).all(-1)
     return np.unique(event_index(events.ptr)[~good])
 
 
@@ -296,3 +320,9 @@ def check_units(path: Path, events: Events, units: Units) -> None:
     if doubt is not None:
         reason, likelier = doubt
         raise EventFileError(path, f"{reason}; pass units={likelier!r}, or check_units=False if it is right")
+
+
+def _lengths_of(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Euclidean norm of each row."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.asarray(np.sqrt(np.einsum("ij,ij->i", vectors, vectors)))

@@ -53,6 +53,10 @@ class TopTaggingReference(Source):
         )
         return len(table)
 
+    def close(self) -> None:
+        """Close the file until its next use."""
+        self._file.close()
+
     def read(self, start: int, stop: int) -> Events:
         """Particles of events `start` to `stop`; places without energy are padding."""
         rows = self._file.rows(_TABLE, start, stop)
