@@ -29,9 +29,7 @@ def symmetry_command(
     from lorentzoo.studies.single import open_run
     from lorentzoo.verification.spectrum import combine_spectra, symmetry_spectrum
 
-    spectra = [
-        symmetry_spectrum(*open_run(run, dataset, "test"), num_events=num_events) for run in runs
-    ]
+    spectra = [symmetry_spectrum(*open_run(run, dataset, "test"), num_events=num_events) for run in runs]
     found = spectra[0] if len(spectra) == 1 else combine_spectra(spectra)
     if as_json:
         print_json(found.to_data())

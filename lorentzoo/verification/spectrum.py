@@ -20,6 +20,7 @@ from lorentzoo.core.errors import SymmetryError
 from lorentzoo.core.minkowski import GENERATOR_NAMES
 from lorentzoo.core.model import Model
 from lorentzoo.core.symmetry import Symmetry
+from lorentzoo.core.trainable import Trainable
 from lorentzoo.verification.measure import differentiate
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class SymmetrySpectrum:
         return ax
 
 
-def symmetry_spectrum(model: Model, data: Any, *, num_events: int = 256) -> SymmetrySpectrum:
+def symmetry_spectrum(model: Trainable, data: Any, *, num_events: int = 256) -> SymmetrySpectrum:
     """Measure how far a trained model breaks each generator and subgroup of the Lorentz group.
 
     Parameters
@@ -147,8 +148,12 @@ def symmetry_spectrum(model: Model, data: Any, *, num_events: int = 256) -> Symm
     Raises
     ------
     SymmetryError
-        If outputs have no derivatives, are not one row an event, or do not depend on the momenta.
+        If it is a generator, outputs have no derivatives, are not one row an event, or do not depend on the momenta.
     """
+    if not isinstance(model, Model):
+        raise SymmetryError(
+            f"a generator has no outputs of events: verify the density of {type(model).__name__} instead"
+        )
     if not model.head.passes_gradients:
         raise SymmetryError(
             f"the outputs of {type(model.head).__name__} are piecewise constant: there is no derivative along a generator"
