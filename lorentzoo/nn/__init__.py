@@ -175,6 +175,8 @@ if TYPE_CHECKING:
     from lorentzoo.core.minkowski import random_lorentz as random_lorentz
     from lorentzoo.core.minkowski import random_rotation as random_rotation
     from lorentzoo.core.minkowski import rapidity as rapidity
+    from lorentzoo.core.shares import draw_for_events as draw_for_events
+    from lorentzoo.core.shares import draw_for_parameters as draw_for_parameters
     from lorentzoo.core.steps import Columns as Columns
     from lorentzoo.core.steps import EventSteps as EventSteps
     from lorentzoo.core.symmetry import DISCRETE as DISCRETE

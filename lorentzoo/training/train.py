@@ -41,12 +41,15 @@ class TrainResult:
         Steps, epochs, CPU-seconds and the history, one row an epoch.
     resumed_at
         Epochs that had been finished before, if the training was continued.
+    processes
+        How many trained it.
     """
 
     model: Trainable
     config: TrainConfig
     course: Course
     resumed_at: int = 0
+    processes: int = 1
 
 
 def train(
@@ -135,7 +138,7 @@ def train(
                 part_of(model, part).requires_grad_(False)
         else:
             course, resumed_at = train_in(job, world, line)
-    return TrainResult(model, recipe, course, resumed_at)
+    return TrainResult(model, recipe, course, resumed_at, max(world.size, started_here))
 
 
 def choose_world(devices: int | None) -> tuple[World, int]:
