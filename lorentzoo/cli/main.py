@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Final
 
@@ -67,8 +68,8 @@ def main() -> None:
             sys.exit(code)
         if debug:
             raise
-        if isinstance(error, StoppedElsewhere):
-            # The other process says why.
+        if isinstance(error, StoppedElsewhere) and os.environ.get("RANK") != "0":
+            # The first process says why.
             sys.exit(1)
         if isinstance(error, ImportError):
             error = explain_missing(error) or error

@@ -79,10 +79,7 @@ class Share:
         if self.totals is None or len(self.totals) == 1:
             return total
         if self._means == len(self.totals):
-            raise TrainingError(
-                f"the loss has more means than the {len(self.totals)} that `loss_weights` of its head states, and cannot "
-                "be shared out among processes or pieces"
-            )
+            raise TrainingError(f"the loss has more means than the {self._stated}")
         self._means += 1
         return self.totals[self._means - 1].to(total)
 
@@ -90,9 +87,22 @@ class Share:
         """What the loss of these events adds to that of the step."""
         assert self.totals is not None
         assert self.own is not None
-        if len(self.totals) > 1:  # its means were divided by the step's own totals
+        if len(self.totals) > 1:
+            # Its means were divided by the step's own totals.
+            if self._means < len(self.totals):
+                raise TrainingError(
+                    f"the loss has {self._means} calls of `mean_loss` instead of the {self._stated}"
+                )
             return loss
         return loss * (self.own[0] / self.totals[0] if self.totals[0] > 0 else self.own[0]).to(loss)
+
+    @property
+    def _stated(self) -> str:
+        assert self.totals is not None
+        return (
+            f"{len(self.totals)} that `loss_weights` of its head states, and cannot be shared out among processes or "
+            "pieces"
+        )
 
     def whole_of(self, layout: Layout) -> Packed | None:
         """The layout of all events of the step, of which `layout` has those that are here; None where it is not known.

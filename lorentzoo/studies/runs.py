@@ -236,7 +236,7 @@ def _execute(
     write_json(directory / "training.json", summary | {"resumed_at": result.resumed_at})
     write_json(directory / "metrics.json", evaluation.metrics())
     write_json(directory / "costs.json", costs.to_data())
-    write_json(directory / "environment.json", environment(run.config.num_threads))
+    write_json(directory / "environment.json", environment(run.config.num_threads, result.processes))
     write_text(directory / "history.csv", history_to_csv(result.course.history))
     checksums = {name: checksum(directory / name) for name in (*_KEPT, task.file)}
     stated = {"format": _FORMAT, "key": run.key, "checksums": checksums}
@@ -307,7 +307,7 @@ def read_run_spec(directory: Path) -> RunSpec:
     return RunSpec.from_data(_read_json(directory / "run.json"))
 
 
-def environment(num_threads: int) -> dict[str, Any]:
+def environment(num_threads: int, processes: int) -> dict[str, Any]:
     """Versions and kind of machine, without anything that identifies it."""
     versions = {name: distribution_version(name).removeprefix(name).strip() for name in _PACKAGES}
     return {
@@ -315,6 +315,7 @@ def environment(num_threads: int) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
         "threads": num_threads,
+        "processes": processes,
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "versions": versions,

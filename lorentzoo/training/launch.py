@@ -20,7 +20,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
-from lorentzoo.core.errors import TrainingError
+from lorentzoo.core.errors import StoppedElsewhere, TrainingError
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.training.course import Course
 from lorentzoo.training.process import refuse_to_send
@@ -139,26 +139,35 @@ def _hear(
             finished.add(rank)
             result = value if rank == 0 else result
         elif rank not in finished:
-            raise _explain(processes, rank, kind, value)
+            raise _explain(processes, heard, [(rank, (kind, value))])
     return result
 
 
-def _explain(processes: list[subprocess.Popen[bytes]], rank: int, kind: str, value: Any) -> BaseException:
-    """Why the training is over: a process that was killed, where there is one, since the others lose it."""
+def _explain(
+    processes: list[subprocess.Popen[bytes]],
+    heard: SimpleQueue[tuple[int, Message]],
+    failures: list[tuple[int, Message]],
+) -> BaseException:
+    """Why the training is over: of all that end, the one that was killed, or that does not speak of another."""
     end = time.monotonic() + _LOOK
     while time.monotonic() < end:
+        with suppress(Empty):
+            rank, message = heard.get(timeout=_LOOK / 10)
+            failures += [(rank, message)] if message[0] in ("error", "gone") else []
         for number, process in enumerate(processes):
             code = process.poll()
             if code is not None and code < 0:
+                memory = " (out of memory?)" if code == -signal.SIGKILL else ""
                 return TrainingError(
                     f"process {number} of the {len(processes)} of this training was ended by "
-                    f"{signal.Signals(-code).name}"
-                    + (" (out of memory?)" if code == -signal.SIGKILL else "")
-                    + "; the same command goes on from the last checkpoint"
+                    f"{signal.Signals(-code).name}{memory}; the same command goes on from the last checkpoint"
                 )
-        time.sleep(0.05)
-    if kind == "error" and isinstance(value, BaseException):
-        return value
+    errors = [value for _, (kind, value) in failures if kind == "error"]
+    own = [error for error in errors if not isinstance(error, StoppedElsewhere)]
+    if own or errors:
+        found: BaseException = (own or errors)[0]
+        return found
+    rank = failures[0][0]
     return TrainingError(
         f"process {rank} of the {len(processes)} of this training ended without a word (exit code "
         f"{processes[rank].poll()})"

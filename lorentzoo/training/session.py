@@ -21,7 +21,7 @@ from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor
 
-from lorentzoo.core.errors import LorentzooError, TrainingError
+from lorentzoo.core.errors import LorentzooError, StoppedElsewhere
 from lorentzoo.core.fitted_inputs import FittedInputs
 from lorentzoo.core.trainable import Trainable
 from lorentzoo.data.batching import make_loader
@@ -75,7 +75,7 @@ def train_in(job: TrainingJob, world: World, line: ProgressLine) -> tuple[Course
     except RuntimeError as error:
         if world.size == 1 or isinstance(error, LorentzooError) or not _is_lost_connection(error):
             raise
-        raise TrainingError(
+        raise StoppedElsewhere(
             "another process of this training ended; the same command goes on from the last checkpoint"
         ) from error
 

@@ -42,12 +42,15 @@ class TrainResult:
         Steps, epochs, CPU-seconds and the history, one row an epoch.
     resumed_at
         Epochs that had been finished before, if the training was continued.
+    processes
+        How many trained it.
     """
 
     model: Trainable
     config: TrainConfig
     course: Course
     resumed_at: int = 0
+    processes: int = 1
 
 
 def train(
@@ -137,7 +140,7 @@ def train(
         else:
             course, resumed_at = train_in(job, world, line)
     task.complete(model, train_set, validation_set)
-    return TrainResult(model, recipe, course, resumed_at)
+    return TrainResult(model, recipe, course, resumed_at, max(world.size, started_here))
 
 
 def choose_world(devices: int | None) -> tuple[World, int]:

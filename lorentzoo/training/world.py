@@ -9,6 +9,7 @@ import atexit
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 import torch
@@ -23,6 +24,8 @@ __all__ = ["Processes", "World", "check_devices"]
 T = TypeVar("T")
 _TELLING: Final = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
 """Variables that only a process of several has."""
+_PATIENCE: Final = timedelta(hours=6)
+"""In which the others wait while the first process looks at data; one that dies ends their connections at once."""
 _NEEDED: Final = (*_TELLING, "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -88,7 +91,9 @@ class World:
         if self.size == 1 or dist.is_initialized():
             return
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-        dist.init_process_group(backend, self.meeting, world_size=self.size, rank=self.rank)
+        dist.init_process_group(
+            backend, self.meeting, timeout=_PATIENCE, world_size=self.size, rank=self.rank
+        )
         atexit.register(_leave)
 
     def first_does(self, function: Callable[[], T]) -> T:

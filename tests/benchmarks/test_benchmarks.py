@@ -52,6 +52,10 @@ SMALLEST = {
         [str(EVENTS), "--model", "log-polynomial", "--process", "gg-ng", "--points", "300", "--fresh", "50"]
     ],
     "readers": [["--jets", "300"]],
+    "scaling": [
+        ["--section", "paper"],
+        ["--networks", "small", "--batch-size", "8", "--epochs", "1", "--repeats", "1"],
+    ],
     "streaming": [
         [
             "--files",
@@ -70,7 +74,7 @@ SMALLEST = {
     ],
 }
 """Arguments of each run. A script that is missing here fails the first test."""
-LONG = {("float32_symmetry", 1), ("batch_order", 0), ("lgatr", 1), ("lloca", 1)}
+LONG = {("float32_symmetry", 1), ("batch_order", 0), ("lgatr", 1), ("lloca", 1), ("scaling", 1)}
 """Runs that take about a minute on a busy machine."""
 
 

@@ -407,7 +407,20 @@ def test_no_events_at_all() -> None:
 def test_batches_move_and_count() -> None:
     batch = lz.Batch(random_cloud([1, 2]), torch.zeros(2), torch.ones(2), torch.arange(2))
     assert len(batch) == 2
-    assert len(batch.to("cpu").pin_memory()) == 2
+    assert len(batch.to("cpu")) == 2
+    part = batch.part(1, 2)
+    assert part.cloud.momenta.equal(batch.cloud.momenta[1:])
+    assert part.event_id.tolist() == [1]
+
+
+def test_batches_wait_in_page_locked_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every tensor of them; only a machine with an accelerator has such memory."""
+    locked = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: locked.append(tensor) or tensor)
+    batch = lz.Batch(random_cloud([1, 2]), torch.zeros(2), torch.ones(2), torch.arange(2))
+    assert len(batch.pin_memory()) == 2
+    held = [batch.target, batch.weight, batch.event_id, batch.cloud.momenta, batch.cloud.scalars]
+    assert {id(tensor) for tensor in held} <= {id(tensor) for tensor in locked}
 
 
 def test_events_are_selected_by_mask_and_by_number() -> None:

@@ -8,10 +8,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 import lorentzoo as lz
-from lorentzoo.data.dataset import JetDataset
+from lorentzoo.core.trainable import Trainable
+from lorentzoo.data.events import EventData
+from lorentzoo.data.showers.dataset import ShowerArrays, ShowerData
+from lorentzoo.data.showers.detectors import find_detector
+from lorentzoo.data.showers.simulate import simulate_showers
 from lorentzoo.registry.composition import build
 from lorentzoo.registry.specs import Spec
 from lorentzoo.training.train import TrainResult, train
@@ -35,6 +40,7 @@ SPECS: dict[str, dict[str, Any]] = {
     "augmentation": TRANSFORMER | ONE | {"frames": "random-lorentz"},
     "redrawn frames": TRANSFORMER | ONE | {"frames": "lloca-polar:hidden=8,redraw=true"},
     "two means": TRANSFORMER | {"head": "likelihood-ratio"},
+    "showers": {},
     "generator": {
         "generator": FLOW,
         "backbone": TRANSFORMER["backbone"],
@@ -46,8 +52,27 @@ QUICK = ("plain", "lloca", "generator")
 RECIPE = {"epochs": 2, "batch_size": 45, "learning_rate": 1e-4, "ema": 0.9}
 
 
-def events(name: str) -> JetDataset:
+def make(name: str) -> Trainable:
+    """The model of a case, in float64."""
+    torch.manual_seed(3)
+    if name == "showers":
+        small = {"num_blocks": 1, "width": 16}
+        return lz.create_model("vit-showers", generator={"steps": 5}, backbone=small).double()
+    return build(Spec.from_data(SPECS[name])).double()
+
+
+def showers() -> EventData:
+    """Of one detector at one energy."""
+    detector, count = find_detector("lead-tungstate"), 46
+    energy, angle = np.full(count, 10.0), np.zeros(count)
+    voxels = simulate_showers(detector, energy, angle, np.random.default_rng(0))
+    return ShowerData([ShowerArrays(detector, voxels, energy, angle)])
+
+
+def events(name: str) -> EventData:
     """Events of different weights, of which the last batch has one event alone."""
+    if name == "showers":
+        return showers()
     data = (
         lz.load_dataset("ttbar", num_events=160) if name == "generator" else lz.load_dataset("toptag", **JETS)
     )
@@ -60,8 +85,7 @@ def events(name: str) -> JetDataset:
 
 def run(name: str, directory: Path | None = None, **options: Any) -> TrainResult:
     """Train one of the cases in float64."""
-    torch.manual_seed(3)
-    model = build(Spec.from_data(SPECS[name])).double()
+    model = make(name)
     found = events(name)
     recipe = RECIPE | options.pop("recipe", {})
     held = found.subset(torch.arange(37))

@@ -15,6 +15,9 @@ import pytest
 import shared_cases
 from shared_cases import QUICK, SPECS, rows, run
 
+from lorentzoo.core.errors import TrainingError
+from lorentzoo.nn import mean_loss
+from lorentzoo.plugins.heads.ratio import LikelihoodRatio
 from lorentzoo.training.config import TrainConfig
 
 TOLERANCE = 1e-12
@@ -93,3 +96,20 @@ def test_pieces_give_the_losses_of_whole_steps(name: str) -> None:
 def test_a_recipe_in_one_piece_has_the_hash_that_it_had() -> None:
     assert "accumulate" not in TrainConfig().to_data()
     assert TrainConfig.of({"accumulate": 2}).to_data()["accumulate"] == 2
+
+
+def test_processes_that_gather_batches_change_nothing() -> None:
+    """Nor do they end before the last epoch."""
+    assert rows(run("plain")) == rows(run("plain", num_workers=1))
+
+
+def test_a_loss_of_other_means_than_it_states_is_not_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = LikelihoodRatio.loss
+    monkeypatch.setattr(
+        LikelihoodRatio, "loss", lambda self, o, t, w: both(self, o, t, w) + mean_loss(o.squeeze(-1), w)
+    )
+    with pytest.raises(TrainingError, match=r"more means than the 2 that `loss_weights` of its head states"):
+        run("two means", recipe={"accumulate": 2})
+    monkeypatch.setattr(LikelihoodRatio, "loss", lambda self, o, t, w: mean_loss(o.squeeze(-1), w))
+    with pytest.raises(TrainingError, match=r"1 calls of `mean_loss` instead of the 2 that `loss_weights`"):
+        run("two means", recipe={"accumulate": 2})
