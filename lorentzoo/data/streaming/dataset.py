@@ -41,7 +41,7 @@ _SAMPLED_CHUNKS: Final = 32
 """Row groups from which these are taken, at least."""
 _HELD: Final = 0.25
 """Part of the memory that the events at hand may take."""
-_USED: Final = 0.75
+_USED: Final = 0.6
 """Part of the memory that is planned with; the rest is for what the allocator keeps."""
 _READING: Final = 3
 """Row groups in memory beside a window: the one by which it may be larger, and what reading another takes."""
@@ -260,9 +260,10 @@ class StreamedData(EventStream):
         """
         each = _size_of(few)
         largest = max(self._blocks, key=len)
-        window = int(_USED * 1e9 * self._files.memory_gb / each) - _READING * len(largest)
+        # While it is put together, a window is there twice: as parts and as a whole.
+        window = (int(_USED * 1e9 * self._files.memory_gb / each) - _READING * len(largest)) // 2
         if window < len(largest):
-            needed = (_READING + 1) * len(largest) * each / _USED / 1e9
+            needed = (_READING + 2) * len(largest) * each / _USED / 1e9
             digits = 1 - int(np.floor(np.log10(needed)))
             raise EventFileError(
                 largest.source.path,

@@ -21,7 +21,7 @@ from lorentzoo.data.streaming.dataset import StreamedData
 from lorentzoo.data.streaming.plan import Share
 from lorentzoo.data.streams import StreamError, start_at
 
-MEMORY = 0.01
+MEMORY = 0.02
 """GB: a few row groups of the files below."""
 
 
@@ -146,7 +146,7 @@ def test_what_a_stream_does_not_offer(folder: Path) -> None:
     with pytest.raises(EventFileError, match=r"one row group of .* GB.*pass memory_gb=0\.\d+, or write"):
         stream(folder, memory_gb=0.0005)
     with pytest.warns(UserWarning, match="mix only 1 row groups of up to 900 events"):
-        stream(folder, memory_gb=0.004)
+        stream(folder, memory_gb=0.008)
 
 
 def test_bad_events_and_those_without_weight_are_left_out(
@@ -189,7 +189,7 @@ def test_fingerprints_follow_what_a_training_sees(folder: Path) -> None:
     data = stream(folder)
     assert data.fingerprint() == stream(folder).fingerprint()
     others = [
-        stream(folder, memory_gb=0.02),
+        stream(folder, memory_gb=0.04),
         stream(folder, features="pid"),
         stream(folder, max_constituents=5),
         data.split("train"),
