@@ -77,17 +77,17 @@ class _JetClass(Source):
 
     def read(self, start: int, stop: int) -> Events:
         """Particles of events `start` to `stop`."""
-        counted = [_MULTIPLICITY] if _MULTIPLICITY in self._names else []
-        columns = self._columns([*_MOMENTUM, *self._features.values(), *counted], start, stop)
-        ptr, _ = columns[_MOMENTUM[0]]
-        for name in counted:
-            self._check_counter(np.diff(ptr), columns[name][1], start)
+        # Column by column: what a file holds of one is let go before the next is read.
+        ptr, energy = self._column(_MOMENTUM[0], start, stop)
+        if _MULTIPLICITY in self._names:
+            self._check_counter(np.diff(ptr), self._column(_MULTIPLICITY, start, stop)[1], start)
         momenta = np.empty((int(ptr[-1]), len(_MOMENTUM)))
-        for place, name in enumerate(_MOMENTUM):
-            momenta[:, place] = self._jagged(columns, name, ptr)
+        momenta[:, 0] = energy
+        for place, name in enumerate(_MOMENTUM[1:], 1):
+            momenta[:, place] = self._jagged(name, ptr, start, stop)
         scalars = np.empty((len(momenta), len(self._features)), np.float32)
         for place, (name, column) in enumerate(self._features.items()):
-            scalars[:, place] = _transformed(name, self._jagged(columns, column, ptr))
+            scalars[:, place] = _transformed(name, self._jagged(column, ptr, start, stop))
         return Events(momenta, ptr, scalars)
 
     def read_lengths(self, start: int, stop: int) -> NDArray[np.int64]:
@@ -137,10 +137,11 @@ class _JetClass(Source):
         )
         return tuple(names)
 
-    def _jagged(
-        self, columns: dict[str, tuple[NDArray[np.int64], NDArray[Any]]], name: str, ptr: NDArray[np.int64]
-    ) -> NDArray[Any]:
-        own, values = columns[name]
+    def _column(self, name: str, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        return self._columns([name], start, stop)[name]
+
+    def _jagged(self, name: str, ptr: NDArray[np.int64], start: int, stop: int) -> NDArray[Any]:
+        own, values = self._column(name, start, stop)
         if not np.array_equal(own, ptr):
             raise EventFileError(self.path, f"{name!r} does not have as many particles as {_MOMENTUM[0]!r}")
         return values

@@ -40,8 +40,12 @@ _AT_HAND: Final = 20_000
 """Events that stand for all."""
 _SAMPLED_CHUNKS: Final = 32
 """Row groups from which these are taken, at least."""
-_WINDOW_PART: Final = 0.5
-"""Part of the memory that a window takes; the rest is for what is being read."""
+_HELD: Final = 0.25
+"""Part of the memory that the events at hand may take."""
+_USED: Final = 0.6
+"""Part of the memory that is planned with; the rest is for what the allocator keeps."""
+_READING: Final = 3
+"""Row groups in memory beside a window: the one by which it may be larger, and what reading another takes."""
 _MIXED: Final = 4
 """Row groups that a window should hold, so that it mixes files."""
 _ENDS: Final = 1 << 16
@@ -80,6 +84,7 @@ class StreamedData(EventStream):
         self.num_events = int(self._counts.sum())
         self.metadata = {"files": [str(source.path) for source in sources], "streamed": True}
         self._at_hand: JetDataset | None = None
+        self._most_held = self._count_held()
         few = self.sample(_AT_HAND)
         self.target_names, self.target_units = few.target_names, few.target_units
         self.context_names, self.num_context = few.context_names, few.num_context
@@ -123,10 +128,13 @@ class StreamedData(EventStream):
                 else f"there are no {name} events among {len(self)}"
             )
         limit = self._files.validation_jets
-        return part if name == "train" or limit is None else part.sample(limit)
+        return part if name == "train" or limit is None else part._hold_evenly(limit)
 
     def sample(self, count: int) -> JetDataset:  # type: ignore[override]
-        """At most `count` events that stand for all, evenly spread over the files, in memory."""
+        """At most `count` events that stand for all, evenly spread over the files, within a quarter of the memory."""
+        return self._hold_evenly(min(count, self._most_held))
+
+    def _hold_evenly(self, count: int) -> JetDataset:
         events = self._chunks.events
         there = np.flatnonzero(events)
         share = min(count / max(len(self), 1), 1.0)
@@ -141,6 +149,7 @@ class StreamedData(EventStream):
             wanted = wanted[(wanted >= 0) & (wanted < events[chunk])]
             parts.append(part.take(torch.from_numpy(wanted)))
             before += int(events[chunk])
+        reader.close()
         return self.hold(join_parts(parts)[0])
 
     def fingerprint(self) -> str:
@@ -228,6 +237,19 @@ class StreamedData(EventStream):
                 line.count(len(block))
         return counts
 
+    def _count_held(self) -> int:
+        """How many events may be at hand, by the size of those of one row group."""
+        there = np.flatnonzero(self._chunks.events)
+        if not len(there):
+            raise EventFileError(self._blocks[0].source.path, "it holds no events")
+        chunk = int(there[len(there) // 2])
+        reader = self.piece_reader()
+        piece = Piece(chunk, 0, int(self._chunks.events[chunk]))
+        rows, _ = join_parts([reader.read(piece)])
+        reader.close()
+        each = _size_of(self.hold(rows)) if len(rows.lengths) else 1.0
+        return max(1, int(_HELD * 1e9 * self._files.memory_gb / each))
+
     def _fit_window(self, few: JetDataset) -> int:
         """Events of a window that fit into the memory.
 
@@ -236,19 +258,18 @@ class StreamedData(EventStream):
         EventFileError
             If not even one row group fits.
         """
-        memory = 1e9 * self._files.memory_gb
-        columns = (few.lengths, few.lengths, few.target, few.weight, few.event_id, few.context)
-        each = sum(column.nbytes for column in (few.momenta, few.scalars, *columns)) / len(few)
+        each = _size_of(few)
         largest = max(self._blocks, key=len)
-        # A window may have one row group more than it should.
-        window = int(_WINDOW_PART * memory / each) - len(largest)
+        # While it is put together, a window is there twice: as parts and as a whole.
+        window = (int(_USED * 1e9 * self._files.memory_gb / each) - _READING * len(largest)) // 2
         if window < len(largest):
-            needed = 2 * len(largest) * each / _WINDOW_PART / 1e9
+            needed = (_READING + 2) * len(largest) * each / _USED / 1e9
+            digits = 1 - int(np.floor(np.log10(needed)))
             raise EventFileError(
                 largest.source.path,
-                f"its rows {largest.start} to {largest.stop} are one row group of {len(largest) * each / 1e9:.2g} GB, "
-                f"which memory_gb={self._files.memory_gb:g} does not hold together with another: "
-                f"pass memory_gb={np.ceil(10 * needed) / 10:g}, or write the file with smaller row groups",
+                f"its rows {largest.start} to {largest.stop} are one row group of {len(largest) * each / 1e9:.2g} GB: "
+                f"with memory_gb={self._files.memory_gb:g} no window holds it; pass memory_gb="
+                f"{np.ceil(needed * 10.0**digits) / 10.0**digits:g}, or write the file with smaller row groups",
             )
         files = len({block.file for block in self._blocks})
         together = window // len(largest)
@@ -259,6 +280,12 @@ class StreamedData(EventStream):
                 stacklevel=4,
             )
         return window
+
+
+def _size_of(events: JetDataset) -> float:
+    """Bytes of an event."""
+    columns = (events.lengths, events.lengths, events.target, events.weight, events.event_id, events.context)
+    return sum(column.nbytes for column in (events.momenta, events.scalars, *columns)) / len(events)
 
 
 def _require_fitting(files: EventFiles) -> None:

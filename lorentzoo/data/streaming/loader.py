@@ -121,17 +121,19 @@ class StreamLoader:
     def _read(self, pieces: Sequence[Piece]) -> Iterator[Part]:
         reader = self.data.piece_reader()
         if not self.num_workers or len(pieces) < 2:
-            return map(reader.read, pieces)
-        return iter(
-            DataLoader(
-                _Pieces(reader, pieces),
-                batch_size=None,
-                num_workers=min(self.num_workers, len(pieces)),
-                prefetch_factor=_AHEAD,
-                collate_fn=_as_it_is,
-                # Else every iteration draws from the global generator, which training uses.
-                generator=torch.Generator().manual_seed(self.seed),
-            )
+            try:
+                yield from map(reader.read, pieces)
+            finally:
+                reader.close()
+            return
+        yield from DataLoader(
+            _Pieces(reader, pieces),
+            batch_size=None,
+            num_workers=min(self.num_workers, len(pieces)),
+            prefetch_factor=_AHEAD,
+            collate_fn=_as_it_is,
+            # Else every iteration draws from the global generator, which training uses.
+            generator=torch.Generator().manual_seed(self.seed),
         )
 
     def _assemble(self, window: Window, parts: list[Part]) -> tuple[JetDataset, Tensor]:

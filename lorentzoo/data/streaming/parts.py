@@ -128,14 +128,21 @@ class PieceReader:
         )
         return Part(rows, torch.from_numpy(places), len(piece))
 
+    def close(self) -> None:
+        """Close all files that are open."""
+        while self._open:
+            self._close(self._open.pop())
+
     def _keep_open(self, block: Block) -> None:
         """Close the file that was used longest ago, where too many are open."""
         if block.file in self._open:
             self._open.remove(block.file)
         self._open.append(block.file)
-        while len(self._open) > self.files_open:
-            oldest = self._open.pop(0)
-            next(item for item in self.blocks if item.file == oldest).source.close()
+        if len(self._open) > self.files_open:
+            self._close(self._open.pop(0))
+
+    def _close(self, file: int) -> None:
+        next(item for item in self.blocks if item.file == file).source.close()
 
 
 def join_parts(waiting: list[Part]) -> tuple[Rows, Tensor]:
