@@ -13,6 +13,7 @@ from lorentzoo.cli.data import data_app
 from lorentzoo.cli.export import export_command
 from lorentzoo.cli.models import evaluate_command, import_command, train_command, verify_command
 from lorentzoo.cli.output import error_console
+from lorentzoo.cli.plugins import new_plugin_command
 from lorentzoo.cli.studies import study_app
 from lorentzoo.cli.tables import table_app
 from lorentzoo.core.extras import explain_missing
@@ -34,6 +35,7 @@ app = typer.Typer(
 app.command("list")(list_command)
 app.command("describe")(describe_command)
 app.command("plugins")(plugins_command)
+app.command("new-plugin")(new_plugin_command)
 app.command("verify")(verify_command)
 app.command("train")(train_command)
 app.command("import")(import_command)

@@ -233,6 +233,7 @@ COMMANDS = [
     ("list",),
     ("describe",),
     ("plugins",),
+    ("new-plugin",),
     ("verify",),
     ("train",),
     ("evaluate",),
