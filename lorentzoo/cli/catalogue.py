@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from lorentzoo.cli.completion import complete_kinds, complete_names, complete_plugins
+from lorentzoo.cli.completion import complete_kinds, complete_names, complete_parts, complete_plugins
 from lorentzoo.cli.output import print_json, print_table
 
-__all__ = ["describe_command", "list_command", "plugins_command"]
+__all__ = ["cite_command", "describe_command", "list_command", "plugins_command"]
 
 
 def list_command(
@@ -82,6 +82,22 @@ def describe_command(
         print_json([description.to_data() for description in descriptions])
     else:
         typer.echo("\n\n".join(str(description) for description in descriptions))
+
+
+def cite_command(
+    model: str = typer.Argument(
+        ...,
+        help="Model name, or the directory of a run or a saved model.",
+        autocompletion=complete_parts("model"),
+    ),
+) -> None:
+    """Print BibTeX of the papers behind a model: those of its parts, and this package.
+
+    Example: lorentzoo cite lloca-transformer
+    """
+    from lorentzoo.registry.citations import cite
+
+    typer.echo(cite(model))
 
 
 def plugins_command(

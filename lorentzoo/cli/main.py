@@ -8,7 +8,7 @@ from typing import Final
 import typer
 
 from lorentzoo import __version__
-from lorentzoo.cli.catalogue import describe_command, list_command, plugins_command
+from lorentzoo.cli.catalogue import cite_command, describe_command, list_command, plugins_command
 from lorentzoo.cli.data import data_app
 from lorentzoo.cli.export import export_command
 from lorentzoo.cli.models import evaluate_command, import_command, train_command, verify_command
@@ -34,6 +34,7 @@ app = typer.Typer(
 )
 app.command("list")(list_command)
 app.command("describe")(describe_command)
+app.command("cite")(cite_command)
 app.command("plugins")(plugins_command)
 app.command("new-plugin")(new_plugin_command)
 app.command("verify")(verify_command)

@@ -232,6 +232,7 @@ def test_wrong_usage_gives_exit_code_two(call: Callable[..., Answer], arguments:
 COMMANDS = [
     ("list",),
     ("describe",),
+    ("cite",),
     ("plugins",),
     ("new-plugin",),
     ("verify",),
