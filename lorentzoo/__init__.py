@@ -48,6 +48,7 @@ _HOMES = {
     "Task": "lorentzoo.output.task",
     "Trainable": "lorentzoo.core.trainable",
     "ValuePredictions": "lorentzoo.tasks.regression.predictions",
+    "cite": "lorentzoo.registry.citations",
     "compose": "lorentzoo.registry.composition",
     "create_model": "lorentzoo.registry.composition",
     "describe": "lorentzoo.registry.descriptions",
@@ -110,6 +111,7 @@ if TYPE_CHECKING:
     from lorentzoo.registry.catalogue import register as register
     from lorentzoo.registry.checkpoints import load as load
     from lorentzoo.registry.checkpoints import save as save
+    from lorentzoo.registry.citations import cite as cite
     from lorentzoo.registry.components import Component as Component
     from lorentzoo.registry.composition import compose as compose
     from lorentzoo.registry.composition import create_model as create_model

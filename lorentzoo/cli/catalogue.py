@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import typer
 
+from lorentzoo.cli.completion import complete_kinds, complete_names, complete_parts, complete_plugins
 from lorentzoo.cli.output import print_json, print_table
 
-__all__ = ["describe_command", "list_command", "plugins_command"]
+__all__ = ["cite_command", "describe_command", "list_command", "plugins_command"]
 
 
 def list_command(
     kind: str | None = typer.Argument(
-        None, help="Kind to list: backbone, model, frames, ...; all by default."
+        None,
+        help="Kind to list: backbone, model, frames, ...; all by default.",
+        autocompletion=complete_kinds,
     ),
     pattern: str | None = typer.Option(None, "--pattern", "-p", help="Glob pattern, e.g. 'lloca-*'."),
     symmetry: str | None = typer.Option(None, help="Only models with this symmetry, e.g. 'SO(2)_beam'."),
@@ -49,9 +52,15 @@ def list_command(
 
 
 def describe_command(
-    name: str = typer.Argument(..., help="Name of a component, e.g. transformer."),
+    name: str = typer.Argument(
+        ..., help="Name of a component, e.g. transformer.", autocompletion=complete_names
+    ),
     kind: str | None = typer.Option(
-        None, "--kind", "-k", help="Its kind, where several kinds have the name."
+        None,
+        "--kind",
+        "-k",
+        help="Its kind, where several kinds have the name.",
+        autocompletion=complete_kinds,
     ),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
@@ -75,14 +84,42 @@ def describe_command(
         typer.echo("\n\n".join(str(description) for description in descriptions))
 
 
-def plugins_command(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
+def cite_command(
+    model: str = typer.Argument(
+        ...,
+        help="Model name, or the directory of a run or a saved model.",
+        autocompletion=complete_parts("model"),
+    ),
+) -> None:
+    """Print BibTeX of the papers behind a model: those of its parts, and this package.
+
+    Example: lorentzoo cite lloca-transformer
+    """
+    from lorentzoo.registry.citations import cite
+
+    typer.echo(cite(model))
+
+
+def plugins_command(
+    names: list[str] = typer.Argument(
+        None, help="Names of plugins; all by default.", autocompletion=complete_plugins
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
     """List plugins: what each offers, and why one failed to load. Exit code 1 if any failed.
 
     Example: lorentzoo plugins
     """
+    from lorentzoo.core.errors import UnknownNameError
     from lorentzoo.registry.catalogue import list_plugins
 
     records = list_plugins()
+    unknown = sorted(set(names or ()) - {record.name for record in records})
+    if unknown:
+        raise UnknownNameError(
+            f"there is no plugin {unknown[0]!r}; there are {', '.join(record.name for record in records)}"
+        )
+    records = [record for record in records if not names or record.name in names]
     if as_json:
         print_json(
             [

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from lorentzoo.cli.completion import complete_parts
 from lorentzoo.cli.output import print_json, print_table
 
 __all__ = ["data_app"]
@@ -64,7 +65,9 @@ def make(
 
 @data_app.command("info")
 def info(
-    source: str = typer.Argument(..., help="Name of a data set, or a sample's file."),
+    source: str = typer.Argument(
+        ..., help="Name of a data set, or a sample's file.", autocompletion=complete_parts("dataset")
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """Say what a sample holds and how it was made.

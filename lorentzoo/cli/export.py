@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import typer
 
+from lorentzoo.cli.completion import complete_parts
 from lorentzoo.cli.models import make_model
 
 __all__ = ["export_command"]
@@ -35,6 +36,7 @@ def export_command(
     model: str = typer.Argument(
         ...,
         help="A saved run or model, a model name ('transformer:num_blocks=2'), or a YAML or JSON specification.",
+        autocompletion=complete_parts("model"),
     ),
     out: Path = typer.Option(
         ...,

@@ -8,11 +8,13 @@ from typing import Final
 
 import typer
 
-from lorentzoo.cli.catalogue import describe_command, list_command, plugins_command
+from lorentzoo import __version__
+from lorentzoo.cli.catalogue import cite_command, describe_command, list_command, plugins_command
 from lorentzoo.cli.data import data_app
 from lorentzoo.cli.export import export_command
 from lorentzoo.cli.models import evaluate_command, import_command, train_command, verify_command
 from lorentzoo.cli.output import error_console
+from lorentzoo.cli.plugins import new_plugin_command
 from lorentzoo.cli.studies import study_app
 from lorentzoo.cli.symmetry import symmetry_command
 from lorentzoo.cli.tables import table_app
@@ -31,10 +33,13 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("list")(list_command)
 app.command("describe")(describe_command)
+app.command("cite")(cite_command)
 app.command("plugins")(plugins_command)
+app.command("new-plugin")(new_plugin_command)
 app.command("verify")(verify_command)
 app.command("symmetry")(symmetry_command)
 app.command("train")(train_command)
@@ -46,9 +51,18 @@ app.add_typer(data_app, name="data")
 app.add_typer(table_app, name="table")
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"lorentzoo {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     debug: bool = typer.Option(False, "--debug", help="Show the whole trace of an error."),
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+    ),
 ) -> None:
     """A zoo of Lorentz-symmetric networks: list them, compose them, verify their symmetry, study them."""
 

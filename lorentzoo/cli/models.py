@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from lorentzoo.cli.completion import complete_parts
 from lorentzoo.cli.output import print_json
 
 __all__ = ["evaluate_command", "import_command", "make_model", "train_command", "verify_command"]
@@ -26,7 +27,10 @@ _TEST: list[str] = typer.Option(
     [], "--test", "-t", help="One setting of the task's test, e.g. -t num_samples=5000; may be repeated."
 )
 _TASK: str | None = typer.Option(
-    None, "--task", help="Another task that judges such networks, e.g. amplitudes for a regression of |M|²."
+    None,
+    "--task",
+    help="Another task that judges such networks, e.g. amplitudes for a regression of |M|².",
+    autocompletion=complete_parts("task"),
 )
 _NUM_SAMPLES: int | None = typer.Option(
     None, "--num-samples", min=1, help="The same as --test num_samples=..."
@@ -38,7 +42,9 @@ _NUM_LOG_PROB: int | None = typer.Option(
 
 def verify_command(
     model: str = typer.Argument(
-        ..., help="Model name ('transformer:num_blocks=2'), a YAML or JSON specification, or a saved run."
+        ...,
+        help="Model name ('transformer:num_blocks=2'), a YAML or JSON specification, or a saved run.",
+        autocompletion=complete_parts("model"),
     ),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
     plot: Path | None = typer.Option(None, help="Write the error-against-boost figure here (PNG, PDF, SVG)."),
@@ -67,12 +73,20 @@ def verify_command(
 
 def train_command(
     model: str | None = typer.Argument(
-        None, help="Model name, or a YAML or JSON specification; that of --init-from by default."
+        None,
+        help="Model name, or a YAML or JSON specification; that of --init-from by default.",
+        autocompletion=complete_parts("model"),
     ),
     out: Path = typer.Option(
         Path("runs/model"), "--out", "-o", help="Directory of the run; resumed if it exists."
     ),
-    dataset: str = typer.Option("toptag", "--dataset", "-d", help="Data set, e.g. 'toptag:num_jets=2000'."),
+    dataset: str = typer.Option(
+        "toptag",
+        "--dataset",
+        "-d",
+        help="Data set, e.g. 'toptag:num_jets=2000'.",
+        autocompletion=complete_parts("dataset"),
+    ),
     config: Path | None = typer.Option(None, "--config", "-c", help="YAML file of training options."),
     set_: list[str] = typer.Option(
         [], "--set", "-s", help="One training option, e.g. -s epochs=5 -s learning_rate=1e-3."
@@ -80,7 +94,12 @@ def train_command(
     init_from: Path | None = typer.Option(
         None, "--init-from", help="Directory of a run whose weights to start from."
     ),
-    head: str | None = typer.Option(None, "--head", help="Another head, e.g. classify:num_classes=2."),
+    head: str | None = typer.Option(
+        None,
+        "--head",
+        help="Another head, e.g. classify:num_classes=2.",
+        autocompletion=complete_parts("head"),
+    ),
     train_size: int | None = typer.Option(None, "--train-size", min=1, help="Number of training events."),
     task: str | None = _TASK,
     test: list[str] = _TEST,
@@ -131,7 +150,13 @@ def evaluate_command(
     runs: list[Path] = typer.Argument(
         ..., help="Directory of a run, or of a saved model; several predict together."
     ),
-    dataset: str | None = typer.Option(None, "--dataset", "-d", help="Data set; the run's own by default."),
+    dataset: str | None = typer.Option(
+        None,
+        "--dataset",
+        "-d",
+        help="Data set; the run's own by default.",
+        autocompletion=complete_parts("dataset"),
+    ),
     split: Split = typer.Option(Split.test, help="Its split."),
     plots: Path | None = typer.Option(
         None,
@@ -163,7 +188,9 @@ def evaluate_command(
 
 def import_command(
     model: str = typer.Argument(
-        ..., help="Model name with the published hyperparameters, or a specification."
+        ...,
+        help="Model name with the published hyperparameters, or a specification.",
+        autocompletion=complete_parts("model"),
     ),
     weights: Path = typer.Argument(..., help="State dict: .safetensors, or torch's format (tensors only)."),
     package: str = typer.Option(

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import typer
 
+from lorentzoo.cli.completion import complete_parts
+
 __all__ = ["table_app"]
+
+_complete_models = complete_parts("model")
 
 table_app = typer.Typer(help="Tables of the zoo beside the published ones.", no_args_is_help=True)
 
@@ -30,7 +34,9 @@ def _tables() -> None:
 @table_app.command("taggers")
 def taggers(
     models: list[str] = typer.Argument(
-        None, help="Names or patterns, e.g. 'lloca-*'; by default the published table and its like."
+        None,
+        help="Names or patterns, e.g. 'lloca-*'; by default the published table and its like.",
+        autocompletion=_complete_models,
     ),
     format_: Format = typer.Option(Format.text, "--format", "-f", help="How the table is written."),
     out: Path | None = typer.Option(None, "--out", "-o", help="File to write; standard output by default."),

@@ -11,14 +11,15 @@ from typing import Any, Final, Literal, get_args
 from lorentzoo.core.errors import MissingExtraError, PluginError
 from lorentzoo.core.text import plain
 
-__all__ = ["KINDS", "Component", "Kind"]
+__all__ = ["KINDS", "NAME_PATTERN", "Component", "Kind"]
 
 Kind = Literal[
     "spurions", "frames", "embedding", "backbone", "head", "model", "dataset", "generator", "task", "executor"
 ]
 KINDS: Final[tuple[str, ...]] = get_args(Kind)
 
-_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+NAME_PATTERN: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+"""Lower-case kebab."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Component:
             object.__setattr__(self, name, plain(getattr(self, name)))
         if self.kind not in KINDS:
             raise ValueError(f"component {self.name!r}: kind {self.kind!r} is not one of {list(KINDS)}")
-        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+        if not isinstance(self.name, str) or not NAME_PATTERN.fullmatch(self.name):
             raise ValueError(f"component name {self.name!r} is not lower-case kebab such as 'my-net'")
         if self.kind == "model":
             if "backbone" not in self.spec and "generator" not in self.spec:

@@ -16,7 +16,7 @@ from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.compatibility import refuse_nonsense
 from lorentzoo.registry.components import Component, Kind
 from lorentzoo.registry.construction import bounded_construction
-from lorentzoo.registry.meaning import find_part, record_own_parts
+from lorentzoo.registry.meaning import find_part, record_own_parts, record_wanted
 from lorentzoo.registry.overrides import COMPOSITION_KEYS, override_parameter, override_slot
 from lorentzoo.registry.parameters import FILLED, check_parameters, parameters_of
 from lorentzoo.registry.specs import (
@@ -206,7 +206,7 @@ def build_generator(spec: Spec) -> Generator:
         )
     network = build_model(
         replace(
-            spec,
+            record_wanted(spec, "head", head.name, component),
             generator=None,
             head=head,
             in_scalars=spec.in_scalars + made.further_scalars,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lorentzoo.core.errors import ParameterError
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.components import Component, Kind
+from lorentzoo.registry.parameter_texts import allowed_values
 from lorentzoo.registry.parameters import FILLED, Parameter, parameters_of
 from lorentzoo.registry.specs import Spec
 
@@ -59,6 +61,8 @@ class Description:
                     "type": p.type,
                     "default": None if p.required else _text(p.default),
                     "required": p.required,
+                    "allowed": list(allowed_values(p.annotation)),
+                    "text": p.text,
                 }
                 for p in self.parameters.values()
             ],
@@ -78,6 +82,7 @@ class Description:
             for p in self.parameters.values():
                 default = "required" if p.required else f"= {_text(p.default)}"
                 lines.append(f"    {p.name}: {p.type} {default}")
+                lines += textwrap.wrap(p.text, 100, initial_indent=" " * 8, subsequent_indent=" " * 8)
         if self.spec is not None:
             lines.append("  composition:")
             lines += ["    " + line for line in self.spec.to_yaml().splitlines()]
@@ -155,7 +160,7 @@ def _symmetry_of(component: Component, target: Any) -> str:
 def _with_default(parameter: Parameter, defaults: Mapping[str, Any]) -> Parameter:
     if parameter.name not in defaults:
         return parameter
-    return Parameter(parameter.name, parameter.type, defaults[parameter.name], parameter.annotation)
+    return replace(parameter, default=defaults[parameter.name])
 
 
 def _first_paragraph(target: Any) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from lorentzoo.core.errors import UnknownNameError
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.components import Component
 from lorentzoo.registry.specs import SLOTS, PartSpec, Spec
 
-__all__ = ["find_part", "record_own_parts"]
+__all__ = ["find_part", "record_own_parts", "record_wanted"]
 
 
 def find_part(spec: Spec, kind: str, name: str) -> Component:
@@ -45,6 +46,22 @@ def record_own_parts(spec: Spec, plugin: str) -> dict[str, str]:
         offers = [c for c in catalogue().components(kind) if c.name == item.name and c.plugin in ours]
         found |= {f"{kind}/{item.name}": offers[0].plugin} if offers else {}
     return found
+
+
+def record_wanted(spec: Spec, kind: str, name: str, by: Component) -> Spec:
+    """The specification with the plugin of a part that one of its components wants by name, unless it records one.
+
+    A component means the parts of its own plugin, or else those that come with ours, whatever others call theirs.
+    """
+    key = f"{kind}/{name}"
+    if key in spec.plugins:
+        return spec
+    offers = [component for component in catalogue().components(kind) if component.name == name]
+    for plugins in ({by.plugin}, catalogue().own_plugins):
+        for component in offers:
+            if component.plugin in plugins:
+                return replace(spec, plugins={**spec.plugins, key: component.plugin})
+    return spec
 
 
 def _list_parts(parts: PartSpec | Sequence[PartSpec]) -> list[PartSpec]:

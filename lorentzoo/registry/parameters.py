@@ -17,6 +17,7 @@ from typing import Any, Final
 import pydantic
 
 from lorentzoo.core.errors import ParameterError
+from lorentzoo.registry.parameter_texts import describe_type, read_texts
 
 __all__ = ["FILLED", "Parameter", "check_parameters", "parameters_of"]
 
@@ -47,12 +48,15 @@ class Parameter:
     ----------
     name, type, default
         As in the signature; `type` as text, `default` is `inspect.Parameter.empty` where required.
+    text
+        What it is for, by the docstring.
     """
 
     name: str
     type: str
     default: Any
     annotation: Any
+    text: str = ""
 
     @property
     def required(self) -> bool:
@@ -70,22 +74,15 @@ def parameters_of(target: Any) -> dict[str, Parameter]:
     except Exception:
         # Annotations of names that only exist for type checkers: such parameters stay unchecked.
         hints = {}
-    found = {}
+    found, texts = {}, read_texts(target)
     for name, parameter in signature.parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
         annotation = hints.get(name, Any)
-        text = parameter.annotation
-        text = (
-            ""
-            if text is parameter.empty
-            else text
-            if isinstance(text, str)
-            else inspect.formatannotation(
-                getattr(text, "__origin__", text) if hasattr(text, "__metadata__") else text
-            )
-        )
-        found[name] = Parameter(name, text, parameter.default, annotation)
+        # Settings of tasks have no constructor of their own: their signature holds the types.
+        shown = hints.get(name, parameter.annotation)
+        text = shown if isinstance(shown, str) else describe_type(shown)
+        found[name] = Parameter(name, text, parameter.default, annotation, texts.get(name, ""))
     return found
 
 

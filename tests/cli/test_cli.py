@@ -208,7 +208,9 @@ def test_wrong_usage_gives_exit_code_two(call: Callable[..., Answer], arguments:
 COMMANDS = [
     ("list",),
     ("describe",),
+    ("cite",),
     ("plugins",),
+    ("new-plugin",),
     ("verify",),
     ("train",),
     ("evaluate",),

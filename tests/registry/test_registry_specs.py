@@ -315,7 +315,7 @@ def test_a_specification_holds_plain_data_only() -> None:
             r"backbone 'deep-sets' has no parameter 'hiden'; did you mean 'hidden'\? Its ",
         ),
         ("deep-sets:colour=3", r"has no parameter 'colour'\. Its parameters: hidden, dropout\."),
-        ("deep-sets:hidden=wide", r"backbone 'deep-sets': hidden='wide' does not fit Sequence\[int\]"),
+        ("deep-sets:hidden=wide", r"backbone 'deep-sets': hidden='wide' does not fit list\[int\]"),
         ("deep-sets:hidden=[4.5]", r"hidden=\[4\.5\] does not fit"),
         ("deep-sets:dropout=high", "dropout='high' does not fit float"),
         ("deep-sets:dropout=true", r"dropout=True does not fit float \(a truth value is not a number\)"),

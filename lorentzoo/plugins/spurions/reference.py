@@ -33,23 +33,51 @@ def nothing() -> Spurions:
 
 
 def time(scale: float = 1.0) -> Spurions:
-    """The time direction, scale · (1, 0, 0, 0); leaves SO(3)."""
+    """The time direction, scale · (1, 0, 0, 0); leaves SO(3).
+
+    Parameters
+    ----------
+    scale
+        Factor of the vectors.
+    """
     return Spurions([[scale, 0, 0, 0]], names=["time"])
 
 
 def beam(scale: float = 1.0) -> Spurions:
-    """The space-like beam direction, scale · (0, 0, 0, 1); leaves SO⁺(1,2)."""
+    """The space-like beam direction, scale · (0, 0, 0, 1); leaves SO⁺(1,2).
+
+    Parameters
+    ----------
+    scale
+        Factor of the vectors.
+    """
     return Spurions([[0, 0, 0, scale]], names=["beam"])
 
 
 def beam_lightlike(scale: float = 1.0, both: bool = True) -> Spurions:
-    """Light-like beams scale · (1, 0, 0, ±1); both leave SO(2)_beam, one alone ISO(2)."""
+    """Light-like beams scale · (1, 0, 0, ±1); both leave SO(2)_beam, one alone ISO(2).
+
+    Parameters
+    ----------
+    scale
+        Factor of the vectors.
+    both
+        Both beams, or only that along +z.
+    """
     vectors = [[scale, 0, 0, scale], [scale, 0, 0, -scale]]
     return Spurions(vectors[: 1 + both], names=["beam_plus", "beam_minus"][: 1 + both])
 
 
 def beam_timelike(scale: float = 1.0, both: bool = True) -> Spurions:
-    """Time-like beams scale · (√2, 0, 0, ±1); both leave SO(2)_beam, one alone an SO(3)."""
+    """Time-like beams scale · (√2, 0, 0, ±1); both leave SO(2)_beam, one alone an SO(3).
+
+    Parameters
+    ----------
+    scale
+        Factor of the vectors.
+    both
+        Both beams, or only that along +z.
+    """
     energy = math.sqrt(2.0) * scale
     vectors = [[energy, 0, 0, scale], [energy, 0, 0, -scale]]
     return Spurions(vectors[: 1 + both], names=["beam_plus", "beam_minus"][: 1 + both])
@@ -65,13 +93,26 @@ def beam_plane() -> Spurions:
 
 
 def everything(scale: float = 1.0) -> Spurions:
-    """Three light-like axes and the time direction, times scale; nothing is left."""
+    """Three light-like axes and the time direction, times scale; nothing is left.
+
+    Parameters
+    ----------
+    scale
+        Factor of the vectors.
+    """
     vectors = scale * np.array([[1, 0, 0, 1], [1, 0, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0]], dtype=np.float64)
     return Spurions(vectors, names=["axis_z", "axis_y", "axis_x", "time"])
 
 
 def given_vectors(values: Sequence[Sequence[float]], names: Sequence[str] = ()) -> Spurions:
     """Any four-vectors, shape (k, 4), and their names.
+
+    Parameters
+    ----------
+    values
+        The vectors (E, px, py, pz).
+    names
+        A name for each.
 
     Raises
     ------
@@ -86,6 +127,13 @@ def given_vectors(values: Sequence[Sequence[float]], names: Sequence[str] = ()) 
 
 def given_matrices(values: Sequence[Sequence[Sequence[float]]], names: Sequence[str] = ()) -> Spurions:
     """Any linear maps of four-vectors, shape (m, 4, 4), acting on column vectors, and their names.
+
+    Parameters
+    ----------
+    values
+        The matrices, each four rows of four numbers.
+    names
+        A name for each.
 
     Raises
     ------
