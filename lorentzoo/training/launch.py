@@ -74,15 +74,13 @@ def _started(worlds: list[World]) -> Iterator[list[subprocess.Popen[bytes]]]:
         yield processes
     finally:
         for process in processes:
-            if process.poll() is None:
-                process.terminate()
+            _signal(process, signal.SIGTERM)
         end = time.monotonic() + _GRACE
         for process in processes:
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(max(end - time.monotonic(), 0.0))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            _signal(process, signal.SIGKILL)
+            process.wait()
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None:
                     with suppress(OSError):
@@ -95,9 +93,15 @@ def _start(environment: dict[str, str]) -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=environment,
-        # Ctrl-C on a terminal is for the one that started them.
+        # Ctrl-C on a terminal is for the one that started them; and a group is ended as a whole.
         start_new_session=True,
     )
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Tell a process, and those that gather batches for it, which may be there without it."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
 
 
 def _talk(
@@ -130,6 +134,10 @@ def _hear(
         try:
             rank, (kind, value) = heard.get(timeout=_LOOK)
         except Empty:
+            # Its pipe is open as long as processes are that gather batches for it.
+            for rank, process in enumerate(processes):
+                if (process.poll() or 0) < 0:
+                    raise _explain(processes, heard, [(rank, ("gone", None))]) from None
             continue
         if kind == "line":
             line.line(value)

@@ -22,14 +22,19 @@ def main() -> None:
     # Whatever a library prints must not be taken for an answer.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    lifeline = os.dup(sys.stdin.fileno())
     try:
-        world, job, live = pickle.load(sys.stdin.buffer)
+        with os.fdopen(lifeline, "rb", closefd=False) as orders:
+            world, job, live = pickle.load(orders)
     except EOFError:
         os._exit(1)
     except Exception as error:  # pickle raises many kinds
         _send(answers, "error", refuse_to_send(error))
         os._exit(1)
-    threading.Thread(target=_follow, args=(sys.stdin.buffer,), daemon=True).start()
+    # Processes that are forked here close standard input, for which they would wait were it read at that moment.
+    with open(os.devnull) as nothing:
+        os.dup2(nothing.fileno(), sys.stdin.fileno())
+    threading.Thread(target=_follow, args=(lifeline,), daemon=True).start()
     from lorentzoo.training.session import train_in
 
     line = _line(answers, live) if world.is_first else _line(None, False)
@@ -98,8 +103,8 @@ def _sendable(error: BaseException) -> BaseException:
     return error if type(found) is type(error) else TrainingError(f"{type(error).__name__}: {error}")
 
 
-def _follow(source: IO[bytes]) -> None:
-    source.read()
+def _follow(lifeline: int) -> None:
+    os.read(lifeline, 1)
     # Nobody waits for the training any more.
     os._exit(1)
 
