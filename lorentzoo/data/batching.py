@@ -147,7 +147,7 @@ def make_loader(
     drop_last: bool = False,
     sort_within: int = 1,
     num_workers: int = 0,
-    shard: Shard = ALL,
+    shard: Shard | None = None,
     pin_memory: bool = False,
 ) -> BatchLoader:
     """A loader of batches; `lorentzoo.data.streams.start_at` chooses the epoch and where in it to start.
@@ -163,7 +163,8 @@ def make_loader(
         Processes that gather batches, or read row groups of a stream. Gathering is fast: 0 is right unless it is seen to
         hold up training. They are kept from epoch to epoch.
     shard
-        Which part of every batch is given, where several processes share it.
+        Which part of every batch is given, where several processes share it; all of it by default, of a stream that of
+        this process, as `torch.distributed` and a loader's worker say.
     pin_memory
         Whether batches wait in page-locked memory, from which CUDA fetches them.
     """
@@ -177,7 +178,7 @@ def make_loader(
         drop_last=drop_last,
         sort_within=sort_within,
         block=dataset.block,
-        shard=shard,
+        shard=ALL if shard is None else shard,
     )
     # Else every iteration draws from the global generator: when it begins would change what is random in training.
     own = torch.Generator().manual_seed(seed)

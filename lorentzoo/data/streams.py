@@ -69,9 +69,9 @@ class EventStream(EventData):
 
     @abstractmethod
     def loader(
-        self, batch_size: int, *, shuffle: bool, seed: int, num_workers: int, shard: Shard
+        self, batch_size: int, *, shuffle: bool, seed: int, num_workers: int, shard: Shard | None
     ) -> BatchLoader:
-        """Batches of one of several processes, pass after pass; `batch_size` is that of all together."""
+        """Batches of one of several processes, pass after pass, `batch_size` that of all; of this one with None."""
 
     @property
     def has_classes(self) -> bool:

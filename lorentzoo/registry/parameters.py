@@ -47,7 +47,8 @@ class Parameter:
     Attributes
     ----------
     name, type, default
-        As in the signature; `type` as text, `default` is `inspect.Parameter.empty` where required.
+        As in the signature; `type` as text, empty where there is no annotation, `default` is `inspect.Parameter.empty`
+        where required.
     text
         What it is for, by the docstring.
     """
@@ -81,7 +82,8 @@ def parameters_of(target: Any) -> dict[str, Parameter]:
         annotation = hints.get(name, Any)
         # Settings of tasks have no constructor of their own: their signature holds the types.
         shown = hints.get(name, parameter.annotation)
-        text = shown if isinstance(shown, str) else describe_type(shown)
+        bare = shown is inspect.Parameter.empty
+        text = "" if bare else shown if isinstance(shown, str) else describe_type(shown)
         found[name] = Parameter(name, text, parameter.default, annotation, texts.get(name, ""))
     return found
 

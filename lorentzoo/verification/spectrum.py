@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from lorentzoo.core.cloud import ParticleCloud
 from lorentzoo.core.errors import SymmetryError
@@ -170,8 +171,8 @@ def symmetry_spectrum(model: Trainable, data: Any, *, num_events: int = 256) -> 
             raise SymmetryError("outputs are not one row an event: take a model of whole events")
         shape = (cloud.num_events, len(output) // cloud.num_events)
         rows, moved = along.reshape(*shape, 6), scattered.reshape(len(scattered), *shape)
-        if network.task == "classification" and shape[1] > 1:
-            # A number that is added to all logits is nothing that a classifier says.
+        if shape[1] > 1 and _ignores_shifts(network, torch.from_numpy(output).reshape(shape)):
+            # E.g. a number that is added to all logits is nothing that a classifier says.
             rows = rows - rows.mean(1, keepdims=True)
             moved = moved - moved.mean(2, keepdims=True)
         grams.append(np.einsum("eka,ekb->eab", rows, rows))
@@ -240,6 +241,13 @@ def _clouds(data: Any, num_events: int, device: torch.device) -> Iterator[Partic
         raise SymmetryError("there are no events to measure on")
     for cloud in clouds:
         yield cloud.to_units("GeV").to(device)
+
+
+def _ignores_shifts(model: Model, output: Tensor) -> bool:
+    """Whether a number that is added to all outputs of an event does not change what is predicted."""
+    output = output.to(model.device)
+    before, after = (model.head.predict(output + shift) for shift in (0.0, 1.0))
+    return bool(torch.allclose(before, after, rtol=1e-9, atol=1e-12))
 
 
 def _generators(gram: Array) -> Array:

@@ -24,7 +24,7 @@ from lorentzoo.data.readers.files import FileDataset
 from lorentzoo.data.readers.options import EventFiles
 from lorentzoo.data.readers.source import BLOCK_SIZE, EventFileError, Source
 from lorentzoo.data.sample import SPLITS
-from lorentzoo.data.sharding import ALL, Shard
+from lorentzoo.data.sharding import Shard
 from lorentzoo.data.splits import scattered_splits
 from lorentzoo.data.streaming.loader import StreamLoader
 from lorentzoo.data.streaming.parts import PieceReader, Rows, join_parts
@@ -100,10 +100,10 @@ class StreamedData(EventStream):
         return self._at_hand
 
     def loader(
-        self, batch_size: int, *, shuffle: bool, seed: int, num_workers: int, shard: Shard = ALL
+        self, batch_size: int, *, shuffle: bool, seed: int, num_workers: int, shard: Shard | None = None
     ) -> StreamLoader:
-        """Batches of one of several processes, by default of all events."""
-        of_each = max(batch_size // shard.size, 1)
+        """Batches of one of several processes, by default of this one."""
+        of_each = batch_size if shard is None else max(batch_size // shard.size, 1)
         return StreamLoader(self, of_each, shuffle=shuffle, seed=seed, num_workers=num_workers, shard=shard)
 
     def split(self, name: Split) -> EventData:  # type: ignore[override]

@@ -6,23 +6,34 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.distributed
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from lorentzoo.core.cloud import Batch, ParticleCloud
 from lorentzoo.core.errors import TrainingError
 from lorentzoo.data.dataset import JetDataset
-from lorentzoo.data.sharding import ALL, Shard
+from lorentzoo.data.sharding import Shard
 from lorentzoo.data.streaming.parts import Part, PieceReader, join_parts
 from lorentzoo.data.streaming.plan import Piece, Window
 
 if TYPE_CHECKING:
     from lorentzoo.data.streaming.dataset import StreamedData
 
-__all__ = ["StreamLoader"]
+__all__ = ["StreamLoader", "shard_of_this_process"]
 
 _AHEAD = 2
 """Row groups that each worker process reads ahead."""
+
+
+def shard_of_this_process() -> Shard:
+    """The part of this process among those of `torch.distributed`, and of this worker among those of its loader."""
+    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+    rank, size = (torch.distributed.get_rank(), torch.distributed.get_world_size()) if distributed else (0, 1)
+    worker = get_worker_info()
+    if worker is None:
+        return Shard(rank, size)
+    return Shard(rank * worker.num_workers + worker.id, size * worker.num_workers)
 
 
 class StreamLoader:
@@ -44,7 +55,8 @@ class StreamLoader:
     num_workers
         Processes that read row groups ahead of the batches; 0 reads them when they are needed.
     shard
-        Whose batches; by default all.
+        Whose batches; by default those of this process, as `torch.distributed` says, and inside a loader's worker the
+        worker's.
 
     Notes
     -----
@@ -60,7 +72,7 @@ class StreamLoader:
         shuffle: bool = True,
         seed: int = 0,
         num_workers: int = 0,
-        shard: Shard = ALL,
+        shard: Shard | None = None,
     ) -> None:
         if batch_size < 1 or num_workers < 0:
             raise ValueError(
@@ -69,7 +81,12 @@ class StreamLoader:
         self.data, self.batch_size, self.shuffle, self.seed = data, batch_size, shuffle, seed
         self.num_workers = num_workers
         self.epoch = 0
-        self.shard, self._first_batch = shard, 0
+        self._given, self._first_batch = shard, 0
+
+    @property
+    def shard(self) -> Shard:
+        """Whose batches these are."""
+        return shard_of_this_process() if self._given is None else self._given
 
     def __len__(self) -> int:
         largest = -(-len(self.data) // self.shard.size)
