@@ -182,11 +182,14 @@ def make_loader(
     )
     # Else every iteration draws from the global generator: when it begins would change what is random in training.
     own = torch.Generator().manual_seed(seed)
+    # Processes of a shared training have threads that talk to each other, in the midst of which a fork may hang.
+    shared = num_workers > 0 and shard is not None and shard.size > 1
     return DataLoader(
         dataset,
         sampler=sampler,
         batch_size=None,
         num_workers=num_workers,
+        multiprocessing_context="spawn" if shared else None,
         generator=own,
         pin_memory=pin_memory,
         persistent_workers=num_workers > 0,

@@ -75,14 +75,15 @@ def finish(folder: Path, capsys: pytest.CaptureFixture[str], *options: str) -> d
     return found
 
 
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_process_that_is_killed_ends_the_training_which_goes_on_with_another_number(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    workers: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    process = start(CLI, tmp_path, "--devices", "2", "--num-workers", "1")
+    process = start(CLI, tmp_path, "--devices", "2", "--num-workers", str(workers))
     wait_until(has_checkpoint(tmp_path), process)
     shared = descendants(process.pid)
-    # Each has processes of its own that gather batches.
-    assert len(shared) > 2
+    # Each may have processes of its own that gather batches.
+    assert len(shared) >= 2 + 2 * workers
     os.kill(shared[1], signal.SIGKILL)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
