@@ -170,6 +170,7 @@ def make_loader(
     """
     if isinstance(dataset, EventStream):
         return dataset.loader(batch_size, shuffle=shuffle, seed=seed, num_workers=num_workers, shard=shard)
+    shard = ALL if shard is None else shard
     sampler = LengthBatchSampler(
         dataset.lengths,
         batch_size,
@@ -178,18 +179,16 @@ def make_loader(
         drop_last=drop_last,
         sort_within=sort_within,
         block=dataset.block,
-        shard=ALL if shard is None else shard,
+        shard=shard,
     )
     # Else every iteration draws from the global generator: when it begins would change what is random in training.
     own = torch.Generator().manual_seed(seed)
-    # Processes of a shared training have threads that talk to each other, in the midst of which a fork may hang.
-    shared = num_workers > 0 and shard is not None and shard.size > 1
     return DataLoader(
         dataset,
         sampler=sampler,
         batch_size=None,
         num_workers=num_workers,
-        multiprocessing_context="spawn" if shared else None,
+        multiprocessing_context=shard.start_method if num_workers else None,
         generator=own,
         pin_memory=pin_memory,
         persistent_workers=num_workers > 0,

@@ -30,6 +30,14 @@ class Shard:
         if not 0 <= self.rank < self.size:
             raise ValueError(f"rank must be 0 to {self.size - 1} of {self.size} parts, not {self.rank}")
 
+    @property
+    def start_method(self) -> str | None:
+        """How processes that load for a part are started; None as usual.
+
+        Processes that share a training have threads that talk to each other, beside which a fork may hang.
+        """
+        return "spawn" if self.size > 1 else None
+
     def bounds(self, count: int) -> tuple[int, int]:
         """Where the part of `count` events begins and ends."""
         return self.rank * count // self.size, (self.rank + 1) * count // self.size

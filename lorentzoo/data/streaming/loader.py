@@ -147,6 +147,7 @@ class StreamLoader:
             _Pieces(reader, pieces),
             batch_size=None,
             num_workers=min(self.num_workers, len(pieces)),
+            multiprocessing_context=self.shard.start_method,
             prefetch_factor=_AHEAD,
             collate_fn=_as_it_is,
             # Else every iteration draws from the global generator, which training uses.

@@ -13,8 +13,6 @@ from lorentzoo.studies.results import RowResult, StudyResult
 
 __all__ = ["plot_train_sizes"]
 
-_DECADE = 10.0
-
 
 def plot_train_sizes(
     result: StudyResult, metric: Metric, task: str | None = None, *, ax: Axes | None = None
@@ -66,7 +64,7 @@ def plot_train_sizes(
             )
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter(EngFormatter(sep="\N{THIN SPACE}"))
-        if drawn and min(drawn) > 0 and max(drawn) > _DECADE * min(drawn):
+        if drawn and min(drawn) > 0 and max(drawn) > 10 * min(drawn):
             ax.set_yscale("log")
         ax.set_xlabel("Training events")
         ax.set_ylabel(plain_text(metric.heading))
