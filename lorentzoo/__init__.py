@@ -48,9 +48,10 @@ _HOMES = {
     "Task": "lorentzoo.output.task",
     "Trainable": "lorentzoo.core.trainable",
     "ValuePredictions": "lorentzoo.tasks.regression.predictions",
+    "Weights": "lorentzoo.registry.weights",
     "cite": "lorentzoo.registry.citations",
     "compose": "lorentzoo.registry.composition",
-    "create_model": "lorentzoo.registry.composition",
+    "create_model": "lorentzoo.registry.creation",
     "describe": "lorentzoo.registry.descriptions",
     "evaluate": "lorentzoo.studies.single",
     "export": "lorentzoo.exporting.export",
@@ -114,8 +115,8 @@ if TYPE_CHECKING:
     from lorentzoo.registry.citations import cite as cite
     from lorentzoo.registry.components import Component as Component
     from lorentzoo.registry.composition import compose as compose
-    from lorentzoo.registry.composition import create_model as create_model
     from lorentzoo.registry.composition import load_dataset as load_dataset
+    from lorentzoo.registry.creation import create_model as create_model
     from lorentzoo.registry.descriptions import describe as describe
     from lorentzoo.registry.hookspecs import hookimpl as hookimpl
     from lorentzoo.registry.imports import import_weights as import_weights
@@ -123,6 +124,7 @@ if TYPE_CHECKING:
     from lorentzoo.registry.presets import LEARNED_FRAMES as LEARNED_FRAMES
     from lorentzoo.registry.presets import make_taggers as make_taggers
     from lorentzoo.registry.replacement import replace_head as replace_head
+    from lorentzoo.registry.weights import Weights as Weights
     from lorentzoo.studies.executors.base import Executor as Executor
     from lorentzoo.studies.single import evaluate as evaluate
     from lorentzoo.tasks.regression.predictions import ValuePredictions as ValuePredictions

@@ -33,7 +33,7 @@ from lorentzoo.registry.files import locked, remove_stale, write_atomically
 from lorentzoo.registry.plain_data import read_json_file
 from lorentzoo.registry.specs import FORMAT, Spec
 
-__all__ = ["load", "load_state", "save"]
+__all__ = ["load", "load_state", "read_spec", "save"]
 
 _SPEC: Final = "spec.json"
 _WEIGHTS: Final = "weights.safetensors"
@@ -137,6 +137,17 @@ def load(directory: str | Path, *, device: torch.device | str = "cpu", compile: 
             raise ParameterError(f"compile=True is for models that predict, not for a {type(model).__name__}")
         compile_model(model)
     return model
+
+
+def read_spec(directory: str | Path) -> Spec:
+    """The composition of what `save` wrote; no weights are read.
+
+    Raises
+    ------
+    CheckpointError, SpecError
+        As in `load`.
+    """
+    return _read_spec(Path(directory))[0]
 
 
 def load_state(
