@@ -41,7 +41,7 @@ class _Value(BaseModel):
 class DataDetails(_Value):
     """Events on which a model was trained.
 
-    Parameters
+    Attributes
     ----------
     name
         As `lorentzoo.load_dataset` takes it, ``"name:key=value"``, or in words.
@@ -68,7 +68,7 @@ class DataDetails(_Value):
 class MetricDetails(_Value):
     """One number of a test.
 
-    Parameters
+    Attributes
     ----------
     value, error
         The number and its statistical error, or the spread over seeds; the note says which.
@@ -91,7 +91,7 @@ class MetricDetails(_Value):
 class CostDetails(_Value):
     """What a model costs.
 
-    Parameters
+    Attributes
     ----------
     parameters
         Trainable parameters; those of the model by default.
@@ -115,7 +115,7 @@ class CostDetails(_Value):
 class Details(_Value):
     """What is told of a saved model beside its composition; what is not known is left out.
 
-    Parameters
+    Attributes
     ----------
     data
         Events on which it was trained; a name alone is enough.
