@@ -22,6 +22,7 @@ _HOMES = {
     "DensityHead": "lorentzoo.core.density_head",
     "Embedding": "lorentzoo.core.interfaces",
     "Evaluation": "lorentzoo.output.evaluation",
+    "Details": "lorentzoo.registry.details",
     "EventData": "lorentzoo.data.events",
     "Executor": "lorentzoo.studies.executors.base",
     "Features": "lorentzoo.core.features",
@@ -65,6 +66,7 @@ _HOMES = {
     "load_exported": "lorentzoo.exporting.serving",
     "make_loader": "lorentzoo.data.batching",
     "make_taggers": "lorentzoo.registry.presets",
+    "read_details": "lorentzoo.registry.details",
     "register": "lorentzoo.registry.catalogue",
     "replace_head": "lorentzoo.registry.replacement",
     "save": "lorentzoo.registry.checkpoints",
@@ -118,6 +120,8 @@ if TYPE_CHECKING:
     from lorentzoo.registry.composition import load_dataset as load_dataset
     from lorentzoo.registry.creation import create_model as create_model
     from lorentzoo.registry.descriptions import describe as describe
+    from lorentzoo.registry.details import Details as Details
+    from lorentzoo.registry.details import read_details as read_details
     from lorentzoo.registry.hookspecs import hookimpl as hookimpl
     from lorentzoo.registry.imports import import_weights as import_weights
     from lorentzoo.registry.listing import list_models as list_models
