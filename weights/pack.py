@@ -15,7 +15,7 @@ from lorentzoo.studies.runs import read_run
 from lorentzoo.training.fitting import open_dataset
 
 HERE = Path(__file__).parent / "lorentzoo_weights"
-_JETS = "Trained on jets at particle level by Pythia 8: no detector, no pile-up; not for data of an experiment as they are."
+_JETS = "Trained on jets at particle level by Pythia 8, without detector and pile-up: not for measured jets as they are."
 LIMITS = {
     "jets10": (_JETS, "Not JetClass, and not comparable with what is published for it."),
     "toptag": (

@@ -167,6 +167,7 @@ def plugins_command(
                     "distribution": r.distribution,
                     "version": r.version,
                     "components": [f"{c.kind}/{c.name}" for c in r.components],
+                    "weights": [item.name for item in r.weights],
                     "error": r.error,
                     "milliseconds": r.milliseconds,
                     "warnings": list(r.warnings),
@@ -183,10 +184,11 @@ def plugins_command(
                     r.name,
                     f"{r.distribution} {r.version}",
                     str(len(r.components)),
+                    str(len(r.weights)),
                     f"{r.milliseconds:.1f}",
                     state,
                 )
             )
-        print_table(("plugin", "package", "components", "ms", "state"), rows)
+        print_table(("plugin", "package", "components", "weights", "ms", "state"), rows)
     if any(r.error for r in records):
         raise typer.Exit(1)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Final
+import warnings
+from typing import Any, Final
 
 import typer
 
@@ -70,6 +71,8 @@ def _options(
 def main() -> None:
     """Run the command line; errors are one line on standard error, with exit code 1 (2 for wrong usage)."""
     debug = "--debug" in sys.argv
+    if not debug:
+        warnings.showwarning = _show_warning
     try:
         code = app(standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):
@@ -95,3 +98,8 @@ def main() -> None:
     if code == _INTERRUPTED:
         error_console().print("interrupted; the same command goes on where it stopped")
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """One line, without the place in the code."""
+    error_console().print(f"warning: {plain(message)}", markup=False, highlight=False, soft_wrap=True)

@@ -91,8 +91,10 @@ def train_command(
     set_: list[str] = typer.Option(
         [], "--set", "-s", help="One training option, e.g. -s epochs=5 -s learning_rate=1e-3."
     ),
-    init_from: Path | None = typer.Option(
-        None, "--init-from", help="Directory of a run whose weights to start from."
+    init_from: str | None = typer.Option(
+        None,
+        "--init-from",
+        help="Directory of a run whose weights to start from, or the name of a model with trained ones.",
     ),
     head: str | None = typer.Option(
         None,
@@ -120,6 +122,8 @@ def train_command(
     Example: lorentzoo train transformer:num_blocks=4 --dataset toptag -s epochs=3 --out runs/a
 
     Example: lorentzoo train --init-from runs/a --head classify:num_classes=2 -s 'rates={backbone: 0.1}' --out runs/b
+
+    Example: lorentzoo train particlenet-observables:pretrained=jets10-v1 --dataset toptag --train-size 1000
 
     Example: lorentzoo train transformer-eventgen --dataset ttbar -s max_steps=1000 --test num_samples=5000
 

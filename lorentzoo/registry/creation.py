@@ -77,11 +77,14 @@ class NamedModel:
         Directory of the trained weights that are meant; None for new ones.
     tag
         Of the trained weights.
+    name
+        That of the trained model with its plugin, whatever else is installed.
     """
 
     spec: Spec
     source: Path | None = None
     tag: str = ""
+    name: str = ""
 
 
 def read_model_name(name: str, **overrides: Any) -> NamedModel:
@@ -100,7 +103,8 @@ def read_model_name(name: str, **overrides: Any) -> NamedModel:
             f"{weights.path} holds {plain(spec.model or 'a model without a name')!r}, but plugin {weights.plugin!r} "
             f"declares it as weights of {component.name!r}"
         )
-    return NamedModel(override(spec, parameters, inline.name), weights.path, weights.tag)
+    name = f"{component.name}:pretrained={weights.full_tag}"
+    return NamedModel(override(spec, parameters, inline.name), weights.path, weights.tag, name)
 
 
 def _only_tag(model: str) -> str:

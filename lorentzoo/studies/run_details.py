@@ -17,6 +17,7 @@ from lorentzoo.registry.specs import write_value
 from lorentzoo.studies.plan import RunSpec, test_settings
 from lorentzoo.training.costs import Costs
 from lorentzoo.training.fitting import read_recipe
+from lorentzoo.training.transfer import pretrained_name
 
 __all__ = ["describe_command", "describe_cost", "describe_data", "describe_metrics", "describe_run"]
 
@@ -121,7 +122,8 @@ def describe_command(run: RunSpec, source: Path | None) -> str:
     words += [] if run.train_size is None else ["--train-size", str(run.train_size)]
     words += [] if run.judge is None else ["--task", run.judge]
     if run.start_from is not None:
-        words += ["--init-from", f"../{run.start_from}" if source is None else source.name]
+        beside = f"../{run.start_from}" if source is None else source.name
+        words += ["--init-from", pretrained_name(run.start_from) or beside]
     for option, pairs in (("--set", recipe), ("--test", test)):
         for key, value in pairs.items():
             words += [option, f"{key}={write_value(value)}"]

@@ -43,7 +43,7 @@ from lorentzoo.training.costs import Costs, measure_costs
 from lorentzoo.training.course import history_from_csv, history_to_csv
 from lorentzoo.training.fitting import open_dataset
 from lorentzoo.training.resume import forget_checkpoints, only_here
-from lorentzoo.training.transfer import initial_weights
+from lorentzoo.training.transfer import find_pretrained, initial_weights
 
 __all__ = [
     "RunRecord",
@@ -189,7 +189,7 @@ class _Prepared:
         model = build(run.spec)
         initial = None
         if run.start_from is not None:
-            source = directory.parent / run.start_from if source is None else source
+            source = source or find_pretrained(run.start_from) or directory.parent / run.start_from
             if not (source / "spec.json").is_file():
                 raise RunError(f"it starts from run {run.start_from}, which is not finished")
             initial = initial_weights(model, source)

@@ -21,7 +21,7 @@ from lorentzoo.studies.runs import RunRecord, execute_run, join_run, read_run, r
 from lorentzoo.training.config import TrainConfig
 from lorentzoo.training.fitting import complete_spec, open_dataset, read_recipe
 from lorentzoo.training.resume import forget_checkpoints
-from lorentzoo.training.transfer import choose_start, weights_hash
+from lorentzoo.training.transfer import choose_start
 
 __all__ = ["evaluate", "evaluate_run", "evaluate_runs", "run_task", "train_model"]
 
@@ -58,9 +58,9 @@ def train_model(
     train_size
         Number of training events; all by default.
     init_from
-        Directory of a run, or of a saved model, whose weights and statistics to start from. All parts but the head
-        must be the same; the head starts anew where it is another. The recipe can give parts their own learning
-        rate (``rates``) or leave them as they are (``freeze``).
+        Directory of a run, or of a saved model, or the name of a model with trained weights, whose weights and
+        statistics to start from. All parts but the head must be the same; the head starts anew where it is another. The
+        recipe can give parts their own learning rate (``rates``) or leave them as they are (``freeze``).
     head
         Another head than that of `spec` or `init_from`.
     task
@@ -95,8 +95,8 @@ def train_model(
     world, started_here = choose_world(devices)
     part = parse_part(dataset, "dataset")
     data = open_dataset(part)
-    start, source = choose_start(spec, init_from, head)
-    model = build(complete_spec(start, data, task))
+    start = choose_start(spec, init_from, head)
+    model = build(complete_spec(start.spec, data, task))
     judge = judging_task(model.task, task)
     settings = judge.read_settings(test)
     judge.check_data(data.at_hand)
@@ -106,7 +106,7 @@ def train_model(
         data.fingerprint(),
         train_size,
         read_recipe(config, model.spec),
-        None if source is None else weights_hash(source),
+        start.stated,
         test_settings(settings),
         judge.settings_key,
         None if judge.name == model.task else judge.name,
@@ -126,12 +126,14 @@ def train_model(
     finished = world.first_does(is_finished)
     if not world.is_first:
         if not finished:
-            join_run(run, directory, source, num_workers)
+            join_run(run, directory, start.source, num_workers)
         return None
     if finished:
         return read_run(directory)
     with ProgressLine(model.spec.model or model.spec.backbone.name, show=progress) as line:
-        return execute_run(run, directory, line, source=source, devices=devices, num_workers=num_workers)
+        return execute_run(
+            run, directory, line, source=start.source, devices=devices, num_workers=num_workers
+        )
 
 
 def evaluate(

@@ -13,7 +13,8 @@ from lorentzoo.data.events import EventData
 from lorentzoo.output.files import canonical_json
 from lorentzoo.output.task import load_task, task_name
 from lorentzoo.registry.catalogue import catalogue
-from lorentzoo.registry.composition import load_dataset, model_spec
+from lorentzoo.registry.composition import load_dataset
+from lorentzoo.registry.creation import read_model_name
 from lorentzoo.registry.specs import PartSpec, Spec, parse_part
 from lorentzoo.training.config import TrainConfig
 
@@ -50,7 +51,7 @@ def spec_for(values: Mapping[str, Any], data: EventData, *, task: str | None = N
         model = parse_part(values["model"], "model")
         overrides = {axis: value for axis, value in values.items() if axis != "model"}
         # Parameters of the model's own parts first, so that a whole slot given by an axis wins.
-        return fit_spec(model_spec(model.name, **{**model.parameters, **overrides}), data)
+        return fit_spec(read_model_name(model.name, **{**model.parameters, **overrides}).spec, data)
     if "head" not in values and "generator" not in values:
         values = {**values, "head": default_head(data, task)}
     return fit_spec(Spec.from_data(values), data)
