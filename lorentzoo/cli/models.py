@@ -260,8 +260,9 @@ def make_model(model: str) -> Any:
     """The model of a directory, a specification or a name."""
     from lorentzoo.registry.checkpoints import load
     from lorentzoo.registry.composition import build
+    from lorentzoo.registry.hub import is_address
 
-    if Path(model).is_dir():
+    if is_address(model) or Path(model).is_dir():
         return load(model)
     return build(_spec(model))
 

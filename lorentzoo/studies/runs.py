@@ -36,6 +36,7 @@ from lorentzoo.output.progress import ProgressLine
 from lorentzoo.registry.checkpoints import save
 from lorentzoo.registry.composition import build
 from lorentzoo.registry.details import Details
+from lorentzoo.registry.hub import locate
 from lorentzoo.registry.plain_data import read_json_file
 from lorentzoo.registry.specs import distribution_version
 from lorentzoo.studies.plan import RunSpec
@@ -190,7 +191,7 @@ class _Prepared:
         model = build(run.spec)
         initial = None
         if run.start_from is not None:
-            source = directory.parent / run.start_from if source is None else source
+            source = directory.parent / run.start_from if source is None else locate(source)
             if not (source / "spec.json").is_file():
                 raise RunError(f"it starts from run {run.start_from}, which is not finished")
             initial = initial_weights(model, source)

@@ -10,6 +10,8 @@ from lorentzoo.core.errors import RunError
 from lorentzoo.core.trainable import Trainable
 from lorentzoo.output.files import checksum
 from lorentzoo.registry.checkpoints import load
+from lorentzoo.registry.hub import locate
+from lorentzoo.registry.saved import WEIGHTS
 from lorentzoo.registry.specs import Spec
 
 __all__ = ["initial_weights", "saved_spec", "weights_hash"]
@@ -83,7 +85,7 @@ def weights_hash(source: str | Path) -> str:
     RunError
         If there are none.
     """
-    path = Path(source) / "weights.safetensors"
+    path = locate(source) / WEIGHTS
     if not path.is_file():
         raise RunError(
             f"{source} holds no weights to start from: it is not the directory of a finished run or a saved model"
