@@ -67,6 +67,7 @@ _HOMES = {
     "load_exported": "lorentzoo.exporting.serving",
     "make_loader": "lorentzoo.data.batching",
     "make_taggers": "lorentzoo.registry.presets",
+    "push": "lorentzoo.registry.publishing",
     "read_details": "lorentzoo.registry.details",
     "register": "lorentzoo.registry.catalogue",
     "replace_head": "lorentzoo.registry.replacement",
@@ -129,6 +130,7 @@ if TYPE_CHECKING:
     from lorentzoo.registry.presets import LEARNED_FRAMES as LEARNED_FRAMES
     from lorentzoo.registry.presets import make_taggers as make_taggers
     from lorentzoo.registry.pretrained import list_pretrained as list_pretrained
+    from lorentzoo.registry.publishing import push as push
     from lorentzoo.registry.replacement import replace_head as replace_head
     from lorentzoo.registry.weights import Weights as Weights
     from lorentzoo.studies.executors.base import Executor as Executor

@@ -16,6 +16,7 @@ from lorentzoo.cli.export import export_command
 from lorentzoo.cli.models import evaluate_command, import_command, train_command, verify_command
 from lorentzoo.cli.output import error_console
 from lorentzoo.cli.plugins import new_plugin_command
+from lorentzoo.cli.push import push_command
 from lorentzoo.cli.studies import study_app
 from lorentzoo.cli.symmetry import symmetry_command
 from lorentzoo.cli.tables import table_app
@@ -47,6 +48,7 @@ app.command("train")(train_command)
 app.command("import")(import_command)
 app.command("evaluate")(evaluate_command)
 app.command("export")(export_command)
+app.command("push")(push_command)
 app.add_typer(study_app, name="study")
 app.add_typer(data_app, name="data")
 app.add_typer(table_app, name="table")

@@ -265,8 +265,9 @@ def make_model(model: str) -> Any:
     from lorentzoo.registry.checkpoints import load
     from lorentzoo.registry.composition import build
     from lorentzoo.registry.creation import create_model
+    from lorentzoo.registry.hub import is_address
 
-    if Path(model).is_dir():
+    if is_address(model) or Path(model).is_dir():
         return load(model)
     spec = _spec(model)
     return create_model(spec) if isinstance(spec, str) else build(spec)

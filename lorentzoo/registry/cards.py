@@ -18,11 +18,11 @@ from lorentzoo.core.trainable import Trainable
 from lorentzoo.registry.citations import cite
 from lorentzoo.registry.details import CostDetails, Details, MetricDetails
 from lorentzoo.registry.markdown import as_code, as_text, fence, table
+from lorentzoo.registry.saved import CARD
 from lorentzoo.registry.specs import PartSpec, Spec
 
-__all__ = ["CARD", "is_as_written", "keep_foreign_card", "write_card"]
+__all__ = ["is_as_written", "keep_foreign_card", "write_card"]
 
-CARD: Final = "README.md"
 _UNKNOWN: Final = "not recorded"
 _END: Final = re.compile(r"\n<!-- written by lorentzoo, ([0-9a-f]{16}) -->\n\Z")
 _LICENCES: Final = re.compile(

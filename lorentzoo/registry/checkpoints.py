@@ -27,12 +27,13 @@ from lorentzoo.core.errors import CheckpointError, ParameterError
 from lorentzoo.core.fitted_inputs import FittedInputs
 from lorentzoo.core.model import Model
 from lorentzoo.core.trainable import Trainable, complete_state
-from lorentzoo.registry.cards import CARD, keep_foreign_card, write_card
+from lorentzoo.registry.cards import keep_foreign_card, write_card
 from lorentzoo.registry.composition import build
-from lorentzoo.registry.details import DETAILS, CostDetails, Details, write_down
+from lorentzoo.registry.details import CostDetails, Details, write_down
 from lorentzoo.registry.files import locked, remove_stale, write_atomically
+from lorentzoo.registry.hub import locate
 from lorentzoo.registry.plain_data import read_json_file
-from lorentzoo.registry.saved import NEW, SPEC, WEIGHTS, read_pair, seal
+from lorentzoo.registry.saved import CARD, DETAILS, NEW, SPEC, WEIGHTS, read_pair, seal
 from lorentzoo.registry.specs import Spec
 
 __all__ = ["load", "load_state", "save"]
@@ -117,7 +118,8 @@ def load(directory: str | Path, *, device: torch.device | str = "cpu", compile: 
     Parameters
     ----------
     directory
-        Of the checkpoint.
+        Of the checkpoint; or ``"hf://owner/name"`` of the Hugging Face Hub, with ``@revision`` and ``/folder`` if wanted:
+        see `lorentzoo.registry.hub.locate`.
     device
         Where to put it.
     compile
@@ -133,7 +135,7 @@ def load(directory: str | Path, *, device: torch.device | str = "cpu", compile: 
     ParameterError
         If a generator is to be compiled.
     """
-    directory = Path(directory)
+    directory = locate(directory)
     if directory.is_file():
         raise CheckpointError(
             f"{directory} is a file; a saved model is a directory with {SPEC} and {WEIGHTS}"

@@ -35,6 +35,7 @@ from lorentzoo.output.files import checksum, digest_of, write_json, write_text
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.registry.checkpoints import save
 from lorentzoo.registry.composition import build
+from lorentzoo.registry.hub import locate
 from lorentzoo.registry.plain_data import read_json_file
 from lorentzoo.registry.specs import distribution_version
 from lorentzoo.studies.plan import RunSpec
@@ -190,6 +191,7 @@ class _Prepared:
         initial = None
         if run.start_from is not None:
             source = source or find_pretrained(run.start_from) or directory.parent / run.start_from
+            source = locate(source)
             if not (source / "spec.json").is_file():
                 raise RunError(f"it starts from run {run.start_from}, which is not finished")
             initial = initial_weights(model, source)

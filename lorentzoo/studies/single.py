@@ -15,6 +15,7 @@ from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.task import Task, judging_task, load_task
 from lorentzoo.registry.checkpoints import load
 from lorentzoo.registry.composition import build
+from lorentzoo.registry.hub import locate
 from lorentzoo.registry.specs import Spec, parse_part
 from lorentzoo.studies.plan import RunSpec, test_settings
 from lorentzoo.studies.runs import RunRecord, execute_run, join_run, read_run, read_run_spec, state_of
@@ -211,7 +212,7 @@ def evaluate_run(
     RunError
         If the run is not finished or damaged; or no data set is given, and it is not a run that states one.
     """
-    path = Path(directory)
+    path = locate(directory)
     model, chosen = open_run(path, dataset, split)
     run = read_run_spec(path) if (path / "run.json").is_file() else None
     judge = run.judge if run is not None and task is None else task
@@ -240,7 +241,7 @@ def open_run(
     RunError
         If the run is not finished or damaged; or no data set is given, and it is not a run that states one.
     """
-    path = Path(directory)
+    path = locate(directory)
     run = read_run_spec(path) if (path / "run.json").is_file() else None
     if state_of(path).startswith(("damaged", "missing")) or (run and not (path / "spec.json").is_file()):
         read_run(path)
@@ -285,7 +286,7 @@ def run_task(directory: str | Path, task: str | None = None) -> Task:
     CompositionError
         If the task judges no such networks.
     """
-    path = Path(directory)
+    path = locate(directory)
     if task is None and (path / "run.json").is_file():
         return read_run_spec(path).task
     return judging_task(load(path).task, task)

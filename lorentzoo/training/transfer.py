@@ -14,7 +14,8 @@ from lorentzoo.core.trainable import Trainable
 from lorentzoo.output.files import checksum
 from lorentzoo.registry.checkpoints import load
 from lorentzoo.registry.creation import NamedModel, read_model_name
-from lorentzoo.registry.saved import read_saved_spec
+from lorentzoo.registry.hub import is_address, locate
+from lorentzoo.registry.saved import WEIGHTS, read_saved_spec
 from lorentzoo.registry.specs import Spec, parse_part
 
 __all__ = [
@@ -75,7 +76,7 @@ def choose_start(
     if spec is None:
         if source is None:
             raise RunError("name a model, or what its weights start from (init_from)")
-        spec = read_saved_spec(source).spec
+        spec = read_saved_spec(locate(source)).spec
     if isinstance(spec, str):
         named = read_model_name(spec)
         if named.source is not None:
@@ -94,7 +95,7 @@ def choose_start(
 
 def _open_source(init_from: str | Path) -> tuple[Path, str]:
     path = Path(init_from)
-    if path.exists() or ":" not in str(init_from):
+    if is_address(init_from) or path.exists() or ":" not in str(init_from):
         return path, weights_hash(path)
     named = read_model_name(str(init_from))
     if named.source is None:
@@ -190,7 +191,7 @@ def weights_hash(source: str | Path) -> str:
     RunError
         If there are none.
     """
-    path = Path(source) / "weights.safetensors"
+    path = locate(source) / WEIGHTS
     if not path.is_file():
         raise RunError(
             f"{source} holds no weights to start from: it is not the directory of a finished run or a saved model"

@@ -14,8 +14,9 @@ from markdown_it import MarkdownIt
 import lorentzoo as lz
 from lorentzoo.core.errors import CardWarning
 from lorentzoo.core.model import Model
-from lorentzoo.registry.cards import CARD, is_as_written
+from lorentzoo.registry.cards import is_as_written
 from lorentzoo.registry.catalogue import catalogue
+from lorentzoo.registry.saved import CARD
 from lorentzoo.testing import random_cloud
 
 TOLD: dict[str, Any] = {
