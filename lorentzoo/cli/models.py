@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from lorentzoo.cli.completion import complete_parts
-from lorentzoo.cli.output import print_json
+from lorentzoo.cli.output import numbers_with_errors, print_json
 
 __all__ = ["evaluate_command", "import_command", "make_model", "train_command", "verify_command"]
 
@@ -231,16 +231,8 @@ def _report(metrics: Any, as_json: bool) -> None:
     if as_json:
         print_json(data)
         return
-    for key, value in _flat(data).items():
-        typer.echo(f"{key:<44} {value:.5g}" if isinstance(value, float) else f"{key:<44} {value}")
-
-
-def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested metrics as one level, ``a.b.c``."""
-    found: dict[str, Any] = {}
-    for key, value in data.items():
-        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return found
+    for key, text in numbers_with_errors(data).items():
+        typer.echo(f"{key:<44} {text}")
 
 
 def _spec(model: str) -> Any:

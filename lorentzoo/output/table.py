@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lorentzoo.output.numbers import format_range, format_uncertain
+from lorentzoo.core.numbers import format_range, format_uncertain
 from lorentzoo.output.render import to_latex, to_markdown, to_text
 from lorentzoo.output.uncertainty import Difference, summarise
 
@@ -65,10 +66,21 @@ def text_cell(text: str) -> Cell:
     return Cell(text, text)
 
 
-def spread_cell(values: Sequence[float]) -> Cell:
-    """Mean over seeds ± spread of one seed."""
+def spread_cell(values: Sequence[float], statistical: Sequence[float] = ()) -> Cell:
+    """Mean over seeds ± the error of one seed.
+
+    Parameters
+    ----------
+    values
+        One a seed.
+    statistical
+        Errors of the finite test sample, one a seed: their mean and the spread of one seed (standard deviation) are added
+        in quadrature, so that a number has one error whatever it consists of.
+    """
     summary = summarise(values)
-    return Cell(format_uncertain(summary.mean, summary.spread), summary.mean)
+    spread = 0.0 if math.isnan(summary.spread) else summary.spread
+    error = math.hypot(spread, summarise(statistical).mean) if len(statistical) else spread
+    return Cell(format_uncertain(summary.mean, error), summary.mean)
 
 
 def range_cell(values: Sequence[float], form: Callable[[float], str]) -> Cell:
@@ -85,5 +97,8 @@ def difference_cell(difference: Difference | None) -> Cell:
     if difference.has_spread:
         text = format_range(mean, difference.low, difference.high) + "*" * difference.is_significant
     else:
-        text = f"{mean:+.3g} ({'one seed' if difference.count == 1 else 'equal in all seeds'})"
-    return Cell(text.replace("-", "−"), mean)
+        text = (
+            f"{mean:+.3g}".replace("-", "−")
+            + f" ({'one seed' if difference.count == 1 else 'equal in all seeds'})"
+        )
+    return Cell(text, mean)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from lorentzoo.core.numbers import format_count, with_prefix
 from lorentzoo.output.metric import Metric
-from lorentzoo.output.numbers import format_count, with_prefix
 from lorentzoo.output.table import Cell, Table, difference_cell, range_cell, spread_cell, text_cell
 from lorentzoo.studies.report.matched import MatchedColumn
 from lorentzoo.studies.report.pairs import compare_partners, find_partners, paired_values
