@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import typer
 
 from lorentzoo.cli.completion import complete_parts
 from lorentzoo.cli.output import numbers_with_errors, print_json
+from lorentzoo.cli.plots import TEXT, read_report_texts, write_plots
 
 __all__ = ["evaluate_command", "import_command", "make_model", "train_command", "verify_command"]
 
@@ -160,8 +160,10 @@ def evaluate_command(
     split: Split = typer.Option(Split.test, help="Its split."),
     plots: Path | None = typer.Option(
         None,
-        help="Write the figures of the task into this folder, e.g. rejections, scores and calibration of a classifier.",
+        help="Write the figures of the task (rejections, scores, calibration, ...) into this folder: PDF, PNG, and "
+        "CSV with their numbers.",
     ),
+    text: list[str] = TEXT,
     task: str | None = _TASK,
     test: list[str] = _TEST,
     num_samples: int | None = _NUM_SAMPLES,
@@ -174,16 +176,19 @@ def evaluate_command(
 
     Example: lorentzoo evaluate runs/seed0 runs/seed1 runs/seed2
 
+    Example: lorentzoo evaluate runs/a --plots figures --text 'rejection.title=Top tagging'
+
     Example: lorentzoo evaluate runs/flow --dataset ttbar --test num_samples=5000 --plots figures
     """
     from lorentzoo.studies import evaluate_runs
     from lorentzoo.studies.single import run_task
 
     settings = _read_test(test, num_samples=num_samples, num_log_prob=num_log_prob)
+    texts = read_report_texts(text)
     evaluation = evaluate_runs(runs, dataset=dataset, split=split.value, test=settings, task=task)
     _report(evaluation, as_json)
     if plots is not None:
-        _write_figures(run_task(runs[0], task).details([evaluation]), plots)
+        write_plots(run_task(runs[0], task).details([evaluation]), plots, texts)
 
 
 def import_command(
@@ -216,14 +221,6 @@ def import_command(
     options = _read_pairs("--option", option) or None
     save(import_weights(made, weights, package, prefix=prefix, options=options), out)
     typer.echo(str(out))
-
-
-def _write_figures(figures: Sequence[Any], folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for figure in figures:
-        path = folder / f"{figure.name}.png"
-        figure.axes.get_figure(root=True).savefig(path, dpi=150, bbox_inches="tight")
-        typer.echo(f"wrote {path}", err=True)
 
 
 def _report(metrics: Any, as_json: bool) -> None:

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from lorentzoo.output.figure import ReportFigure
+from lorentzoo.output.figure_files import figure_csv
 from lorentzoo.output.rows import Look, Row
 from lorentzoo.output.style import to_svg
 
@@ -58,6 +59,7 @@ def _environment() -> Environment:
         "symbols": _mark_symbols,
         "hard_hyphens": _harden_hyphens,
         "image": _embed_figure,
+        "numbers": _embed_numbers,
     }
     return environment
 
@@ -78,5 +80,12 @@ def _harden_hyphens(text: str) -> str:
 
 def _embed_figure(figure: ReportFigure) -> str:
     """A figure as an image of its own, so that names inside one cannot meddle with another's."""
-    svg = to_svg(figure.axes).encode()
-    return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+    return _embed("image/svg+xml", to_svg(figure.axes))
+
+
+def _embed_numbers(figure: ReportFigure) -> str:
+    return _embed("text/csv;charset=utf-8", figure_csv(figure))
+
+
+def _embed(kind: str, text: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(text.encode()).decode()}"

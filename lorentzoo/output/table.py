@@ -35,6 +35,8 @@ class Table:
         Rows without numbers: a label, and why there are none.
     notes
         What a reader must know.
+    caption
+        In a paper; the title by default.
     """
 
     title: str
@@ -42,6 +44,7 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     messages: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    caption: str = ""
 
     @property
     def texts(self) -> list[list[str]]:
@@ -56,9 +59,16 @@ class Table:
         """For a README."""
         return to_markdown(self.title, self.columns, self.texts, self.messages, self.notes)
 
-    def to_latex(self) -> str:
-        """For a paper; needs booktabs."""
-        return to_latex(self.title, self.columns, self.texts, self.messages, self.notes)
+    def to_latex(self, label: str = "") -> str:
+        """For a paper; needs booktabs and graphicx.
+
+        Parameters
+        ----------
+        label
+            Under which it is referred to, as ``tab:LABEL``; none by default.
+        """
+        caption = self.caption or self.title
+        return to_latex(caption, self.columns, self.texts, self.messages, self.notes, label)
 
 
 def text_cell(text: str) -> Cell:

@@ -156,4 +156,6 @@ def _pair_cell(runs: Sequence[ClassPredictions], signal: int, background: int, e
 def _single_cell(value: Any) -> Cell:
     if value is None:
         return Cell("–")
-    return rejection_cell([value]) if isinstance(value, Mapping) else Cell(format_number(value), value)
+    if isinstance(value, Mapping):
+        return rejection_cell([value])
+    return Cell(f"{value:.4f}" if abs(value) >= 0.001 else format_number(value), value)
