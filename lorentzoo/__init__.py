@@ -22,6 +22,7 @@ _HOMES = {
     "DensityHead": "lorentzoo.core.density_head",
     "Embedding": "lorentzoo.core.interfaces",
     "Evaluation": "lorentzoo.output.evaluation",
+    "Details": "lorentzoo.registry.details",
     "EventData": "lorentzoo.data.events",
     "Executor": "lorentzoo.studies.executors.base",
     "Features": "lorentzoo.core.features",
@@ -48,9 +49,10 @@ _HOMES = {
     "Task": "lorentzoo.output.task",
     "Trainable": "lorentzoo.core.trainable",
     "ValuePredictions": "lorentzoo.tasks.regression.predictions",
+    "Weights": "lorentzoo.registry.weights",
     "cite": "lorentzoo.registry.citations",
     "compose": "lorentzoo.registry.composition",
-    "create_model": "lorentzoo.registry.composition",
+    "create_model": "lorentzoo.registry.creation",
     "describe": "lorentzoo.registry.descriptions",
     "evaluate": "lorentzoo.studies.single",
     "export": "lorentzoo.exporting.export",
@@ -64,6 +66,7 @@ _HOMES = {
     "load_exported": "lorentzoo.exporting.serving",
     "make_loader": "lorentzoo.data.batching",
     "make_taggers": "lorentzoo.registry.presets",
+    "read_details": "lorentzoo.registry.details",
     "register": "lorentzoo.registry.catalogue",
     "replace_head": "lorentzoo.registry.replacement",
     "save": "lorentzoo.registry.checkpoints",
@@ -114,15 +117,18 @@ if TYPE_CHECKING:
     from lorentzoo.registry.citations import cite as cite
     from lorentzoo.registry.components import Component as Component
     from lorentzoo.registry.composition import compose as compose
-    from lorentzoo.registry.composition import create_model as create_model
     from lorentzoo.registry.composition import load_dataset as load_dataset
+    from lorentzoo.registry.creation import create_model as create_model
     from lorentzoo.registry.descriptions import describe as describe
+    from lorentzoo.registry.details import Details as Details
+    from lorentzoo.registry.details import read_details as read_details
     from lorentzoo.registry.hookspecs import hookimpl as hookimpl
     from lorentzoo.registry.imports import import_weights as import_weights
     from lorentzoo.registry.listing import list_models as list_models
     from lorentzoo.registry.presets import LEARNED_FRAMES as LEARNED_FRAMES
     from lorentzoo.registry.presets import make_taggers as make_taggers
     from lorentzoo.registry.replacement import replace_head as replace_head
+    from lorentzoo.registry.weights import Weights as Weights
     from lorentzoo.studies.executors.base import Executor as Executor
     from lorentzoo.studies.single import evaluate as evaluate
     from lorentzoo.tasks.regression.predictions import ValuePredictions as ValuePredictions

@@ -233,7 +233,7 @@ def _report(metrics: Any, as_json: bool) -> None:
 
 
 def _spec(model: str) -> Any:
-    from lorentzoo.registry.composition import model_spec
+    """The specification of a file; or the name, which may say whose weights are meant, as it is."""
     from lorentzoo.registry.plain_data import read_text
     from lorentzoo.registry.specs import Spec
 
@@ -242,17 +242,19 @@ def _spec(model: str) -> Any:
         return Spec.from_yaml(read_text(path, f"the specification {path}"))
     if path.suffix == ".json":
         return Spec.from_json(read_text(path, f"the specification {path}"))
-    return model_spec(model)
+    return model
 
 
 def make_model(model: str) -> Any:
     """The model of a directory, a specification or a name."""
     from lorentzoo.registry.checkpoints import load
     from lorentzoo.registry.composition import build
+    from lorentzoo.registry.creation import create_model
 
     if Path(model).is_dir():
         return load(model)
-    return build(_spec(model))
+    spec = _spec(model)
+    return create_model(spec) if isinstance(spec, str) else build(spec)
 
 
 def _options(config: Path | None, pairs: list[str]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 __all__ = [
     "AmbiguousNameError",
+    "CardWarning",
     "CheckpointError",
     "CompositionError",
     "DensityWarning",
@@ -122,6 +123,10 @@ class StoppedElsewhere(TrainingError):
 
 class RunError(LorentzooError, RuntimeError):
     """A run directory that is missing, unfinished or damaged."""
+
+
+class CardWarning(UserWarning):
+    """A README.md that is not a card as it was written, and is kept under another name."""
 
 
 class UnitsWarning(UserWarning):

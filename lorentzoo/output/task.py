@@ -22,10 +22,10 @@ from lorentzoo.output.figure import ReportFigure
 from lorentzoo.output.metric import Metric
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.rows import Row
-from lorentzoo.output.settings import read_settings
 from lorentzoo.output.table import Table
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.meaning import find_part
+from lorentzoo.registry.settings import read_settings
 
 if TYPE_CHECKING:
     from lorentzoo.core.cloud import Batch

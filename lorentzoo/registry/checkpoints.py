@@ -1,50 +1,49 @@
 """How is a model kept on disk, so that it survives anything that happens while saving?
 
-A checkpoint is a directory with ``spec.json`` and ``weights.safetensors``. The specification states the
-checksum of its weights. New weights are written beside the old ones first; replacing ``spec.json`` is
-the one atomic step that makes them count. Nothing is pickled, so loading runs no code of the file.
+A checkpoint is a directory with ``spec.json``, ``weights.safetensors``, ``details.json`` and ``README.md``. The
+specification states the checksum of its weights. New files are written beside the old ones first; replacing
+``spec.json`` is the one atomic step that makes them count. Nothing is pickled, so loading runs no code of the file.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load as read_tensors
 from safetensors.torch import save as write_tensors
 from torch import Tensor
 
 from lorentzoo.core.compiled import compile_model
-from lorentzoo.core.errors import CheckpointError, ParameterError, SpecError
+from lorentzoo.core.errors import CheckpointError, ParameterError
 from lorentzoo.core.fitted_inputs import FittedInputs
 from lorentzoo.core.model import Model
 from lorentzoo.core.trainable import Trainable, complete_state
+from lorentzoo.registry.cards import CARD, keep_foreign_card, write_card
 from lorentzoo.registry.composition import build
+from lorentzoo.registry.details import DETAILS, Details, with_versions, write_down
 from lorentzoo.registry.files import locked, remove_stale, write_atomically
 from lorentzoo.registry.plain_data import read_json_file
-from lorentzoo.registry.specs import FORMAT, Spec
+from lorentzoo.registry.saved import NEW, SPEC, WEIGHTS, read_pair, seal
+from lorentzoo.registry.specs import Spec
 
-__all__ = ["load", "load_state", "save"]
-
-_SPEC: Final = "spec.json"
-_WEIGHTS: Final = "weights.safetensors"
-_NEW: Final = "weights.safetensors.new"
-_ATTEMPTS: Final = 5
-_PAUSE: Final = 0.02
-"""Seconds before files that do not belong together are read again, at first."""
+__all__ = ["load", "load_state", "read_spec", "save"]
 
 
-def save(model: Trainable, directory: str | Path) -> Path:
-    """Save a model or a generator as ``spec.json`` and ``weights.safetensors``.
+def save(
+    model: Trainable, directory: str | Path, *, details: Details | Mapping[str, Any] | None = None
+) -> Path:
+    """Save a model or a generator as ``spec.json`` and ``weights.safetensors``, with what is told of it.
+
+    ``details.json`` holds the details, and ``README.md`` is the card: composition, computed symmetry, events of the fit,
+    details, versions, and the papers of every part. The card belongs to the save and is written anew; one that was
+    changed by hand, or that is something else, is kept as ``README.before.md``, with a `CardWarning`.
 
     Parameters
     ----------
@@ -52,6 +51,9 @@ def save(model: Trainable, directory: str | Path) -> Path:
         A model with a specification, as `compose` and `create_model` make it.
     directory
         Made if needed. A checkpoint that is there is replaced as a whole, or, should anything fail, left as it was.
+    details
+        Data, metrics, cost, limits and licence, as a `Details` or a mapping with its keys. What is left out is said to be
+        not recorded.
 
     Returns
     -------
@@ -60,8 +62,9 @@ def save(model: Trainable, directory: str | Path) -> Path:
     Raises
     ------
     CheckpointError
-        If the model has no specification, or the disk does not take the files.
+        If the model has no specification, details do not fit, or the disk does not take the files.
     """
+    told = with_versions(Details.of(details))
     if not isinstance(model, Trainable) or not isinstance(model.spec, Spec):
         raise CheckpointError(
             "this model has no specification; make it by lorentzoo.compose or create_model to save it"
@@ -70,24 +73,34 @@ def save(model: Trainable, directory: str | Path) -> Path:
     directory = Path(directory)
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
     payload = write_tensors(state)
+    digest = hashlib.sha256(payload).hexdigest()
     data = model.spec.to_data()
     data["weights"] = {
-        "sha256": hashlib.sha256(payload).hexdigest(),
+        "sha256": digest,
         "bytes": len(payload),
         "dtype": str(model.dtype).removeprefix("torch."),
     }
     if inputs := model.fitted_inputs.to_data():
         data["inputs"] = inputs
-    data["checksum"] = _seal(data)
+    data["checksum"] = seal(data)
+    # Weights come last: while they are under the new name, a save is not finished.
+    beside = {
+        DETAILS: write_down(told, digest),
+        CARD: write_card(model, model.spec, told).encode(errors="replace"),
+        WEIGHTS: payload,
+    }
     try:
         directory.mkdir(parents=True, exist_ok=True)
         # Writers come one after another; readers need no lock, since they try again where files do not belong together.
         with locked(directory):
-            remove_stale(directory, (_NEW, _SPEC))
+            remove_stale(directory, (SPEC, *(name + NEW for name in beside)))
             _finish_interrupted(directory)
-            write_atomically(directory / _NEW, payload)
-            write_atomically(directory / _SPEC, (json.dumps(data, indent=2) + "\n").encode())
-            os.replace(directory / _NEW, directory / _WEIGHTS)
+            for name, contents in beside.items():
+                write_atomically(directory / (name + NEW), contents)
+            keep_foreign_card(directory)
+            write_atomically(directory / SPEC, (json.dumps(data, indent=2) + "\n").encode())
+            for name in beside:
+                os.replace(directory / (name + NEW), directory / name)
     except OSError as error:
         raise CheckpointError(
             f"could not save to {directory}: {error.strerror or error}. What was saved there before is untouched."
@@ -120,23 +133,33 @@ def load(directory: str | Path, *, device: torch.device | str = "cpu", compile: 
     directory = Path(directory)
     if directory.is_file():
         raise CheckpointError(
-            f"{directory} is a file; a saved model is a directory with {_SPEC} and {_WEIGHTS}"
+            f"{directory} is a file; a saved model is a directory with {SPEC} and {WEIGHTS}"
         )
-    spec, stated, payload = _read_pair(directory)
-    weights = stated["weights"]
+    saved, payload = read_pair(directory)
     state = read_tensors(payload)
-    model = build(spec)
-    dtype = getattr(torch, str(weights.get("dtype", "float32")), torch.float32)
+    model = build(saved.spec)
+    dtype = getattr(torch, str(saved.weights.get("dtype", "float32")), torch.float32)
     if model.dtype != dtype:
         model.to(dtype)
     load_state(model, state, source=str(directory), own_types=True)
-    model.fitted_inputs = FittedInputs.from_data(stated["inputs"])
+    model.fitted_inputs = FittedInputs.from_data(saved.inputs)
     model.to(device).eval()
     if compile:
         if not isinstance(model, Model):
             raise ParameterError(f"compile=True is for models that predict, not for a {type(model).__name__}")
         compile_model(model)
     return model
+
+
+def read_spec(directory: str | Path) -> Spec:
+    """The composition of what `save` wrote; no weights are read.
+
+    Raises
+    ------
+    CheckpointError, SpecError
+        As in `load`.
+    """
+    return _read_spec(Path(directory))[0]
 
 
 def load_state(
@@ -181,8 +204,8 @@ def load_state(
 
 
 def _finish_interrupted(directory: Path) -> None:
-    """Put weights in place that a save killed after its commit left under the new name, before that name is reused."""
-    new, spec = directory / _NEW, directory / _SPEC
+    """Put files in place that a save killed after its commit left under new names, before these names are reused."""
+    new, spec = directory / (WEIGHTS + NEW), directory / SPEC
     if not (new.is_file() and spec.is_file()):
         return
     try:
@@ -190,7 +213,9 @@ def _finish_interrupted(directory: Path) -> None:
     except (ValueError, KeyError, TypeError):
         return
     if hashlib.sha256(new.read_bytes()).hexdigest() == stated:
-        os.replace(new, directory / _WEIGHTS)
+        for name in (DETAILS, CARD, WEIGHTS):
+            if (directory / (name + NEW)).is_file():
+                os.replace(directory / (name + NEW), directory / name)
 
 
 _known_loadable: WeakKeyDictionary[Trainable, Any] = WeakKeyDictionary()
@@ -228,77 +253,3 @@ def _build_without_memory(spec: Spec) -> Trainable:
             return build(spec)
     except (NotImplementedError, RuntimeError, ValueError):  # some parts look at values when they are made
         return build(spec)
-
-
-def _read_pair(directory: Path) -> tuple[Spec, dict[str, Any], bytes]:
-    """Specification and weights that belong together, also while another process writes."""
-    for attempt in range(_ATTEMPTS - 1):
-        with contextlib.suppress(CheckpointError):
-            spec, stated = _read_spec(directory)
-            return spec, stated, _read_weights(directory, stated["weights"])
-        time.sleep(_PAUSE * (attempt + 1))
-    spec, stated = _read_spec(directory)
-    return spec, stated, _read_weights(directory, stated["weights"])
-
-
-def _seal(data: dict[str, Any]) -> str:
-    """Checksum of a specification with the checksum of its weights."""
-    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
-
-
-def _read_spec(directory: Path) -> tuple[Spec, dict[str, Any]]:
-    path = directory / _SPEC
-    try:
-        data = read_json_file(path)
-    except FileNotFoundError:
-        raise CheckpointError(f"{directory} is not a saved model: it has no {_SPEC}") from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from None
-    if not isinstance(data, dict):
-        raise SpecError(f"{path} does not hold a specification")
-    # Files of earlier versions state no checksum of their own.
-    stated = data.pop("checksum", None)
-    newer = isinstance(data.get("format"), int) and data["format"] > FORMAT
-    if stated is not None and not newer and stated != _seal(data):
-        raise CheckpointError(
-            f"{path} is damaged: its checksum is not the one it states. Restore it from a copy."
-        )
-    beside = {name: data.pop(name, {}) for name in ("weights", "inputs")}
-    return Spec.from_data(data), {
-        name: value if isinstance(value, dict) else {} for name, value in beside.items()
-    }
-
-
-def _read_weights(directory: Path, stated: dict[str, Any]) -> bytes:
-    found = False
-    size = 0
-    for path in _candidates(directory):
-        found = True
-        payload = path.read_bytes()
-        size = len(payload)
-        if hashlib.sha256(payload).hexdigest() == stated.get("sha256"):
-            try:
-                read_tensors(payload)
-            except SafetensorError as error:
-                raise CheckpointError(f"{path} is not a safetensors file: {error}") from None
-            return payload
-    path = directory / _WEIGHTS
-    if not found:
-        raise CheckpointError(f"{directory} is not a saved model: it has no {_WEIGHTS}")
-    if "sha256" not in stated:
-        raise CheckpointError(f"{directory / _SPEC} does not state the checksum of its weights")
-    if size < stated.get("bytes", 0):
-        raise CheckpointError(
-            f"{path} is truncated: {size} of {stated['bytes']} bytes. Restore it from a copy."
-        )
-    raise CheckpointError(
-        f"{path} is damaged: its checksum is not the one in {_SPEC}. Restore it from a copy."
-    )
-
-
-def _candidates(directory: Path) -> Iterator[Path]:
-    # A save that was killed after its commit leaves the committed weights under the new name.
-    for name in (_WEIGHTS, _NEW):
-        if (directory / name).is_file():
-            yield directory / name

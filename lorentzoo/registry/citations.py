@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import lorentzoo
-from lorentzoo.core.errors import ParameterError
+from lorentzoo.core.errors import AmbiguousNameError, ParameterError, UnknownNameError
+from lorentzoo.core.text import plain
 from lorentzoo.core.trainable import Trainable
 from lorentzoo.registry.catalogue import catalogue
-from lorentzoo.registry.checkpoints import load
 from lorentzoo.registry.components import Component
 from lorentzoo.registry.composition import model_spec
 from lorentzoo.registry.meaning import find_part
+from lorentzoo.registry.saved import read_saved_spec
 from lorentzoo.registry.specs import NO_BACKBONE, SLOTS, PartSpec, Spec
 
 __all__ = ["cite", "find_references"]
@@ -76,7 +77,8 @@ def find_references(
     """
     papers: dict[str, list[str]] = {}
     others: dict[str, str] = {}
-    for component in _components(_read_spec(model)):
+    spec = _read_spec(model)
+    for component in _components(spec):
         part = f"{component.kind} {component.name}"
         numbers = _EPRINT.findall(component.reference)
         for number in numbers:
@@ -84,6 +86,8 @@ def find_references(
             parts += [] if part in parts else [part]
         if component.reference and not numbers:
             others[part] = component.reference
+    if spec.model is not None and _find_preset(spec.model) is None:
+        others[f"model {plain(spec.model)}"] = "not installed here, so that what it states is not known"
     return papers, others
 
 
@@ -102,15 +106,22 @@ def _read_spec(model: str | Path | Mapping[str, Any] | Spec | Trainable) -> Spec
     if isinstance(model, Mapping):
         return Spec.from_data(model)
     if Path(model).is_dir():
-        return _read_spec(load(model))
+        return read_saved_spec(model).spec
     return model_spec(str(model))
+
+
+def _find_preset(name: str) -> Component | None:
+    """The model of which a composition was made, if it is still there: a saved one needs its parts alone."""
+    try:
+        return catalogue().find("model", name, catalogue().own_plugins)
+    except (UnknownNameError, AmbiguousNameError):
+        return None
 
 
 def _components(spec: Spec) -> list[Component]:
     """The preset, and the part of every slot."""
-    found = []
-    if spec.model is not None:
-        found.append(catalogue().find("model", spec.model, catalogue().own_plugins))
+    preset = None if spec.model is None else _find_preset(spec.model)
+    found = [] if preset is None else [preset]
     if spec.generator is not None:
         found.append(find_part(spec, "generator", spec.generator.name))
     for slot in SLOTS:

@@ -8,6 +8,7 @@ downloads or evaluates anything.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -20,7 +21,7 @@ from lorentzoo.core.errors import SpecError
 from lorentzoo.registry.plain_data import check_plain, read_json
 from lorentzoo.registry.yaml_text import read_yaml
 
-__all__ = ["FORMAT", "NO_BACKBONE", "SLOTS", "PartSpec", "Spec", "parse_inline", "parse_part"]
+__all__ = ["FORMAT", "NO_BACKBONE", "SLOTS", "PartSpec", "Spec", "parse_inline", "parse_part", "write_value"]
 
 FORMAT: Final = 1
 """Version of the specification's own layout; a file of a newer one is refused."""
@@ -29,6 +30,8 @@ SLOTS: Final = ("spurions", "frames", "embedding", "backbone", "head")
 _LISTS: Final = ("spurions", "embedding")
 _VALUE_BEGINS: Final = re.compile(r"\s*\w+\s*=\s*('[^']*')*")
 """What stands before the quote of a value; a single quote is doubled inside it."""
+_BARE: Final = re.compile(r"[\w/][\w./-]*")
+"""Text that needs no quotes to be a value."""
 _MAX_INLINE: Final = 10_000
 """Characters of inline text."""
 _MAX_PARTS: Final = 64
@@ -52,6 +55,15 @@ class PartSpec:
     def to_data(self) -> dict[str, Any]:
         """Plain data: ``{"name": ..., **parameters}``."""
         return {"name": self.name, **_plain(self.parameters)}
+
+    def to_inline(self) -> str:
+        """``"name:key=value,key=value"``, which `parse_inline` reads back.
+
+        >>> PartSpec("padded-npz", {"path": "a,b.npz", "limit": None}).to_inline()
+        "padded-npz:path='a,b.npz',limit=null"
+        """
+        pairs = ",".join(f"{key}={write_value(value)}" for key, value in _plain(self.parameters).items())
+        return f"{self.name}:{pairs}" if pairs else self.name
 
     def merged(self, parameters: Mapping[str, Any]) -> PartSpec:
         """The same name with further parameters, which win."""
@@ -91,6 +103,18 @@ def parse_inline(text: str) -> PartSpec:
     if not name.strip():
         raise SpecError(f"{text!r} gives no name")
     return PartSpec(name.strip(), parameters)
+
+
+def write_value(value: Any) -> str:
+    """A value as `parse_inline` and options such as ``--set key=value`` read it.
+
+    >>> write_value([0.9, 1e-05]), write_value("1e-05"), write_value("gelu")
+    ('[0.9, 1.0e-05]', "'1e-05'", 'gelu')
+    """
+    if isinstance(value, str) and value.isprintable() and not _is_bare(value):
+        doubled = value.replace("'", "''")
+        return f"'{doubled}'"
+    return _write_inner(value)
 
 
 def parse_part(value: Any, slot: str) -> PartSpec:
@@ -263,6 +287,31 @@ def distribution_version(name: str) -> str:
         return f"{name} {version(name)}"
     except PackageNotFoundError:
         return name
+
+
+def _write_inner(value: Any) -> str:
+    """A value inside brackets, where quotes do not hide brackets from `parse_inline`."""
+    if isinstance(value, Mapping):
+        return (
+            "{" + ", ".join(f"{_write_inner(key)}: {_write_inner(one)}" for key, one in value.items()) + "}"
+        )
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_write_inner, value)) + "]"
+    quoted = isinstance(value, str) and not _is_bare(value)
+    text: str = yaml.safe_dump(value, default_style='"' if quoted else None, width=math.inf)
+    text = text.removesuffix("\n").removesuffix("\n...")
+    return re.sub(r"[][(){}]", lambda found: f"\\x{ord(found[0]):x}", text) if quoted else text
+
+
+def _is_bare(text: str) -> bool:
+    """Whether text is read as itself without quotes, and not as a number by options of the command line either."""
+    if not _BARE.fullmatch(text) or read_yaml(text, "a value") != text:
+        return False
+    try:
+        float(text)
+    except ValueError:
+        return True
+    return False  # YAML reads 1e-05 as text
 
 
 def _as_list(value: Any, slot: str) -> list[Any]:

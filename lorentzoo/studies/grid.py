@@ -22,9 +22,9 @@ from pydantic import (
 
 from lorentzoo.core.errors import StudyError
 from lorentzoo.output.report_texts import ReportTexts
-from lorentzoo.output.settings import describe_problems
 from lorentzoo.output.task import Settings, Task, load_task
 from lorentzoo.registry.plain_data import check_plain
+from lorentzoo.registry.settings import describe_problems
 from lorentzoo.registry.yaml_text import read_yaml_file
 from lorentzoo.studies.choices import (
     AXES,

@@ -14,10 +14,10 @@ from pydantic import BaseModel
 from lorentzoo.core.errors import CompositionError, LorentzooError, StudyError
 from lorentzoo.data.events import EventData
 from lorentzoo.output.files import digest_of
-from lorentzoo.output.settings import describe_unknown
 from lorentzoo.output.task import Task, judging_task, load_task, task_name
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.composition import build
+from lorentzoo.registry.settings import describe_unknown
 from lorentzoo.registry.specs import PartSpec, Spec, parse_part
 from lorentzoo.studies.grid import Combination, Pretraining, Study
 from lorentzoo.training.config import TrainConfig

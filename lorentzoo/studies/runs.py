@@ -8,6 +8,7 @@ A directory, named by the hash of the run's full specification::
     costs.json          parameters, FLOPs, times      history.csv       one row an epoch
     training.json       steps, epochs, CPU-seconds    environment.json  versions and machine
     spec.json, weights.safetensors                    the model, for `lorentzoo.load`
+    details.json, README.md                           what is told of the model, and its card
     finished.json       checksums of all these, written last: the run counts from then on
     checkpoint.ckpt     while it trains               failed.json       why it failed, if it did
 """
@@ -34,9 +35,11 @@ from lorentzoo.output.files import checksum, digest_of, write_json, write_text
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.registry.checkpoints import save
 from lorentzoo.registry.composition import build
+from lorentzoo.registry.details import Details
 from lorentzoo.registry.plain_data import read_json_file
 from lorentzoo.registry.specs import distribution_version
 from lorentzoo.studies.plan import RunSpec
+from lorentzoo.studies.run_details import describe_command, describe_cost, describe_data, describe_metrics
 from lorentzoo.training.costs import Costs, measure_costs
 from lorentzoo.training.course import history_from_csv, history_to_csv
 from lorentzoo.training.fitting import open_dataset
@@ -233,10 +236,19 @@ def _execute(
         costs = measure_costs(model, test, batch_size=run.config.batch_size)
     evaluation.save(directory / task.file)
     summary = {name: value for name, value in result.course.to_data().items() if name in _SUMMARY}
+    metrics, machine = evaluation.metrics(), environment(run.config.num_threads, result.processes)
     write_json(directory / "training.json", summary | {"resumed_at": result.resumed_at})
-    write_json(directory / "metrics.json", evaluation.metrics())
+    write_json(directory / "metrics.json", metrics)
     write_json(directory / "costs.json", costs.to_data())
-    write_json(directory / "environment.json", environment(run.config.num_threads, result.processes))
+    write_json(directory / "environment.json", machine)
+    told = Details(
+        data=describe_data(run, prepared.training),
+        metrics=describe_metrics(metrics, f"test split, {len(test):,} events"),
+        command=describe_command(run, source),
+        cost=describe_cost(costs, result.course.cpu_seconds, machine),
+        versions={"python": machine["python"], **machine["versions"]},
+    )
+    save(model, directory, details=told)
     write_text(directory / "history.csv", history_to_csv(result.course.history))
     checksums = {name: checksum(directory / name) for name in (*_KEPT, task.file)}
     stated = {"format": _FORMAT, "key": run.key, "checksums": checksums}

@@ -14,14 +14,14 @@ from lorentzoo.output.evaluation import Evaluation
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.task import Task, judging_task, load_task
 from lorentzoo.registry.checkpoints import load
-from lorentzoo.registry.composition import build, model_spec
+from lorentzoo.registry.composition import build
 from lorentzoo.registry.specs import Spec, parse_part
 from lorentzoo.studies.plan import RunSpec, test_settings
 from lorentzoo.studies.runs import RunRecord, execute_run, join_run, read_run, read_run_spec, state_of
 from lorentzoo.training.config import TrainConfig
 from lorentzoo.training.fitting import complete_spec, open_dataset, read_recipe
 from lorentzoo.training.resume import forget_checkpoints
-from lorentzoo.training.transfer import saved_spec, weights_hash
+from lorentzoo.training.transfer import choose_start, weights_hash
 
 __all__ = ["evaluate", "evaluate_run", "evaluate_runs", "run_task", "train_model"]
 
@@ -47,8 +47,8 @@ def train_model(
     Parameters
     ----------
     spec
-        A model's name (inline parameters allowed), a mapping of slots to names, or a `Spec`; by default the
-        composition of `init_from`.
+        A model's name (inline parameters allowed, ``pretrained=`` too), a mapping of slots to names, or a `Spec`; by
+        default the composition of `init_from`.
     dataset
         Name, ``"name:key=value"`` or mapping; widths and number of classes or targets follow from it.
     config
@@ -95,11 +95,11 @@ def train_model(
     world, started_here = choose_world(devices)
     part = parse_part(dataset, "dataset")
     data = open_dataset(part)
-    model = build(complete_spec(_replace_head(spec, init_from, head), data, task))
+    start, source = choose_start(spec, init_from, head)
+    model = build(complete_spec(start, data, task))
     judge = judging_task(model.task, task)
     settings = judge.read_settings(test)
     judge.check_data(data.at_hand)
-    source = None if init_from is None else Path(init_from)
     run = RunSpec(
         model.spec,
         part,
@@ -287,25 +287,6 @@ def run_task(directory: str | Path, task: str | None = None) -> Task:
     if task is None and (path / "run.json").is_file():
         return read_run_spec(path).task
     return judging_task(load(path).task, task)
-
-
-def _replace_head(
-    spec: Spec | Mapping[str, Any] | str | None,
-    init_from: str | Path | None,
-    head: str | Mapping[str, Any] | None,
-) -> Spec | Mapping[str, Any] | str:
-    """What is to be built, with another head where one is given."""
-    if spec is None:
-        if init_from is None:
-            raise RunError("name a model, or what its weights start from (init_from)")
-        spec = saved_spec(init_from)
-    if head is None:
-        return spec
-    if isinstance(spec, str):
-        spec = model_spec(spec)
-    data = spec.to_data() if isinstance(spec, Spec) else dict(spec)
-    data["head"] = parse_part(head, "head").to_data()
-    return Spec.from_data(data) if isinstance(spec, Spec) else data
 
 
 def _require_same_run(directory: Path, run: RunSpec) -> None:

@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from lorentzoo.output.settings import read_settings
+from lorentzoo.registry.settings import read_settings
 from lorentzoo.training.optimisers import OptimiserName, PartName
 from lorentzoo.training.schedules import ScheduleName
 

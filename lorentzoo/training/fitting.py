@@ -20,10 +20,8 @@ from lorentzoo.training.config import TrainConfig
 __all__ = ["complete_spec", "default_head", "fit_spec", "open_dataset", "read_recipe", "spec_for"]
 
 
-def complete_spec(spec: Spec | Mapping[str, Any] | str, data: EventData, task: str | None = None) -> Spec:
-    """The composition of a model's name, of slots to names, or of a `Spec`, fitted to data as `spec_for` does."""
-    if isinstance(spec, str):
-        return spec_for({"model": spec}, data)
+def complete_spec(spec: Spec | Mapping[str, Any], data: EventData, task: str | None = None) -> Spec:
+    """The composition of slots to names, or of a `Spec`, fitted to data as `spec_for` does."""
     if isinstance(spec, Spec):
         return fit_spec(spec, data)
     known = {"in_scalars", "in_context", "format", "lorentzoo", "plugins"}

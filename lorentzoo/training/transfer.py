@@ -2,17 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from lorentzoo.core.errors import RunError
 from lorentzoo.core.trainable import Trainable
 from lorentzoo.output.files import checksum
-from lorentzoo.registry.checkpoints import load
-from lorentzoo.registry.specs import Spec
+from lorentzoo.registry.checkpoints import load, read_spec
+from lorentzoo.registry.creation import read_model_name
+from lorentzoo.registry.specs import Spec, parse_part
 
-__all__ = ["initial_weights", "saved_spec", "weights_hash"]
+__all__ = ["choose_start", "initial_weights", "weights_hash"]
+
+
+def choose_start(
+    spec: Spec | Mapping[str, Any] | str | None,
+    init_from: str | Path | None = None,
+    head: str | Mapping[str, Any] | None = None,
+) -> tuple[Spec | Mapping[str, Any], Path | None]:
+    """What is to be built, and whose weights it starts from.
+
+    Parameters
+    ----------
+    spec
+        Name of a model, which may name trained weights (``"particlenet-observables:pretrained=jets10-v1"``), a mapping of
+        slots to names, or a `Spec`; by default the composition of `init_from`.
+    init_from
+        Directory of a run, or of a saved model.
+    head
+        Another head than that of the composition.
+
+    Returns
+    -------
+    The composition; and the directory of the weights, None for new ones.
+
+    Raises
+    ------
+    RunError
+        If neither says what to build, or both whose weights to start from.
+    """
+    source = None if init_from is None else Path(init_from)
+    if spec is None:
+        if source is None:
+            raise RunError("name a model, or what its weights start from (init_from)")
+        spec = read_spec(source)
+    if isinstance(spec, str):
+        named = read_model_name(spec)
+        if named.source is not None and source is not None:
+            raise RunError(
+                f"start either from the pretrained weights of {spec!r} or from {source}, not from both"
+            )
+        spec, source = named.spec, named.source or source
+    if head is None:
+        return spec, source
+    data = {
+        **(spec.to_data() if isinstance(spec, Spec) else spec),
+        "head": parse_part(head, "head").to_data(),
+    }
+    return (Spec.from_data(data) if isinstance(spec, Spec) else data), source
 
 
 def initial_weights(model: Trainable, source: str | Path) -> dict[str, Tensor]:
@@ -59,20 +109,6 @@ def initial_weights(model: Trainable, source: str | Path) -> dict[str, Tensor]:
         state[name].shape == own[name].shape for name in head
     )
     return {name: state[name] for name in body + (head if same_head else [])}
-
-
-def saved_spec(source: str | Path) -> Spec:
-    """The composition of a saved model.
-
-    Raises
-    ------
-    RunError
-        If the source holds no model with a specification.
-    """
-    model = load(source)
-    if not isinstance(model.spec, Spec):
-        raise RunError(f"{source} holds no model that another one could start from")
-    return model.spec
 
 
 def weights_hash(source: str | Path) -> str:

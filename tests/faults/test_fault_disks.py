@@ -79,7 +79,7 @@ def test_saved_models(tmp_path: Path, size: int) -> None:
     assert same_model(lz.load(tmp_path), small_model(0))
     lz.save(small_model(1), tmp_path)
     assert same_model(lz.load(tmp_path), small_model(1))
-    assert sorted(os.listdir(tmp_path)) == ["spec.json", "weights.safetensors"]
+    assert sorted(os.listdir(tmp_path)) == ["README.md", "details.json", "spec.json", "weights.safetensors"]
 
 
 def test_checkpoints_of_training(tmp_path: Path) -> None:

@@ -124,4 +124,4 @@ def test_killed_in_the_middle_of_saving(tmp_path: Path, faults: int) -> None:
     print("kills of save:", first, "left the first model,", second, "the second")
     assert first + second == faults
     assert min(first, second) > 0
-    assert files == ["spec.json", "weights.safetensors"]
+    assert files == ["README.md", "details.json", "spec.json", "weights.safetensors"]

@@ -33,7 +33,7 @@ def test_two_writers_and_a_reader_of_a_model(tmp_path: Path, faults: int) -> Non
     assert [(writer.wait(), writer.communicate()[1]) for writer in writers] == [(0, "")] * 2
     print("loads beside", 2 * faults, "saves of two processes:", sum(loads))
     assert sum(loads) > 0
-    assert sorted(os.listdir(tmp_path)) == ["spec.json", "weights.safetensors"]
+    assert sorted(os.listdir(tmp_path)) == ["README.md", "details.json", "spec.json", "weights.safetensors"]
 
 
 RUNNER = """

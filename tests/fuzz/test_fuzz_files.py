@@ -28,7 +28,7 @@ from lorentzoo.data.sample import Sample
 from lorentzoo.data.shipped import sample_path
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.task import load_task
-from lorentzoo.registry import checkpoints
+from lorentzoo.registry import saved
 from lorentzoo.studies import runner
 from lorentzoo.studies.runner import run_study, show_study
 from lorentzoo.studies.runs import read_run, state_of
@@ -46,7 +46,7 @@ READERS = {
 @pytest.fixture(autouse=True)
 def _without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files that do not belong together are read again after a pause, in which nothing changes here."""
-    monkeypatch.setattr(checkpoints, "_PAUSE", 0.0)
+    monkeypatch.setattr(saved, "_PAUSE", 0.0)
 
 
 def write_events(name: str, path: Path) -> None:
@@ -164,7 +164,7 @@ def test_saved_models_that_were_forged(tmp_path: Path, examples: int) -> None:
             parent = data if rng.integers(2) else data["weights"]
             parent[list(parent)[rng.integers(len(parent))]] = values[rng.integers(len(values))]
         (directory / "weights.safetensors").write_bytes(weights)
-        (directory / "spec.json").write_text(json.dumps({**data, "checksum": checkpoints._seal(data)}))
+        (directory / "spec.json").write_text(json.dumps({**data, "checksum": saved.seal(data)}))
         lz.load(directory)
 
     survey_damage("forged models", check, examples, seed=5)

@@ -19,6 +19,7 @@ import lorentzoo as lz
 from lorentzoo.core.errors import CheckpointError, SpecError
 from lorentzoo.core.model import Model
 from lorentzoo.registry import checkpoints
+from lorentzoo.registry.saved import seal
 from lorentzoo.testing import random_cloud
 
 
@@ -48,6 +49,8 @@ def test_there_and_back(tmp_path: Path, dtype: torch.dtype) -> None:
     cloud = random_cloud()
     assert torch.equal(again(cloud), model(cloud))
     assert sorted(path.name for path in (tmp_path / "deep" / "run").iterdir()) == [
+        "README.md",
+        "details.json",
         "spec.json",
         "weights.safetensors",
     ]
@@ -83,7 +86,7 @@ def rewrite(directory: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     data = json.loads((directory / "spec.json").read_text())
     data.pop("checksum")
     change(data)
-    data["checksum"] = checkpoints._seal(data)
+    data["checksum"] = seal(data)
     (directory / "spec.json").write_text(json.dumps(data))
 
 
@@ -183,13 +186,12 @@ def test_a_file_that_is_no_safetensors_file(saved: Path) -> None:
 # ---- a disk that is full ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("at", ["weights", "spec"])
+@pytest.mark.parametrize("at", ["weights.safetensors.new", "details.json.new", "README.md.new", "spec.json"])
 @pytest.mark.parametrize("step", ["write", "fsync", "replace"])
 def test_a_full_disk_leaves_the_old_model(
     saved: Path, monkeypatch: pytest.MonkeyPatch, at: str, step: str
 ) -> None:
     old = lz.load(saved)
-    name = checkpoints._NEW if at == "weights" else "spec.json"
 
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -197,7 +199,7 @@ def test_a_full_disk_leaves_the_old_model(
     original = checkpoints.write_atomically
 
     def write(path: Path, payload: bytes) -> None:
-        if path.name != name:
+        if path.name != at:
             original(path, payload)
             return
         with monkeypatch.context() as broken:

@@ -473,3 +473,23 @@ def test_a_part_of_a_plugin_that_is_not_there_names_the_plugin() -> None:
     for use in (build, task_name):
         with pytest.raises(UnknownNameError, match=r"came from the plugin somebody \(their-package 1\.2\)"):
             use(spec)
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(1 << 60), 1 << 60)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=8)
+    | st.sampled_from(
+        ["1e-05", "true", "null", "a,b", "it's", '"q"', "[x", "2020-01-01", " pad ", "0x1", "~"]
+    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
+    max_leaves=5,
+)
+
+
+@given(parameters=st.dictionaries(st.sampled_from(["path", "scale", "hidden"]), VALUES, max_size=3))
+def test_inline_text_is_read_back(parameters: dict[str, Any]) -> None:
+    part = PartSpec("part", parameters)
+    assert parse_inline(part.to_inline()) == part

@@ -76,6 +76,8 @@ def test_a_study_has_rows_runs_and_refusals(finished) -> None:
     assert first.metrics == first.evaluation.metrics()
     assert first.directory.name == first.run.key
     assert {path.name for path in first.directory.iterdir()} == {
+        "README.md",
+        "details.json",
         "config.json",
         "costs.json",
         "environment.json",

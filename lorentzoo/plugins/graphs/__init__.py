@@ -23,6 +23,26 @@ _FORMS: list[tuple[str, str, Any, Mapping[str, Any]]] = [
     ),
 ]
 
+_WITH_OBSERVABLES: Mapping[str, Any] = {
+    "embedding": ["kinematics", "substructure"],
+    "backbone": {
+        "name": "particlenet",
+        "neighbours": 8,
+        "channels": [32, 64],
+        "num_layers": 2,
+        "hidden_reps": ["16x0n+4x1n"],
+    },
+    "head": {"name": "classify", "num_classes": 1, "hidden": [64]},
+}
+_FEW_JETS = {
+    "batch_size": 64,
+    "optimiser": "adamw",
+    "learning_rate": 1e-3,
+    "weight_decay": 0.05,
+    "schedule": "warmup-cosine",
+    "gradient_clip": 1.0,
+}
+
 
 @hookimpl
 def lorentzoo_components() -> list[Component]:
@@ -50,6 +70,14 @@ def lorentzoo_components() -> list[Component]:
             "lorentzoo.plugins.graphs.pyg:PygNet",
             "Any torch-geometric convolution, e.g. pyg:conv=GATv2Conv; messages between local frames",
             "arXiv:1903.02428",
+        ),
+        Component(
+            "model",
+            "particlenet-observables",
+            summary="A small ParticleNet that is given eleven jet observables beside its particles, one logit",
+            reference="arXiv:1902.08570",
+            spec=_WITH_OBSERVABLES,
+            recipe=_FEW_JETS,
         ),
         *[
             component
