@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
@@ -17,6 +18,7 @@ from lorentzoo.output.style import to_svg
 
 __all__ = ["legend_entries", "render_page"]
 
+_EPRINT: Final = re.compile(r"\barXiv:(\d{4}\.\d{4,5}|[a-z-]+/\d{7})\b")
 _DASHES: Final = {"-": "", "--": "7 4", ":": "2 3", "-.": "7 3 2 3"}
 _SHAPES: Final = {
     "o": "M20 3.8 A4.2 4.2 0 1 1 20 12.2 A4.2 4.2 0 1 1 20 3.8 Z",
@@ -60,6 +62,7 @@ def _environment() -> Environment:
         "hard_hyphens": _harden_hyphens,
         "image": _embed_figure,
         "numbers": _embed_numbers,
+        "papers": _link_papers,
     }
     return environment
 
@@ -71,6 +74,15 @@ def _mark_symbols(text: str) -> Markup:
         safe = safe.replace(f"_{index}", f"<sub>{index}</sub>")
     safe = safe.replace(" = ", "&nbsp;=&nbsp;").replace(" ± ", "&nbsp;±&nbsp;")
     return Markup(safe.replace(" · ", "&nbsp;· "))
+
+
+def _link_papers(text: str) -> Markup:
+    """The same with numbers of eprints as links, which nobody follows but who clicks."""
+    return Markup(
+        _EPRINT.sub(
+            r'<a href="https://arxiv.org/abs/\1" rel="noreferrer">\g<0></a>', str(_mark_symbols(text))
+        )
+    )
 
 
 def _harden_hyphens(text: str) -> str:

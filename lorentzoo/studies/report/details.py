@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
 from lorentzoo.core.numbers import format_count, format_number
 from lorentzoo.output.metric import value_of
 from lorentzoo.output.table import Cell, Table, text_cell
-from lorentzoo.registry.specs import PartSpec, Spec
+from lorentzoo.registry.specs import Spec
 from lorentzoo.studies.report.rows import TaskRows
 from lorentzoo.studies.results import RowResult
+from lorentzoo.studies.run_details import describe_command
 from lorentzoo.studies.runs import RunRecord
 
-__all__ = ["RowDetails", "describe_rows", "rerun_command", "write_inline"]
+__all__ = ["RowDetails", "describe_rows", "write_composition"]
 
-_AGAIN: Final = "again"
-"""Where the commands put what they make."""
+_AGAIN: Final = "../../again"
+"""Where the commands put what they make, from the folder of a run."""
 
 
 @dataclass(frozen=True)
@@ -64,58 +64,6 @@ def describe_rows(groups: list[TaskRows], rows: tuple[RowResult, ...]) -> dict[s
     return {row.label: _describe(row, by_task[row.task], anchors[row.label]) for row in rows}
 
 
-def rerun_command(run: RunRecord) -> str:
-    """The command that trains and tests the same run again, as a directory of its own.
-
-    It reads composition and recipe (with the seed) from the run's directory, and makes a run of the same hash, unless the
-    weights start from another run.
-    """
-    spec, folder = run.run, run.directory
-    words = ["lorentzoo", "train", str(folder / "spec.json"), "--config", str(folder / "config.json")]
-    words += ["--dataset", write_inline(spec.dataset)]
-    if spec.train_size is not None:
-        words += ["--train-size", str(spec.train_size)]
-    if spec.start_from is not None:
-        words += ["--init-from", str(folder.parent / spec.start_from)]
-    if spec.judge is not None:
-        words += ["--task", spec.judge]
-    for key, value in spec.test.items():
-        words += ["--test", f"{key}={_write_value(value)}"]
-    return shlex.join([*words, "--out", f"{_AGAIN}/{spec.key}"])
-
-
-def write_inline(part: PartSpec) -> str:
-    """A part as text that `lorentzoo.registry.specs.parse_inline` reads back.
-
-    >>> write_inline(PartSpec("toptag", {"max_constituents": 40, "path": "a,b.npz"}))
-    'toptag:max_constituents=40,path="a,b.npz"'
-    """
-    pieces = [f"{key}={_write_value(value)}" for key, value in part.to_data().items() if key != "name"]
-    return part.name + (":" + ",".join(pieces) if pieces else "")
-
-
-def _write_value(value: Any) -> str:
-    """A value as YAML in one line, which takes JSON except for floats without a point."""
-    if isinstance(value, float):
-        text = repr(value)
-        return text if "." in text or "e" not in text else text.replace("e", ".0e")
-    if isinstance(value, Mapping):
-        return (
-            "{" + ", ".join(f"{json.dumps(key)}: {_write_value(item)}" for key, item in value.items()) + "}"
-        )
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_write_value(item) for item in value) + "]"
-    if isinstance(value, str) and re.fullmatch(r"[A-Za-z_./][\w./-]*", value) and _means_itself(value):
-        return value
-    # Commas and brackets of a text are not those between values.
-    return re.sub(r"[\[\]{}()]", lambda sign: f"\\u{ord(sign[0]):04x}", json.dumps(value))
-
-
-def _means_itself(text: str) -> bool:
-    """Whether YAML reads a word as text: not yes, null and the like."""
-    return bool(yaml.safe_load(text) == text)
-
-
 def _describe(row: RowResult, group: TaskRows, anchor: str) -> RowDetails:
     first = row.runs[0]
     costs = first.costs
@@ -144,17 +92,23 @@ def _describe(row: RowResult, group: TaskRows, anchor: str) -> RowDetails:
         anchor,
         dict(row.choices),
         {name: text for name, text in facts.items() if text},
-        _write_composition(first.run.spec),
+        write_composition(first.run.spec),
         Table("Seeds", headings, tuple(lines)),
-        tuple(rerun_command(run) for run in row.runs),
+        tuple(_write_command(run) for run in row.runs),
     )
 
 
-def _write_composition(spec: Spec) -> str:
-    """Without what stands there for information alone."""
+def write_composition(spec: Spec) -> str:
+    """YAML of a composition without what stands there for information alone, and without what it does not have."""
     data = {
         key: value
         for key, value in spec.to_data().items()
-        if key not in ("plugins", "format", "lorentzoo") and value not in (None, [], {})
+        if key not in ("plugins", "format", "lorentzoo") and value not in (None, [], {}, 0)
     }
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, default_flow_style=None, width=90)
+
+
+def _write_command(run: RunRecord) -> str:
+    """What makes the same run again, in a folder of its own beside those of the study."""
+    command = describe_command(run.run, None)
+    return f"cd {shlex.quote(str(run.directory))} && {command} --out {_AGAIN}/{run.run.key}"

@@ -31,7 +31,7 @@ def report_html(result: StudyResult) -> str:
         facts=_describe_size(result),
         description=result.study.description,
         results=tables["results"] if result.finished else None,
-        details=describe_rows(groups, result.finished),
+        details=list(describe_rows(groups, result.finished).values()),
         choices={
             axis: list(dict.fromkeys(row.choices[axis] for row in result.finished))
             for axis in result.study.varying
