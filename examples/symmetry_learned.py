@@ -1,8 +1,8 @@
 """What do networks learn of the Lorentz group: before, during and after their training?
 
-Small taggers are trained on the shipped top jets with the same batches. At some steps `lorentzoo.symmetry_spectrum` says how
-fast their outputs change along each generator, on test jets and with the weights as they are. A figure, all numbers and
-a table go to a folder::
+Small taggers are trained on the shipped top jets with the same batches. At some steps `lorentzoo.symmetry_spectrum`
+says how fast their outputs change along each generator, on test jets and with the weights as they are. A figure, all
+numbers and a table go to a folder::
 
     OMP_NUM_THREADS=1 python examples/symmetry_learned.py --out runs/symmetry-learned
 """
@@ -40,7 +40,9 @@ NETWORKS: dict[str, dict[str, Any]] = {
 COLUMNS = ("SO(2)_beam", "SO⁺(1,1)_beam", "SO(3)", "SO⁺(1,3)")
 
 
-def train(options: dict[str, Any], steps: list[int], seed: int, data: lz.JetDataset) -> list[tuple[Any, float]]:
+def train(
+    options: dict[str, Any], steps: list[int], seed: int, data: lz.JetDataset
+) -> list[tuple[Any, float]]:
     """Spectra and AUC of one network, before the first step and after each of the given ones."""
     torch.manual_seed(seed)
     model = lz.create_model(**options)
@@ -80,7 +82,9 @@ def write_table(found: dict[str, list[tuple[SymmetrySpectrum, list[float]]]], st
     ]
     for name, course in found.items():
         for step, (spectrum, values) in zip([0, *steps], course, strict=True):
-            cells = [f"{value:.2g} ± {error:.1g}" for value, error in (spectrum.subgroups[c] for c in COLUMNS)]
+            cells = [
+                f"{value:.2g} ± {error:.1g}" for value, error in (spectrum.subgroups[c] for c in COLUMNS)
+            ]
             lines.append(
                 f"| {name} | {step} | {np.mean(values):.3f} ± {np.std(values, ddof=1):.3f} | {' | '.join(cells)} |"
             )
@@ -100,7 +104,9 @@ def plot(found: dict[str, list[tuple[SymmetrySpectrum, list[float]]]], steps: li
             values, errors = np.array([spectrum.subgroups[column] for spectrum, _ in course]).T
             # Steps on a logarithmic axis have no place for zero.
             places = np.array([0.5 * steps[0], *steps]) * (1 + 0.04 * number)
-            axis.errorbar(places, np.maximum(values, 1e-16), yerr=errors, marker="o", ms=4, capsize=2, label=name)
+            axis.errorbar(
+                places, np.maximum(values, 1e-16), yerr=errors, marker="o", ms=4, capsize=2, label=name
+            )
         axis.axhline(6**-0.5, color="0.6", linestyle=":")
         axis.set(title=column, xlabel="optimiser steps", xscale="log", yscale="log", ylim=(1e-5, 2))
         axis.set_xticks([0.5 * steps[0], *steps], ["0", *map(str, steps)])
@@ -112,7 +118,9 @@ def plot(found: dict[str, list[tuple[SymmetrySpectrum, list[float]]]], steps: li
 
 def main() -> None:
     """Train, measure, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/symmetry-learned"))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, nargs="+", default=[10, 30, 100, 400])

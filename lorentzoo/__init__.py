@@ -61,6 +61,7 @@ _HOMES = {
     "list_components": "lorentzoo.registry.catalogue",
     "list_models": "lorentzoo.registry.listing",
     "list_plugins": "lorentzoo.registry.catalogue",
+    "list_pretrained": "lorentzoo.registry.pretrained",
     "load": "lorentzoo.registry.checkpoints",
     "load_dataset": "lorentzoo.registry.composition",
     "load_exported": "lorentzoo.exporting.serving",
@@ -127,6 +128,7 @@ if TYPE_CHECKING:
     from lorentzoo.registry.listing import list_models as list_models
     from lorentzoo.registry.presets import LEARNED_FRAMES as LEARNED_FRAMES
     from lorentzoo.registry.presets import make_taggers as make_taggers
+    from lorentzoo.registry.pretrained import list_pretrained as list_pretrained
     from lorentzoo.registry.replacement import replace_head as replace_head
     from lorentzoo.registry.weights import Weights as Weights
     from lorentzoo.studies.executors.base import Executor as Executor

@@ -20,11 +20,20 @@ def list_command(
     ),
     pattern: str | None = typer.Option(None, "--pattern", "-p", help="Glob pattern, e.g. 'lloca-*'."),
     symmetry: str | None = typer.Option(None, help="Only models with this symmetry, e.g. 'SO(2)_beam'."),
+    pretrained: bool = typer.Option(False, "--pretrained", help="Trained weights of models."),
+    task: str | None = typer.Option(
+        None,
+        "--task",
+        help="Only weights trained for this task, e.g. amplitudes.",
+        autocompletion=complete_parts("task"),
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """List what is there, by kind and name.
 
     Example: lorentzoo list model --pattern 'lgatr*'
+
+    Example: lorentzoo list --pretrained --task classification
     """
     import fnmatch
 
@@ -32,6 +41,13 @@ def list_command(
     from lorentzoo.registry.catalogue import catalogue
     from lorentzoo.registry.listing import list_models
 
+    if task is not None and not pretrained:
+        raise ParameterError("--task is for the weights that --pretrained lists")
+    if pretrained:
+        if kind not in (None, "model"):
+            raise ParameterError(f"only models have pretrained weights: leave out {kind!r}, or --pretrained")
+        _list_pretrained(pattern, task, symmetry, as_json)
+        return
     if symmetry is not None:
         if kind not in (None, "model"):
             raise ParameterError(f"only models have a symmetry as a whole: leave out {kind!r}, or --symmetry")
@@ -51,6 +67,29 @@ def list_command(
     failed = [record for record in catalogue().plugins if record.error]
     if failed:
         typer.echo(f"{len(failed)} plugin(s) failed to load: see `lorentzoo plugins`", err=True)
+
+
+def _list_pretrained(pattern: str | None, task: str | None, symmetry: str | None, as_json: bool) -> None:
+    from lorentzoo.registry.pretrained import list_pretrained
+
+    found = list_pretrained(pattern, task=task, symmetry=symmetry)
+    if as_json:
+        print_json([item.to_data() for item in found])
+        return
+    rows = [
+        (
+            item.name,
+            item.task,
+            item.symmetry,
+            "" if item.parameters is None else f"{item.parameters:,}",
+            f"{item.bytes / 1e6:.2f}",
+            item.weights.summary,
+        )
+        for item in found
+    ]
+    print_table(("name", "task", "symmetry", "parameters", "MB", "summary"), rows)
+    if not rows:
+        typer.echo("none; the distribution lorentzoo-weights brings some", err=True)
 
 
 def describe_command(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from safetensors.torch import load as read_tensors
 from safetensors.torch import save as write_tensors
 from torch import Tensor
 
+import lorentzoo
 from lorentzoo.core.compiled import compile_model
 from lorentzoo.core.errors import CheckpointError, ParameterError
 from lorentzoo.core.fitted_inputs import FittedInputs
@@ -27,13 +29,13 @@ from lorentzoo.core.model import Model
 from lorentzoo.core.trainable import Trainable, complete_state
 from lorentzoo.registry.cards import CARD, keep_foreign_card, write_card
 from lorentzoo.registry.composition import build
-from lorentzoo.registry.details import DETAILS, Details, with_versions, write_down
+from lorentzoo.registry.details import DETAILS, CostDetails, Details, write_down
 from lorentzoo.registry.files import locked, remove_stale, write_atomically
 from lorentzoo.registry.plain_data import read_json_file
 from lorentzoo.registry.saved import NEW, SPEC, WEIGHTS, read_pair, seal
 from lorentzoo.registry.specs import Spec
 
-__all__ = ["load", "load_state", "read_spec", "save"]
+__all__ = ["load", "load_state", "save"]
 
 
 def save(
@@ -64,12 +66,13 @@ def save(
     CheckpointError
         If the model has no specification, details do not fit, or the disk does not take the files.
     """
-    told = with_versions(Details.of(details))
+    told = Details.of(details)
     if not isinstance(model, Trainable) or not isinstance(model.spec, Spec):
         raise CheckpointError(
             "this model has no specification; make it by lorentzoo.compose or create_model to save it"
         )
     _require_loadable(model)
+    told = _complete_details(told, model)
     directory = Path(directory)
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
     payload = write_tensors(state)
@@ -151,17 +154,6 @@ def load(directory: str | Path, *, device: torch.device | str = "cpu", compile: 
     return model
 
 
-def read_spec(directory: str | Path) -> Spec:
-    """The composition of what `save` wrote; no weights are read.
-
-    Raises
-    ------
-    CheckpointError, SpecError
-        As in `load`.
-    """
-    return _read_spec(Path(directory))[0]
-
-
 def load_state(
     model: torch.nn.Module, state: dict[str, Tensor], *, source: str, own_types: bool = False
 ) -> None:
@@ -201,6 +193,26 @@ def load_state(
         for name, tensor in model.state_dict(keep_vars=True).items():
             tensor.data = tensor.data.to(state[name].dtype)
     model.load_state_dict(state)
+
+
+def _complete_details(details: Details, model: Trainable) -> Details:
+    """The same details with what the model says itself, and with the versions of this save if none are stated."""
+    cost = details.cost or CostDetails()
+    if cost.parameters is None:
+        cost = cost.model_copy(update={"parameters": model.num_parameters})
+    here = {
+        "python": platform.python_version(),
+        "lorentzoo": lorentzoo.__version__,
+        "torch": str(torch.__version__),
+    }
+    return details.model_copy(
+        update={
+            "task": model.task,
+            "symmetry": model.symmetry.name,
+            "cost": cost,
+            "versions": details.versions or here,
+        }
+    )
 
 
 def _finish_interrupted(directory: Path) -> None:

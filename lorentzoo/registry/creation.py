@@ -9,9 +9,10 @@ from typing import Any
 from lorentzoo.core.errors import CheckpointError, CompositionError
 from lorentzoo.core.text import plain
 from lorentzoo.registry.catalogue import catalogue
-from lorentzoo.registry.checkpoints import load, read_spec
+from lorentzoo.registry.checkpoints import load
 from lorentzoo.registry.composition import build, model_spec, override
 from lorentzoo.registry.replacement import replace_head
+from lorentzoo.registry.saved import read_saved_spec
 from lorentzoo.registry.specs import SLOTS, PartSpec, Spec, parse_inline
 
 __all__ = ["NamedModel", "create_model", "read_model_name"]
@@ -93,7 +94,7 @@ def read_model_name(name: str, **overrides: Any) -> NamedModel:
     component = catalogue().find("model", inline.name, catalogue().own_plugins)
     tag = _only_tag(component.name) if pretrained is True else pretrained
     weights = catalogue().find_weights(component.name, tag)
-    spec = read_spec(weights.path)
+    spec = read_saved_spec(weights.path).spec
     if spec.model != component.name:
         raise CheckpointError(
             f"{weights.path} holds {plain(spec.model or 'a model without a name')!r}, but plugin {weights.plugin!r} "

@@ -35,11 +35,10 @@ from lorentzoo.output.files import checksum, digest_of, write_json, write_text
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.registry.checkpoints import save
 from lorentzoo.registry.composition import build
-from lorentzoo.registry.details import Details
 from lorentzoo.registry.plain_data import read_json_file
 from lorentzoo.registry.specs import distribution_version
 from lorentzoo.studies.plan import RunSpec
-from lorentzoo.studies.run_details import describe_command, describe_cost, describe_data, describe_metrics
+from lorentzoo.studies.run_details import describe_run
 from lorentzoo.training.costs import Costs, measure_costs
 from lorentzoo.training.course import history_from_csv, history_to_csv
 from lorentzoo.training.fitting import open_dataset
@@ -241,13 +240,7 @@ def _execute(
     write_json(directory / "metrics.json", metrics)
     write_json(directory / "costs.json", costs.to_data())
     write_json(directory / "environment.json", machine)
-    told = Details(
-        data=describe_data(run, prepared.training),
-        metrics=describe_metrics(metrics, f"test split, {len(test):,} events"),
-        command=describe_command(run, source),
-        cost=describe_cost(costs, result.course.cpu_seconds, machine),
-        versions={"python": machine["python"], **machine["versions"]},
-    )
+    told = describe_run(run, data, metrics, costs, result.course.cpu_seconds, machine, source)
     save(model, directory, details=told)
     write_text(directory / "history.csv", history_to_csv(result.course.history))
     checksums = {name: checksum(directory / name) for name in (*_KEPT, task.file)}

@@ -11,8 +11,9 @@ from torch import Tensor
 from lorentzoo.core.errors import RunError
 from lorentzoo.core.trainable import Trainable
 from lorentzoo.output.files import checksum
-from lorentzoo.registry.checkpoints import load, read_spec
+from lorentzoo.registry.checkpoints import load
 from lorentzoo.registry.creation import read_model_name
+from lorentzoo.registry.saved import read_saved_spec
 from lorentzoo.registry.specs import Spec, parse_part
 
 __all__ = ["choose_start", "initial_weights", "weights_hash"]
@@ -48,7 +49,7 @@ def choose_start(
     if spec is None:
         if source is None:
             raise RunError("name a model, or what its weights start from (init_from)")
-        spec = read_spec(source)
+        spec = read_saved_spec(source).spec
     if isinstance(spec, str):
         named = read_model_name(spec)
         if named.source is not None and source is not None:

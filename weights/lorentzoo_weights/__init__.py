@@ -11,7 +11,10 @@ _SUMMARIES = {
     ("pelican-mini", "toptag-lorentz-v1"): "Top jets against QCD jets, with all of the Lorentz group",
     ("rqs-flow-eventgen", "ttbar-v1"): "Density of six-jet events of top pairs",
     ("transformer", "toptag-v1"): "Top jets against QCD jets, with rotations about the beam alone",
-    ("vit-showers", "two-detectors-v1"): "Electromagnetic showers in lead and argon, and in tungsten and silicon",
+    (
+        "vit-showers",
+        "two-detectors-v1",
+    ): "Electromagnetic showers in lead and argon, and in tungsten and silicon",
 }
 
 
