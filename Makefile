@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 THREADS := OMP_NUM_THREADS=1
 APT := DEBIAN_FRONTEND=noninteractive timeout 300 apt-get -o Acquire::Retries=0 -o Acquire::http::Timeout=20
 
-.PHONY: study test test-slow lint docs bench compilers clean
+.PHONY: study test test-slow lint docs bench compilers browser clean
 
 $(STAMP): pyproject.toml constraints.txt weights/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -27,6 +27,11 @@ compilers:  ## gcc, g++ and gfortran for the tests of exported source, where apt
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
 	  $(APT) update -qq > /dev/null 2>&1; $(APT) install -y -qq $$missing > /dev/null 2>&1; fi; \
 	for tool in $$missing; do command -v $$tool > /dev/null || echo "no $$tool: tests that need it are skipped"; done
+
+browser:  ## Debian's chromium for the tests of pages, where apt may install it; else these are skipped.
+	@if ! command -v chromium > /dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	  $(APT) update -qq > /dev/null 2>&1; $(APT) install -y -qq --no-install-recommends chromium > /dev/null 2>&1; fi; \
+	command -v chromium > /dev/null || echo "no chromium: tests that need it are skipped"
 
 test-slow: $(STAMP)  ## The long tests.
 	$(BIN)/python -m pytest -m slow

@@ -1,13 +1,15 @@
-"""``lorentzoo list``, ``describe`` and ``plugins``."""
+"""``lorentzoo list``, ``describe``, ``catalogue``, ``cite`` and ``plugins``."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import typer
 
 from lorentzoo.cli.completion import complete_kinds, complete_names, complete_parts, complete_plugins
 from lorentzoo.cli.output import print_json, print_table
 
-__all__ = ["cite_command", "describe_command", "list_command", "plugins_command"]
+__all__ = ["catalogue_command", "cite_command", "describe_command", "list_command", "plugins_command"]
 
 
 def list_command(
@@ -121,6 +123,32 @@ def describe_command(
         print_json([description.to_data() for description in descriptions])
     else:
         typer.echo("\n\n".join(str(description) for description in descriptions))
+
+
+def catalogue_command(
+    out: Path = typer.Option(Path("catalogue"), "--out", "-o", help="Folder for catalogue.html."),
+    measure: bool = typer.Option(
+        False, "--measure", help="Measure the time of every network here, by one thread (minutes)."
+    ),
+    pattern: str | None = typer.Option(
+        None, "--pattern", "-p", help="Glob pattern of names, e.g. 'lloca-*'."
+    ),
+    title: str = typer.Option("", help="Of the page."),
+) -> None:
+    """Write a page of the whole zoo that opens without a network: every component, searched, sorted and opened.
+
+    Example: lorentzoo catalogue --out catalogue --measure
+    """
+    import fnmatch
+
+    from lorentzoo.core.errors import UnknownNameError
+    from lorentzoo.pages import collect_entries, write_catalogue
+    from lorentzoo.registry.catalogue import catalogue
+
+    chosen = [c for c in catalogue().components() if fnmatch.fnmatchcase(c.name, pattern or "*")]
+    if not chosen:
+        raise UnknownNameError(f"no component is called {pattern!r}; `lorentzoo list` names them")
+    typer.echo(str(write_catalogue(collect_entries(chosen, measure=measure), out, title=title)))
 
 
 def cite_command(

@@ -10,7 +10,13 @@ from typing import Any, Final
 import typer
 
 from lorentzoo import __version__
-from lorentzoo.cli.catalogue import cite_command, describe_command, list_command, plugins_command
+from lorentzoo.cli.catalogue import (
+    catalogue_command,
+    cite_command,
+    describe_command,
+    list_command,
+    plugins_command,
+)
 from lorentzoo.cli.data import data_app
 from lorentzoo.cli.export import export_command
 from lorentzoo.cli.models import evaluate_command, import_command, train_command, verify_command
@@ -39,6 +45,7 @@ app = typer.Typer(
 )
 app.command("list")(list_command)
 app.command("describe")(describe_command)
+app.command("catalogue")(catalogue_command)
 app.command("cite")(cite_command)
 app.command("plugins")(plugins_command)
 app.command("new-plugin")(new_plugin_command)

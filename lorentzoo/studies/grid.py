@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from lorentzoo.core.errors import StudyError
+from lorentzoo.output.report_texts import ReportTexts
 from lorentzoo.output.task import Settings, Task, load_task
 from lorentzoo.registry.plain_data import check_plain
 from lorentzoo.registry.settings import describe_problems
@@ -79,6 +80,8 @@ class Study(BaseModel):
     resources
         What a run asks of the machine, e.g. ``{memory_gb: 8, rows: [{backbone: part, gpus: 1}]}``; no part of the run's
         hash.
+    report
+        Titles, labels and captions, see `lorentzoo.output.report_texts.ReportTexts`; no part of the run's hash.
     generation
         Earlier name of `test`; keys that the tasks of the study do not know are passed over here.
     """
@@ -98,6 +101,7 @@ class Study(BaseModel):
     task: str | None = None
     test: dict[str, Any] = {}
     resources: Rows = Rows()
+    report: ReportTexts = ReportTexts()
     generation: dict[str, Any] = {}
 
     @field_validator("description")

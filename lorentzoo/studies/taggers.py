@@ -10,8 +10,8 @@ from typing import Any, Final
 import torch
 
 from lorentzoo.core.errors import StudyError
+from lorentzoo.core.numbers import with_prefix
 from lorentzoo.data.dataset import JetDataset
-from lorentzoo.output.numbers import with_prefix
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.spreadsheet import to_csv
 from lorentzoo.output.table import Cell, Table
