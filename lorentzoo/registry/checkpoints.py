@@ -31,9 +31,9 @@ from lorentzoo.registry.cards import keep_foreign_card, write_card
 from lorentzoo.registry.composition import build
 from lorentzoo.registry.details import CostDetails, Details, write_down
 from lorentzoo.registry.files import locked, remove_stale, write_atomically
-from lorentzoo.registry.hub import locate
 from lorentzoo.registry.plain_data import read_json_file
 from lorentzoo.registry.saved import CARD, DETAILS, NEW, SPEC, WEIGHTS, read_pair, seal
+from lorentzoo.registry.sources import locate
 from lorentzoo.registry.specs import Spec
 
 __all__ = ["load", "load_state", "save"]

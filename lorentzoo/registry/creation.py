@@ -95,8 +95,7 @@ def read_model_name(name: str, **overrides: Any) -> NamedModel:
     if pretrained in (None, False):
         return NamedModel(model_spec(inline.name, **parameters))
     component = catalogue().find("model", inline.name, catalogue().own_plugins)
-    tag = _only_tag(component.name) if pretrained is True else pretrained
-    weights = catalogue().find_weights(component.name, tag)
+    weights = catalogue().find_weights(component.name, pretrained)
     spec = read_saved_spec(weights.path).spec
     if spec.model != component.name:
         raise CheckpointError(
@@ -105,11 +104,3 @@ def read_model_name(name: str, **overrides: Any) -> NamedModel:
         )
     name = f"{component.name}:pretrained={weights.full_tag}"
     return NamedModel(override(spec, parameters, inline.name), weights.path, weights.tag, name)
-
-
-def _only_tag(model: str) -> str:
-    found = catalogue().weights(model)
-    if len(found) > 1:
-        tags = " or ".join(repr(item.full_tag) for item in found)
-        raise CompositionError(f"model {model!r} has several weights: write pretrained={tags}")
-    return found[0].full_tag if found else "any"

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, field_validator
 
 from lorentzoo.core.errors import CheckpointError
-from lorentzoo.registry.hub import locate
 from lorentzoo.registry.plain_data import check_plain, read_json_file
 from lorentzoo.registry.saved import DETAILS, NEW, read_saved_spec, seal
 from lorentzoo.registry.settings import read_settings
+from lorentzoo.registry.sources import locate
 
 __all__ = [
     "CostDetails",

@@ -35,8 +35,8 @@ from lorentzoo.output.files import checksum, digest_of, write_json, write_text
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.registry.checkpoints import save
 from lorentzoo.registry.composition import build
-from lorentzoo.registry.hub import locate
 from lorentzoo.registry.plain_data import read_json_file
+from lorentzoo.registry.sources import locate
 from lorentzoo.registry.specs import distribution_version
 from lorentzoo.studies.plan import RunSpec
 from lorentzoo.studies.run_details import describe_run

@@ -15,7 +15,7 @@ from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.task import Task, judging_task, load_task
 from lorentzoo.registry.checkpoints import load
 from lorentzoo.registry.composition import build
-from lorentzoo.registry.hub import locate
+from lorentzoo.registry.sources import locate
 from lorentzoo.registry.specs import Spec, parse_part
 from lorentzoo.studies.plan import RunSpec, test_settings
 from lorentzoo.studies.runs import RunRecord, execute_run, join_run, read_run, read_run_spec, state_of

@@ -14,8 +14,8 @@ from lorentzoo.core.trainable import Trainable
 from lorentzoo.output.files import checksum
 from lorentzoo.registry.checkpoints import load
 from lorentzoo.registry.creation import NamedModel, read_model_name
-from lorentzoo.registry.hub import is_address, locate
 from lorentzoo.registry.saved import WEIGHTS, read_saved_spec
+from lorentzoo.registry.sources import locate, names_weights
 from lorentzoo.registry.specs import Spec, parse_part
 
 __all__ = [
@@ -95,14 +95,10 @@ def choose_start(
 
 def _open_source(init_from: str | Path) -> tuple[Path, str]:
     path = Path(init_from)
-    if is_address(init_from) or path.exists() or ":" not in str(init_from):
+    if path.exists() or not names_weights(init_from):
         return path, weights_hash(path)
     named = read_model_name(str(init_from))
-    if named.source is None:
-        raise RunError(
-            f"{init_from} is neither a directory nor does it name trained weights (pretrained=...)"
-        )
-    return named.source, state_pretrained(named)
+    return locate(init_from), state_pretrained(named)
 
 
 def state_pretrained(named: NamedModel) -> str:

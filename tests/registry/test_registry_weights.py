@@ -76,6 +76,17 @@ def test_a_trained_model_by_name_is_the_saved_one(
     assert torch.equal(model(cloud), trained[0](cloud))
 
 
+def test_weights_are_loaded_and_told_of_by_name_like_a_folder(installed: Catalogue, trained: Any) -> None:
+    name = f"{MODEL}:pretrained=classes-v1"
+    cloud = batch(3).cloud
+    assert torch.equal(lz.load(name)(cloud), trained[0](cloud))
+    assert lz.read_details(name) == lz.read_details(trained[1])
+    with pytest.raises(errors.CheckpointError, match=r"not as it was saved \(num_classes\)"):
+        lz.load(f"{name},num_classes=2")
+    with pytest.raises(errors.UnknownNameError, match="no weights 'v7'"):
+        lz.load(f"{MODEL}:pretrained=v7")
+
+
 @pytest.mark.parametrize("given", [{"num_classes": 2}, {"head": "classify:num_classes=2,hidden=[4]"}])
 def test_another_head_is_new_and_all_else_is_trained(
     installed: Catalogue, trained: Any, given: dict[str, Any]
@@ -129,7 +140,7 @@ def test_equal_tags_of_two_plugins_are_told_apart(
     with pytest.raises(errors.AmbiguousNameError, match="'one/classes-v1' and 'two/classes-v1'"):
         lz.create_model(MODEL, pretrained="classes-v1")
     with pytest.raises(
-        errors.CompositionError, match="several weights: write pretrained='one/classes-v1' or"
+        errors.AmbiguousNameError, match="several weights: write pretrained='one/classes-v1' or"
     ):
         lz.create_model(MODEL, pretrained=True)
     assert lz.create_model(MODEL, pretrained="two/classes-v1").spec == trained[0].spec
@@ -214,7 +225,7 @@ def test_a_run_starts_from_trained_weights_by_name_or_from_a_directory(
     assert by_name.metrics == again.metrics == by_folder.metrics
     with pytest.raises(errors.RunError, match="not from both"):
         train_model(name, init_from=trained[1], out=tmp_path / "other", progress=False, **kwargs)
-    with pytest.raises(errors.RunError, match="neither a directory nor does it name trained weights"):
+    with pytest.raises(errors.RunError, match="holds no weights to start from"):
         train_model(init_from=f"{MODEL}:num_classes=2", out=tmp_path / "other", progress=False, **kwargs)
 
 
