@@ -42,8 +42,10 @@ lint: $(STAMP)  ## Style, types, and who may import whom.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(STAMP)  ## The site, in site/.
+docs: $(STAMP)  ## The site, in site/, with the catalogue of the zoo.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(THREADS) $(BIN)/lorentzoo catalogue --out site/catalogue > site/catalogue/log.txt 2>&1 || { cat site/catalogue/log.txt; exit 1; }
+	rm site/catalogue/log.txt
 
 bench: $(STAMP)  ## Side by side with the published packages.
 	for script in benchmarks/*.py; do $(THREADS) $(BIN)/python $$script || exit 1; done

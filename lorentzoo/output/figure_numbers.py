@@ -6,7 +6,7 @@ They are read from what is drawn: so every figure has them, whoever made it, and
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -25,6 +25,8 @@ __all__ = ["read_numbers"]
 
 Line = dict[str, Any]
 Array = NDArray[np.float64]
+Curve = tuple[str, str, list[Line]]
+"""Label, colour and points."""
 
 _MATHTEXT: Final = ((r"\$", "$"), (r"\varepsilon", "ε"), (r"\mathrm", ""))
 _COLOURBAR: Final = "<colorbar>"
@@ -43,16 +45,23 @@ def read_numbers(axes: Axes) -> list[Line]:
     figure = axes.get_figure(root=True)
     assert isinstance(figure, Figure)
     panels = [each for each in figure.axes if each.get_label() != _COLOURBAR]
+    drawn = [list(_curves(panel)) for panel in panels]
+    # A panel below another one has its colours, and no labels of its own.
+    names: dict[str, set[str]] = {}
+    for curves in drawn:
+        for series, colour, _ in curves:
+            names.setdefault(colour, set()).update({series} - {""})
+    elsewhere = {colour: next(iter(known)) for colour, known in names.items() if len(known) == 1}
     found: list[Line] = []
-    for number, panel in enumerate(panels, 1):
+    for number, (panel, curves) in enumerate(zip(panels, drawn, strict=True), 1):
         place = {"panel": number} if len(panels) > 1 else {}
         labels = {"x_axis": _words(_shared_xlabel(panel)), "y_axis": _words(panel.get_ylabel())}
-        found += [{**place, **labels, **line} for line in _read_panel(panel)]
+        found += [{**place, **labels, **line} for line in _name_points(curves, elsewhere)]
     return found
 
 
-def _read_panel(ax: Axes) -> list[Line]:
-    drawn = list(_curves(ax))
+def _name_points(drawn: list[Curve], elsewhere: Mapping[str, str]) -> list[Line]:
+    """All points of a panel with the names of their series."""
     named = [(colour, series) for series, colour, _ in drawn if series]
     # What has a label and no points is there for the legend alone.
     curves = [curve for curve in drawn if curve[2]]
@@ -63,7 +72,7 @@ def _read_panel(ax: Axes) -> list[Line]:
             name for shade, name in ((c, s) for s, c, _ in reversed(curves[:number]) if s) if shade == colour
         ]
         same = before or [name for shade, name in named if shade == colour]
-        name = series or (same[0] if same else "")
+        name = series or (same[0] if same else elsewhere.get(colour, ""))
         owner = next((each for label, each in reversed(lines) if label == name and _fits(each, points)), None)
         if owner is not None and (not series or not owner[0].keys() >= points[0].keys()):
             for old, new in zip(owner, points, strict=True):
@@ -73,7 +82,7 @@ def _read_panel(ax: Axes) -> list[Line]:
     return [{"series": name, **line} for name, points in lines for line in points]
 
 
-def _curves(ax: Axes) -> Iterator[tuple[str, str, list[Line]]]:
+def _curves(ax: Axes) -> Iterator[Curve]:
     """Label, colour and points of everything that is drawn, in the order of drawing."""
     bars = [container for container in ax.containers if isinstance(container, ErrorbarContainer)]
     parts = {id(part): bar for bar in bars for part in _parts(bar)}
@@ -102,7 +111,7 @@ def _parts(bar: ErrorbarContainer) -> list[Artist]:
     return [*([] if line is None else [line]), *caps, *collections]
 
 
-def _of_bars(bar: ErrorbarContainer) -> Iterator[tuple[str, str, list[Line]]]:
+def _of_bars(bar: ErrorbarContainer) -> Iterator[Curve]:
     line, _, collections = bar.lines
     if line is None:
         return

@@ -84,9 +84,14 @@ def test_it_fits_every_window_and_can_be_read(
     ):
         assert shown.contrast(selector) >= 4.5, selector
     width = shown.page.viewport_size["width"]
-    for box in shown.page.locator("figure img").evaluate_all(
-        "each => each.map(image => image.getBoundingClientRect().right)"
+    for right in shown.page.locator(".paper").evaluate_all(
+        "each => each.map(paper => paper.getBoundingClientRect().right)"
     ):
-        assert box <= width
+        assert right <= width
+    # Of the figure's own 640 pixels at least so many that its labels can be read.
+    for shown_at in shown.page.locator("figure img").evaluate_all(
+        "each => each.map(image => image.clientWidth)"
+    ):
+        assert shown_at >= 480
     paper = shown.page.evaluate("getComputedStyle(document.querySelector('.paper')).backgroundColor")
     assert paper == "rgb(255, 255, 255)"

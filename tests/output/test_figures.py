@@ -106,9 +106,10 @@ def test_numbers_of_points_bins_and_cells(draw: Callable[[Axes], list[dict[str, 
 def test_panels_are_counted_and_share_the_label_of_the_lowest() -> None:
     upper, lower = Figure().subplots(2, 1, sharex=True)
     for ax in (upper, lower):
-        ax.plot([0.0, 1.0], [1.0, 2.0], label="a")
+        ax.plot([0.0, 1.0], [1.0, 2.0], color=COLOURS[3], label="a" if ax is upper else None)
     lower.set_xlabel("Mass")
-    assert {(line["panel"], line["x_axis"]) for line in read_numbers(upper)} == {(1, "Mass"), (2, "Mass")}
+    found = {(line["panel"], line["x_axis"], line["series"]) for line in read_numbers(upper)}
+    assert found == {(1, "Mass", "a"), (2, "Mass", "a")}
 
 
 @pytest.mark.parametrize("scale", ["linear", "log"])
