@@ -48,6 +48,7 @@ _HOMES = {
     "Task": "lorentzoo.output.task",
     "Trainable": "lorentzoo.core.trainable",
     "ValuePredictions": "lorentzoo.tasks.regression.predictions",
+    "adapt": "lorentzoo.registry.adapters",
     "cite": "lorentzoo.registry.citations",
     "compose": "lorentzoo.registry.composition",
     "create_model": "lorentzoo.registry.composition",
@@ -64,6 +65,7 @@ _HOMES = {
     "load_exported": "lorentzoo.exporting.serving",
     "make_loader": "lorentzoo.data.batching",
     "make_taggers": "lorentzoo.registry.presets",
+    "merge_adapters": "lorentzoo.core.adapters",
     "register": "lorentzoo.registry.catalogue",
     "replace_head": "lorentzoo.registry.replacement",
     "save": "lorentzoo.registry.checkpoints",
@@ -75,6 +77,7 @@ _HOMES = {
 __all__ = ["__version__", *sorted(_HOMES)]
 
 if TYPE_CHECKING:
+    from lorentzoo.core.adapters import merge_adapters as merge_adapters
     from lorentzoo.core.cloud import Batch as Batch
     from lorentzoo.core.cloud import ParticleCloud as ParticleCloud
     from lorentzoo.core.density_head import DensityHead as DensityHead
@@ -106,6 +109,7 @@ if TYPE_CHECKING:
     from lorentzoo.output.table import Table as Table
     from lorentzoo.output.task import Settings as Settings
     from lorentzoo.output.task import Task as Task
+    from lorentzoo.registry.adapters import adapt as adapt
     from lorentzoo.registry.catalogue import list_components as list_components
     from lorentzoo.registry.catalogue import list_plugins as list_plugins
     from lorentzoo.registry.catalogue import register as register

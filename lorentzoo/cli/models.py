@@ -92,7 +92,9 @@ def train_command(
         [], "--set", "-s", help="One training option, e.g. -s epochs=5 -s learning_rate=1e-3."
     ),
     init_from: Path | None = typer.Option(
-        None, "--init-from", help="Directory of a run whose weights to start from."
+        None,
+        "--init-from",
+        help="Directory of a run, or of a saved model, whose weights to start from; its head follows the data.",
     ),
     head: str | None = typer.Option(
         None,
@@ -120,6 +122,8 @@ def train_command(
     Example: lorentzoo train transformer:num_blocks=4 --dataset toptag -s epochs=3 --out runs/a
 
     Example: lorentzoo train --init-from runs/a --head classify:num_classes=2 -s 'rates={backbone: 0.1}' --out runs/b
+
+    Example: lorentzoo train --init-from runs/a --dataset jets10 -s adapters=low-rank:rank=4 -s 'freeze=[frames]' --out runs/d
 
     Example: lorentzoo train transformer-eventgen --dataset ttbar -s max_steps=1000 --test num_samples=5000
 

@@ -23,6 +23,7 @@ from safetensors.torch import load as read_tensors
 from safetensors.torch import save as write_tensors
 from torch import Tensor
 
+from lorentzoo.core.adapters import copy_merged
 from lorentzoo.core.compiled import compile_model
 from lorentzoo.core.errors import CheckpointError, ParameterError, SpecError
 from lorentzoo.core.fitted_inputs import FittedInputs
@@ -44,7 +45,7 @@ _PAUSE: Final = 0.02
 
 
 def save(model: Trainable, directory: str | Path) -> Path:
-    """Save a model or a generator as ``spec.json`` and ``weights.safetensors``.
+    """Save a model or a generator as ``spec.json`` and ``weights.safetensors``, adapters merged into its weights.
 
     Parameters
     ----------
@@ -66,6 +67,7 @@ def save(model: Trainable, directory: str | Path) -> Path:
         raise CheckpointError(
             "this model has no specification; make it by lorentzoo.compose or create_model to save it"
         )
+    model = copy_merged(model)
     _require_loadable(model)
     directory = Path(directory)
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
