@@ -94,7 +94,8 @@ def train_command(
     init_from: str | None = typer.Option(
         None,
         "--init-from",
-        help="Directory of a run whose weights to start from, or the name of a model with trained ones.",
+        help="Directory of a run, or of a saved model, or name of a model with trained weights, to start from; its head "
+        "follows the data.",
     ),
     head: str | None = typer.Option(
         None,
@@ -124,6 +125,8 @@ def train_command(
     Example: lorentzoo train --init-from runs/a --head classify:num_classes=2 -s 'rates={backbone: 0.1}' --out runs/b
 
     Example: lorentzoo train particlenet-observables:pretrained=jets10-v1 --dataset toptag --train-size 1000
+
+    Example: lorentzoo train --init-from runs/a --dataset jets10 -s adapters=low-rank:rank=4 --out runs/d
 
     Example: lorentzoo train transformer-eventgen --dataset ttbar -s max_steps=1000 --test num_samples=5000
 

@@ -22,6 +22,7 @@ from safetensors.torch import save as write_tensors
 from torch import Tensor
 
 import lorentzoo
+from lorentzoo.core.adapters import copy_merged
 from lorentzoo.core.compiled import compile_model
 from lorentzoo.core.errors import CheckpointError, ParameterError
 from lorentzoo.core.fitted_inputs import FittedInputs
@@ -44,9 +45,10 @@ def save(
 ) -> Path:
     """Save a model or a generator as ``spec.json`` and ``weights.safetensors``, with what is told of it.
 
-    ``details.json`` holds the details, and ``README.md`` is the card: composition, computed symmetry, events of the fit,
-    details, versions, and the papers of every part. The card belongs to the save and is written anew; one that was
-    changed by hand, or that is something else, is kept as ``README.before.md``, with a `CardWarning`.
+    Adapters are merged into the weights. ``details.json`` holds the details, and ``README.md`` is the card: composition,
+    computed symmetry, events of the fit, details, versions, and the papers of every part. The card belongs to the save
+    and is written anew; one that was changed by hand, or that is something else, is kept as ``README.before.md``, with
+    a `CardWarning`.
 
     Parameters
     ----------
@@ -72,6 +74,7 @@ def save(
         raise CheckpointError(
             "this model has no specification; make it by lorentzoo.compose or create_model to save it"
         )
+    model = copy_merged(model)
     _require_loadable(model)
     told = _complete_details(told, model)
     directory = Path(directory)

@@ -61,9 +61,11 @@ def train_model(
     init_from
         Directory of a run, or of a saved model, or the name of a model with trained weights, whose weights and
         statistics to start from. All parts but the head must be the same; the head starts anew where it is another. The
-        recipe can give parts their own learning rate (``rates``) or leave them as they are (``freeze``).
+        recipe can give parts their own learning rate (``rates``), leave them as they are (``freeze``) or train
+        ``adapters`` in their place.
     head
-        Another head than that of `spec` or `init_from`.
+        Another head than that of `spec` or `init_from`; where neither is given, that of `init_from` gets as many classes
+        or targets as the data have.
     task
         Name of the task that judges it, where that is another one than its head or generator states.
     test
@@ -97,7 +99,9 @@ def train_model(
     part = parse_part(dataset, "dataset")
     data = open_dataset(part)
     start = choose_start(spec, init_from, head)
-    model = build(complete_spec(start.spec, data, task))
+    # What was trained on other data says nothing of how many classes these have, unless the user does.
+    follows = spec is None and head is None
+    model = build(complete_spec(start.spec, data, task, head_follows=follows))
     judge = judging_task(model.task, task)
     settings = judge.read_settings(test)
     judge.check_data(data.at_hand)

@@ -21,10 +21,15 @@ from lorentzoo.training.config import TrainConfig
 __all__ = ["complete_spec", "default_head", "fit_spec", "open_dataset", "read_recipe", "spec_for"]
 
 
-def complete_spec(spec: Spec | Mapping[str, Any], data: EventData, task: str | None = None) -> Spec:
-    """The composition of slots to names, or of a `Spec`, fitted to data as `spec_for` does."""
+def complete_spec(
+    spec: Spec | Mapping[str, Any], data: EventData, task: str | None = None, *, head_follows: bool = False
+) -> Spec:
+    """The composition of slots to names, or of a `Spec`, fitted to data as `spec_for` does.
+
+    With `head_follows` the head of a `Spec` gets as many classes or targets as the data have, whoever stated others.
+    """
     if isinstance(spec, Spec):
-        return fit_spec(spec, data)
+        return fit_spec(spec, data, head_follows=head_follows)
     known = {"in_scalars", "in_context", "format", "lorentzoo", "plugins"}
     given = {key: value for key, value in spec.items() if key not in known and value is not None}
     return spec_for(given, data, task=task)
@@ -83,14 +88,15 @@ def _tasks_in_order() -> list[str]:
     return [component.full_name for component in sorted(known, key=lambda c: order.index(c.plugin))]
 
 
-def fit_spec(spec: Spec, data: EventData) -> Spec:
+def fit_spec(spec: Spec, data: EventData, *, head_follows: bool = False) -> Spec:
     """The same composition with the widths of a data set, and the parameters of the head that follow from its targets."""
     spec = replace(spec, in_scalars=data.num_scalars, in_context=data.num_context)
     if spec.generator is not None:
         return spec  # it brings its own head
     task = load_task(task_name(spec))
     # What a model of the zoo states is its published form, which gives way to the data; what a user states does not.
-    return replace(spec, head=task.fit_head(spec.head, data.at_hand, override=spec.model is not None))
+    override = head_follows or spec.model is not None
+    return replace(spec, head=task.fit_head(spec.head, data.at_hand, override=override))
 
 
 def read_recipe(config: TrainConfig | Mapping[str, Any] | None, spec: Spec) -> TrainConfig:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +10,8 @@ from typing import Any, Final
 from torch import Tensor
 
 from lorentzoo.core.errors import RunError
+from lorentzoo.core.freezing import find_part
+from lorentzoo.core.model import Model
 from lorentzoo.core.trainable import Trainable
 from lorentzoo.output.files import checksum
 from lorentzoo.registry.checkpoints import load
@@ -136,8 +138,8 @@ def find_pretrained(stated: str) -> Path | None:
 def initial_weights(model: Trainable, source: str | Path) -> dict[str, Tensor]:
     """Weights and fitted statistics of a saved model, as far as another model takes them.
 
-    Everything but the head must fit. The head is taken where all of it fits, and starts anew otherwise. Of a generator
-    everything must fit.
+    Everything but the head must fit. The head is taken where all of it fits, and starts anew otherwise; so is the last
+    map of a backbone that projects, which emits what the head wants. Of a generator everything must fit.
 
     Parameters
     ----------
@@ -155,28 +157,39 @@ def initial_weights(model: Trainable, source: str | Path) -> dict[str, Tensor]:
     RunError
         Naming what differs, e.g. an input layer for another number of features.
     """
-    state, own = load(source).state_dict(), model.state_dict()
-    body = [name for name in own if not name.startswith("head.")]
+    given = load(source)
+    state, own = given.state_dict(), model.state_dict()
+    of_head = _in_head(given, state) | _in_head(model, own)
+    body = [name for name in own if name not in of_head]
     problems = [f"{name} is not there" for name in body if name not in state]
     problems += [
         f"{name} has shape {tuple(state[name].shape)}, needed {tuple(own[name].shape)}"
         for name in body
         if name in state and state[name].shape != own[name].shape
     ]
-    problems += [
-        f"{name} is not wanted" for name in state if name not in own and not name.startswith("head.")
-    ]
+    problems += [f"{name} is not wanted" for name in state if name not in own and name not in of_head]
     if problems:
         shown = "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
         raise RunError(
             f"the weights in {source} are of another network: {shown}. Parts other than the head must be the same, "
             "and so must be the scalars that the data brings"
         )
-    head = [name for name in own if name.startswith("head.")]
-    same_head = {name for name in state if name.startswith("head.")} == set(head) and all(
-        state[name].shape == own[name].shape for name in head
-    )
-    return {name: state[name] for name in body + (head if same_head else [])}
+    fitting = list(body)
+    for prefix in ("head.", "backbone."):
+        wanted = {name: own[name].shape for name in own if name in of_head and name.startswith(prefix)}
+        if wanted == {
+            name: state[name].shape for name in state if name in of_head and name.startswith(prefix)
+        }:
+            fitting += wanted
+    return {name: state[name] for name in fitting}
+
+
+def _in_head(model: Trainable, names: Iterable[str]) -> set[str]:
+    """Those names of parameters and buffers that another head may change; none of a generator."""
+    if not isinstance(model, Model):
+        return set()
+    where = find_part(model, "head")
+    return {name for name in names if where.holds(name)}
 
 
 def weights_hash(source: str | Path) -> str:
