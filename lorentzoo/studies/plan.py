@@ -28,7 +28,16 @@ from lorentzoo.training.transfer import choose_start, initial_weights, pretraine
 __all__ = ["Plan", "PlannedRow", "RunSpec", "make_plan", "test_settings"]
 
 
-_KEYS: Final = ("spec", "dataset", "data_hash", "train_size", "config", "start_from", "task")
+_KEYS: Final = (
+    "spec",
+    "dataset",
+    "data_hash",
+    "train_size",
+    "config",
+    "start_from",
+    "task",
+    "symmetry_events",
+)
 """Of the specification of a run, beside that of the settings of its test."""
 
 
@@ -57,6 +66,8 @@ class RunSpec:
         Under which they stand in the specification.
     judge
         Name of the task that judges it, where that is another one than its head or generator states.
+    symmetry_events
+        Test events on which it is measured how far the trained network breaks each part of the Lorentz group; 0 for none.
     """
 
     spec: Spec
@@ -68,6 +79,7 @@ class RunSpec:
     test: Mapping[str, Any] = field(default_factory=dict)
     test_key: str = "test"
     judge: str | None = None
+    symmetry_events: int = 0
 
     def to_data(self) -> dict[str, Any]:
         """Plain data that `from_data` reads back."""
@@ -79,6 +91,7 @@ class RunSpec:
             "config": self.config.to_data(),
             "start_from": self.start_from,
             **({} if self.judge is None else {"task": self.judge}),
+            **({"symmetry_events": self.symmetry_events} if self.symmetry_events else {}),
             **({self.test_key: dict(self.test)} if self.test else {}),
         }
 
@@ -96,6 +109,7 @@ class RunSpec:
             data.get(test_key, {}),
             test_key,
             data.get("task"),
+            data.get("symmetry_events", 0),
         )
 
     @property
@@ -179,6 +193,7 @@ class Plan:
                 test_settings(test),
                 task.settings_key,
                 None if task.name == stated else task.name,
+                self.study.symmetry_events,
             )
             for seed, first in zip(self.study.seeds, before, strict=True)
         ]
