@@ -126,7 +126,7 @@ def train_command(
 
     Example: lorentzoo train particlenet-observables:pretrained=jets10-v1 --dataset toptag --train-size 1000
 
-    Example: lorentzoo train --init-from runs/a --dataset jets10 -s adapters=low-rank:rank=4 --out runs/d
+    Example: lorentzoo train --init-from runs/a --dataset jets10 -s adapters=low-rank:rank=4 -s freeze=[frames] -o runs/d
 
     Example: lorentzoo train transformer-eventgen --dataset ttbar -s max_steps=1000 --test num_samples=5000
 

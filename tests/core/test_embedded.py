@@ -46,6 +46,7 @@ MODELS = [
     pytest.param(component.name, marks=[] if component.name in QUICK else pytest.mark.slow)
     for component in catalogue().components("model")
     if component.name not in FITTED
+    and not component.size_of
     and not {"generator"} & set(component.spec)
     and component.plugin != "calorimeter"
 ]
