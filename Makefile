@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 THREADS := OMP_NUM_THREADS=1
 APT := DEBIAN_FRONTEND=noninteractive timeout 300 apt-get -o Acquire::Retries=0 -o Acquire::http::Timeout=20
 
-.PHONY: study test test-slow lint docs bench compilers browser clean
+.PHONY: study test test-slow lint docs bench dist compilers browser clean
 
 $(STAMP): pyproject.toml constraints.txt weights/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +32,15 @@ browser:  ## Debian's chromium for the tests of pages, where apt may install it;
 	@if ! command -v chromium > /dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
 	  $(APT) update -qq > /dev/null 2>&1; $(APT) install -y -qq --no-install-recommends chromium > /dev/null 2>&1; fi; \
 	command -v chromium > /dev/null || echo "no chromium: tests that need it are skipped"
+
+dist: $(STAMP)  ## Wheels and source archives of both distributions, checked, with a bill of materials; known flaws where a network is there.
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[release]"
+	rm -rf dist
+	for part in . weights; do $(BIN)/python -m build --no-isolation --outdir dist $$part > /dev/null || exit 1; done
+	$(BIN)/twine check --strict dist/*.whl dist/*.tar.gz
+	$(BIN)/check-wheel-contents dist/*.whl
+	$(BIN)/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml -o dist/sbom.cdx.json $(BIN)/python
+	$(BIN)/pip-audit --skip-editable --progress-spinner off || echo "pip-audit found flaws, or there is no network"
 
 test-slow: $(STAMP)  ## The long tests.
 	$(BIN)/python -m pytest -m slow
