@@ -8,11 +8,12 @@ APT := DEBIAN_FRONTEND=noninteractive timeout 300 apt-get -o Acquire::Retries=0 
 
 .PHONY: study test test-slow lint docs bench compilers browser clean
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt weights/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[all]"
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable ./weights
 	touch $(STAMP)
 
 study: $(STAMP)  ## The main job: an ablation study on the shipped jets, with a table and a report.

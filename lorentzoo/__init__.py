@@ -50,6 +50,7 @@ _HOMES = {
     "Trainable": "lorentzoo.core.trainable",
     "ValuePredictions": "lorentzoo.tasks.regression.predictions",
     "Weights": "lorentzoo.registry.weights",
+    "adapt": "lorentzoo.registry.adapters",
     "cite": "lorentzoo.registry.citations",
     "compose": "lorentzoo.registry.composition",
     "create_model": "lorentzoo.registry.creation",
@@ -67,7 +68,9 @@ _HOMES = {
     "load_exported": "lorentzoo.exporting.serving",
     "make_loader": "lorentzoo.data.batching",
     "make_taggers": "lorentzoo.registry.presets",
+    "push": "lorentzoo.registry.publishing",
     "read_details": "lorentzoo.registry.details",
+    "merge_adapters": "lorentzoo.core.adapters",
     "register": "lorentzoo.registry.catalogue",
     "replace_head": "lorentzoo.registry.replacement",
     "save": "lorentzoo.registry.checkpoints",
@@ -79,6 +82,7 @@ _HOMES = {
 __all__ = ["__version__", *sorted(_HOMES)]
 
 if TYPE_CHECKING:
+    from lorentzoo.core.adapters import merge_adapters as merge_adapters
     from lorentzoo.core.cloud import Batch as Batch
     from lorentzoo.core.cloud import ParticleCloud as ParticleCloud
     from lorentzoo.core.density_head import DensityHead as DensityHead
@@ -110,6 +114,7 @@ if TYPE_CHECKING:
     from lorentzoo.output.table import Table as Table
     from lorentzoo.output.task import Settings as Settings
     from lorentzoo.output.task import Task as Task
+    from lorentzoo.registry.adapters import adapt as adapt
     from lorentzoo.registry.catalogue import list_components as list_components
     from lorentzoo.registry.catalogue import list_plugins as list_plugins
     from lorentzoo.registry.catalogue import register as register
@@ -129,6 +134,7 @@ if TYPE_CHECKING:
     from lorentzoo.registry.presets import LEARNED_FRAMES as LEARNED_FRAMES
     from lorentzoo.registry.presets import make_taggers as make_taggers
     from lorentzoo.registry.pretrained import list_pretrained as list_pretrained
+    from lorentzoo.registry.publishing import push as push
     from lorentzoo.registry.replacement import replace_head as replace_head
     from lorentzoo.registry.weights import Weights as Weights
     from lorentzoo.studies.executors.base import Executor as Executor

@@ -6,6 +6,7 @@ Usage: python pack.py FOLDER
 from __future__ import annotations
 
 import argparse
+import os
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from lorentzoo.studies.run_details import describe_run
 from lorentzoo.studies.runs import read_run
 from lorentzoo.training.fitting import open_dataset
 
-HERE = Path(__file__).parent / "lorentzoo_weights"
-_JETS = "Trained on jets at particle level by Pythia 8: no detector, no pile-up; not for data of an experiment as they are."
+HERE = Path(__file__).resolve().parent / "lorentzoo_weights"
+_JETS = "Trained on jets at particle level by Pythia 8, without detector and pile-up: not for measured jets as they are."
 LIMITS = {
     "jets10": (_JETS, "Not JetClass, and not comparable with what is published for it."),
     "toptag": (
@@ -40,9 +41,9 @@ def main() -> None:
     parser.add_argument("trained", type=Path, help="Folder of train.sh: model/tag.")
     parser.add_argument("--release", default=version("lorentzoo-weights"))
     arguments = parser.parse_args()
-    for run in sorted(path.parent for path in arguments.trained.glob("*/*/finished.json")):
-        name = run.relative_to(arguments.trained)
-        record = read_run(run)
+    os.chdir(arguments.trained)  # samples are named by paths from there
+    for name in sorted(path.parent for path in Path().glob("*/*/finished.json")):
+        record = read_run(name)
         part = record.run.dataset
         details = describe_run(
             record.run,
@@ -52,7 +53,7 @@ def main() -> None:
             record.training["cpu_seconds"],
             record.environment,
         ).model_copy(update={"licence": "MIT", "version": arguments.release, "limits": LIMITS[part.name]})
-        lz.save(lz.load(run), HERE / name, details=details)
+        lz.save(lz.load(name), HERE / name, details=details)
         size = (HERE / name / "weights.safetensors").stat().st_size
         print(f"{name}: {size / 1e6:.2f} MB")
 

@@ -11,6 +11,7 @@ export OMP_NUM_THREADS=1
 [ -f jets10-30000-11.npz ] || lorentzoo data make jets10 --jets 30000 --seed 11
 
 few_jets="-s learning_rate=2e-3 -s keep=best"
+small="num_blocks: 2, num_heads: 8, head_reps: 4x0n+1x1n, mlp_ratio: 2"
 recipe="-s optimiser=adamw -s schedule=warmup-cosine -s gradient_clip=1.0"
 
 # A tagger of ten classes to fine-tune from.
@@ -20,11 +21,11 @@ lorentzoo train particlenet-observables --dataset jets10:path=jets10-30000-11.np
 # Taggers of top jets: with observables; with all of the Lorentz group; with rotations about the beam alone.
 lorentzoo train particlenet-observables --dataset toptag:path=toptag-30000-31.npz \
     $few_jets -s epochs=12 --out particlenet-observables/toptag-v1
-lorentzoo train "pelican-mini:spurions=[]" --dataset toptag:path=toptag-30000-31.npz,max_constituents=40 \
-    $recipe -s batch_size=64 -s learning_rate=3e-3 -s epochs=10 -s keep=best --out pelican-mini/toptag-lorentz-v1
-lorentzoo train "transformer:num_blocks=2,num_heads=8,head_reps=4x0n+1x1n,mlp_ratio=2" \
+lorentzoo train "lloca-transformer-full:backbone={$small},frames={hidden: 32}" \
     --dataset toptag:path=toptag-30000-31.npz,max_constituents=40 \
-    $recipe -s batch_size=64 -s learning_rate=1e-3 -s epochs=12 -s keep=best --out transformer/toptag-v1
+    $recipe -s batch_size=64 -s learning_rate=1e-3 -s epochs=8 -s keep=best --out lloca-transformer-full/toptag-v1
+lorentzoo train "transformer:backbone={$small}" --dataset toptag:path=toptag-30000-31.npz,max_constituents=40 \
+    $recipe -s batch_size=64 -s learning_rate=1e-3 -s epochs=8 -s keep=best --out transformer/toptag-v1
 
 # |M|² of q q̄ → Z + 2 and 3 gluons.
 lorentzoo train amplitude-recipe --task amplitudes --dataset "amplitudes:process=qq-Zng,multiplicity=[2,3],num_events=100000" \
@@ -32,6 +33,6 @@ lorentzoo train amplitude-recipe --task amplitudes --dataset "amplitudes:process
 
 # Densities: events of top pairs, showers in two calorimeters.
 lorentzoo train "rqs-flow-eventgen:generator={num_transforms: 5}" --dataset ttbar \
-    $recipe -s batch_size=256 -s learning_rate=1e-3 -s ema=0.99 -s max_steps=6000 --test num_samples=5000 --out rqs-flow-eventgen/ttbar-v1
+    $recipe -s batch_size=256 -s learning_rate=1e-3 -s ema=0.99 -s max_steps=3000 --test num_samples=5000 --out rqs-flow-eventgen/ttbar-v1
 lorentzoo train vit-showers --dataset "showers:detector=[lead-argon,tungsten-silicon],num_showers=6000,energy_max=50" \
-    $recipe -s batch_size=128 -s learning_rate=1e-3 -s ema=0.99 -s max_steps=3000 --out vit-showers/two-detectors-v1
+    $recipe -s batch_size=128 -s learning_rate=1e-3 -s ema=0.99 -s max_steps=1500 --out vit-showers/two-detectors-v1

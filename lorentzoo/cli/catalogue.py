@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from lorentzoo.cli.completion import complete_kinds, complete_names, complete_parts, complete_plugins
 from lorentzoo.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from lorentzoo.registry.components import Component
 
 __all__ = ["catalogue_command", "cite_command", "describe_command", "list_command", "plugins_command"]
 
@@ -63,7 +69,9 @@ def list_command(
         keys = ("kind", "name", "plugin", "summary", "reference")
         print_json([{key: getattr(c, key) for key in keys} for c in found])
         return
-    print_table(("kind", "name", "plugin", "summary"), [(c.kind, c.name, c.plugin, c.summary) for c in found])
+    # A script reads names, a person families.
+    each = [(c.kind, c.name, c.plugin, c.summary) for c in found]
+    print_table(("kind", "name", "plugin", "summary"), fold_sizes(found) if sys.stdout.isatty() else each)
     failed = [record for record in catalogue().plugins if record.error]
     if failed:
         typer.echo(f"{len(failed)} plugin(s) failed to load: see `lorentzoo plugins`", err=True)
@@ -90,6 +98,24 @@ def _list_pretrained(pattern: str | None, task: str | None, symmetry: str | None
     print_table(("name", "task", "symmetry", "parameters", "MB", "summary"), rows)
     if not rows:
         typer.echo("none; the distribution lorentzoo-weights brings some", err=True)
+
+
+def fold_sizes(components: Iterable[Component]) -> list[tuple[str, str, str, str]]:
+    """Rows of kind, name, plugin and summary in which the sizes of a model are one, ``net-{tiny,small,base}``."""
+    rows: dict[tuple[str, str, str], list[Component]] = {}
+    for component in components:
+        of = component.size_of
+        rows.setdefault((component.kind, component.plugin, f"-{of}" if of else component.name), []).append(
+            component
+        )
+    found = []
+    for (kind, plugin, _), (first, *others) in rows.items():
+        name, summary = first.name, first.summary
+        if others:
+            ends = (each.name.removeprefix(f"{each.size_of}-") for each in (first, *others))
+            name, summary = f"{first.size_of}-{{{','.join(ends)}}}", f"Sizes of {first.size_of}"
+        found.append((kind, name, plugin, summary))
+    return found
 
 
 def describe_command(
@@ -195,6 +221,7 @@ def plugins_command(
                     "distribution": r.distribution,
                     "version": r.version,
                     "components": [f"{c.kind}/{c.name}" for c in r.components],
+                    "weights": [item.name for item in r.weights],
                     "error": r.error,
                     "milliseconds": r.milliseconds,
                     "warnings": list(r.warnings),
@@ -211,10 +238,11 @@ def plugins_command(
                     r.name,
                     f"{r.distribution} {r.version}",
                     str(len(r.components)),
+                    str(len(r.weights)),
                     f"{r.milliseconds:.1f}",
                     state,
                 )
             )
-        print_table(("plugin", "package", "components", "ms", "state"), rows)
+        print_table(("plugin", "package", "components", "weights", "ms", "state"), rows)
     if any(r.error for r in records):
         raise typer.Exit(1)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Final
+import warnings
+from typing import Any, Final
 
 import typer
 
@@ -21,6 +22,7 @@ from lorentzoo.cli.export import export_command
 from lorentzoo.cli.models import evaluate_command, import_command, train_command, verify_command
 from lorentzoo.cli.output import error_console
 from lorentzoo.cli.plugins import new_plugin_command
+from lorentzoo.cli.push import push_command
 from lorentzoo.cli.studies import study_app
 from lorentzoo.cli.symmetry import symmetry_command
 from lorentzoo.cli.tables import table_app
@@ -53,6 +55,7 @@ app.command("train")(train_command)
 app.command("import")(import_command)
 app.command("evaluate")(evaluate_command)
 app.command("export")(export_command)
+app.command("push")(push_command)
 app.add_typer(study_app, name="study")
 app.add_typer(data_app, name="data")
 app.add_typer(table_app, name="table")
@@ -77,6 +80,8 @@ def _options(
 def main() -> None:
     """Run the command line; errors are one line on standard error, with exit code 1 (2 for wrong usage)."""
     debug = "--debug" in sys.argv
+    if not debug:
+        warnings.showwarning = _show_warning
     try:
         code = app(standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):
@@ -102,3 +107,8 @@ def main() -> None:
     if code == _INTERRUPTED:
         error_console().print("interrupted; the same command goes on where it stopped")
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """One line, without the place in the code."""
+    error_console().print(f"warning: {plain(message)}", markup=False, highlight=False, soft_wrap=True)

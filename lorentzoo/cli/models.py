@@ -91,8 +91,11 @@ def train_command(
     set_: list[str] = typer.Option(
         [], "--set", "-s", help="One training option, e.g. -s epochs=5 -s learning_rate=1e-3."
     ),
-    init_from: Path | None = typer.Option(
-        None, "--init-from", help="Directory of a run whose weights to start from."
+    init_from: str | None = typer.Option(
+        None,
+        "--init-from",
+        help="Directory of a run, or of a saved model, or name of a model with trained weights, to start from; its head "
+        "follows the data.",
     ),
     head: str | None = typer.Option(
         None,
@@ -120,6 +123,10 @@ def train_command(
     Example: lorentzoo train transformer:num_blocks=4 --dataset toptag -s epochs=3 --out runs/a
 
     Example: lorentzoo train --init-from runs/a --head classify:num_classes=2 -s 'rates={backbone: 0.1}' --out runs/b
+
+    Example: lorentzoo train particlenet-observables:pretrained=jets10-v1 --dataset toptag --train-size 1000
+
+    Example: lorentzoo train --init-from runs/a --dataset jets10 -s adapters=low-rank:rank=4 -s freeze=[frames] -o runs/d
 
     Example: lorentzoo train transformer-eventgen --dataset ttbar -s max_steps=1000 --test num_samples=5000
 
@@ -250,8 +257,9 @@ def make_model(model: str) -> Any:
     from lorentzoo.registry.checkpoints import load
     from lorentzoo.registry.composition import build
     from lorentzoo.registry.creation import create_model
+    from lorentzoo.registry.hub import is_address
 
-    if Path(model).is_dir():
+    if is_address(model) or Path(model).is_dir():
         return load(model)
     spec = _spec(model)
     return create_model(spec) if isinstance(spec, str) else build(spec)

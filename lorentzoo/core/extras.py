@@ -27,6 +27,7 @@ EXTRAS: Final[dict[str, tuple[str, ...]]] = {
     "generators": ("madspace",),
     "scale": ("submitit", "ray", "distributed", "dask"),
     "nflows": ("nflows",),
+    "hub": ("huggingface_hub",),
     "readers": ("uproot", "awkward", "h5py", "pyarrow", "pylhe"),
     "simulate": ("pythia8", "fastjet", "vector"),
 }

@@ -151,19 +151,24 @@ class Catalogue:
         found = [item for record in self.plugins for item in record.weights if model in (None, item.model)]
         return sorted(found, key=lambda item: (item.model, item.tag, item.plugin))
 
-    def find_weights(self, model: str, tag: str) -> Weights:
-        """The weights of a model with this tag or ``plugin/tag``.
+    def find_weights(self, model: str, tag: str | bool) -> Weights:
+        """The weights of a model with this tag or ``plugin/tag``; True stands for the only ones.
 
         Raises
         ------
         UnknownNameError
             With the tags that this model has, or the models that have any.
         AmbiguousNameError
-            If several plugins offer the tag.
+            If several plugins offer the tag, or there are several for True.
         """
+        known = self.weights(model)
+        if tag is True and len(known) > 1:
+            tags = " or ".join(repr(item.full_tag) for item in known)
+            raise AmbiguousNameError(f"model {model!r} has several weights: write pretrained={tags}")
+        if tag is True:
+            tag = known[0].full_tag if known else "any"
         if not isinstance(tag, str):
             raise UnknownNameError(f"weights are named by their tag, such as 'jets10-v1', not by {tag!r}")
-        known = self.weights(model)
         plugin, _, bare = tag.rpartition("/")
         offers = [item for item in known if item.tag == bare and plugin in ("", item.plugin)]
         if not offers:

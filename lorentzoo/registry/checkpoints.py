@@ -22,17 +22,19 @@ from safetensors.torch import save as write_tensors
 from torch import Tensor
 
 import lorentzoo
+from lorentzoo.core.adapters import copy_merged
 from lorentzoo.core.compiled import compile_model
 from lorentzoo.core.errors import CheckpointError, ParameterError
 from lorentzoo.core.fitted_inputs import FittedInputs
 from lorentzoo.core.model import Model
 from lorentzoo.core.trainable import Trainable, complete_state
-from lorentzoo.registry.cards import CARD, keep_foreign_card, write_card
+from lorentzoo.registry.cards import keep_foreign_card, write_card
 from lorentzoo.registry.composition import build
-from lorentzoo.registry.details import DETAILS, CostDetails, Details, write_down
+from lorentzoo.registry.details import CostDetails, Details, write_down
 from lorentzoo.registry.files import locked, remove_stale, write_atomically
 from lorentzoo.registry.plain_data import read_json_file
-from lorentzoo.registry.saved import NEW, SPEC, WEIGHTS, read_pair, seal
+from lorentzoo.registry.saved import CARD, DETAILS, NEW, SPEC, WEIGHTS, read_pair, seal
+from lorentzoo.registry.sources import locate
 from lorentzoo.registry.specs import Spec
 
 __all__ = ["load", "load_state", "save"]
@@ -43,9 +45,10 @@ def save(
 ) -> Path:
     """Save a model or a generator as ``spec.json`` and ``weights.safetensors``, with what is told of it.
 
-    ``details.json`` holds the details, and ``README.md`` is the card: composition, computed symmetry, events of the fit,
-    details, versions, and the papers of every part. The card belongs to the save and is written anew; one that was
-    changed by hand, or that is something else, is kept as ``README.before.md``, with a `CardWarning`.
+    Adapters are merged into the weights. ``details.json`` holds the details, and ``README.md`` is the card: composition,
+    computed symmetry, events of the fit, details, versions, and the papers of every part. The card belongs to the save
+    and is written anew; one that was changed by hand, or that is something else, is kept as ``README.before.md``, with
+    a `CardWarning`.
 
     Parameters
     ----------
@@ -71,6 +74,7 @@ def save(
         raise CheckpointError(
             "this model has no specification; make it by lorentzoo.compose or create_model to save it"
         )
+    model = copy_merged(model)
     _require_loadable(model)
     told = _complete_details(told, model)
     directory = Path(directory)
@@ -117,7 +121,8 @@ def load(directory: str | Path, *, device: torch.device | str = "cpu", compile: 
     Parameters
     ----------
     directory
-        Of the checkpoint.
+        Of the checkpoint; or ``"hf://owner/name"`` of the Hugging Face Hub, with ``@revision`` and ``/folder`` if wanted:
+        see `lorentzoo.registry.hub.locate`.
     device
         Where to put it.
     compile
@@ -133,7 +138,7 @@ def load(directory: str | Path, *, device: torch.device | str = "cpu", compile: 
     ParameterError
         If a generator is to be compiled.
     """
-    directory = Path(directory)
+    directory = locate(directory)
     if directory.is_file():
         raise CheckpointError(
             f"{directory} is a file; a saved model is a directory with {SPEC} and {WEIGHTS}"

@@ -14,8 +14,10 @@ from lorentzoo.core.trainable import Trainable
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.components import Component
 from lorentzoo.registry.composition import model_spec
+from lorentzoo.registry.hub import is_address
 from lorentzoo.registry.meaning import find_part
 from lorentzoo.registry.saved import read_saved_spec
+from lorentzoo.registry.sources import locate
 from lorentzoo.registry.specs import NO_BACKBONE, SLOTS, PartSpec, Spec
 
 __all__ = ["cite", "find_references"]
@@ -105,8 +107,8 @@ def _read_spec(model: str | Path | Mapping[str, Any] | Spec | Trainable) -> Spec
         return model.spec
     if isinstance(model, Mapping):
         return Spec.from_data(model)
-    if Path(model).is_dir():
-        return read_saved_spec(model).spec
+    if is_address(model) or Path(model).is_dir():
+        return read_saved_spec(locate(model)).spec
     return model_spec(str(model))
 
 

@@ -52,6 +52,9 @@ class Component:
         For backbones and frames: ``"package.module:function"`` that counts the arithmetic of the published
         implementation from a `lorentzoo.nn.FlopsSetting`, see `lorentzoo.studies.published_flops`.
 
+    size_of
+        For models that are a size of another one: its name; see `lorentzoo.make_taggers`.
+
     Raises
     ------
     ValueError
@@ -69,6 +72,7 @@ class Component:
     plugin: str = ""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     published_flops: str = ""
+    size_of: str = ""
 
     def __post_init__(self) -> None:
         for name in ("summary", "reference"):

@@ -77,11 +77,14 @@ class NamedModel:
         Directory of the trained weights that are meant; None for new ones.
     tag
         Of the trained weights.
+    name
+        That of the trained model with its plugin, whatever else is installed.
     """
 
     spec: Spec
     source: Path | None = None
     tag: str = ""
+    name: str = ""
 
 
 def read_model_name(name: str, **overrides: Any) -> NamedModel:
@@ -92,20 +95,12 @@ def read_model_name(name: str, **overrides: Any) -> NamedModel:
     if pretrained in (None, False):
         return NamedModel(model_spec(inline.name, **parameters))
     component = catalogue().find("model", inline.name, catalogue().own_plugins)
-    tag = _only_tag(component.name) if pretrained is True else pretrained
-    weights = catalogue().find_weights(component.name, tag)
+    weights = catalogue().find_weights(component.name, pretrained)
     spec = read_saved_spec(weights.path).spec
     if spec.model != component.name:
         raise CheckpointError(
             f"{weights.path} holds {plain(spec.model or 'a model without a name')!r}, but plugin {weights.plugin!r} "
             f"declares it as weights of {component.name!r}"
         )
-    return NamedModel(override(spec, parameters, inline.name), weights.path, weights.tag)
-
-
-def _only_tag(model: str) -> str:
-    found = catalogue().weights(model)
-    if len(found) > 1:
-        tags = " or ".join(repr(item.full_tag) for item in found)
-        raise CompositionError(f"model {model!r} has several weights: write pretrained={tags}")
-    return found[0].full_tag if found else "any"
+    name = f"{component.name}:pretrained={weights.full_tag}"
+    return NamedModel(override(spec, parameters, inline.name), weights.path, weights.tag, name)

@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegative
 
 from lorentzoo.core.errors import CheckpointError
 from lorentzoo.registry.plain_data import check_plain, read_json_file
-from lorentzoo.registry.saved import NEW, read_saved_spec, seal
+from lorentzoo.registry.saved import DETAILS, NEW, read_saved_spec, seal
 from lorentzoo.registry.settings import read_settings
+from lorentzoo.registry.sources import locate
 
 __all__ = [
-    "DETAILS",
     "CostDetails",
     "DataDetails",
     "Details",
@@ -24,7 +24,6 @@ __all__ = [
     "write_down",
 ]
 
-DETAILS: Final = "details.json"
 _FORMAT: Final = 1
 
 _Finite = Annotated[NonNegativeFloat, Field(allow_inf_nan=False)]
@@ -187,16 +186,17 @@ def read_details(directory: str | Path) -> Details:
     Parameters
     ----------
     directory
-        Of the saved model, or of a run.
+        Of the saved model, or of a run; or ``"hf://owner/name"``, as for `lorentzoo.load`.
 
     Raises
     ------
     CheckpointError
         If it is not a saved model, or its details are damaged or belong to other weights.
     """
+    directory = locate(directory)
     weights = read_saved_spec(directory).weights.get("sha256")
     # A save that was killed after its commit leaves the details that count under the new name.
-    paths = [path for name in (DETAILS, DETAILS + NEW) if (path := Path(directory) / name).exists()]
+    paths = [path for name in (DETAILS, DETAILS + NEW) if (path := directory / name).exists()]
     for path in paths:
         data = _read_file(path)
         if data.pop("weights", None) == weights:

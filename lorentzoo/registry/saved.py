@@ -20,10 +20,12 @@ from lorentzoo.core.errors import CheckpointError, SpecError
 from lorentzoo.registry.plain_data import read_json_file
 from lorentzoo.registry.specs import FORMAT, Spec
 
-__all__ = ["NEW", "SPEC", "WEIGHTS", "SavedSpec", "read_pair", "read_saved_spec", "seal"]
+__all__ = ["CARD", "DETAILS", "NEW", "SPEC", "WEIGHTS", "SavedSpec", "read_pair", "read_saved_spec", "seal"]
 
 SPEC: Final = "spec.json"
 WEIGHTS: Final = "weights.safetensors"
+DETAILS: Final = "details.json"
+CARD: Final = "README.md"
 NEW: Final = ".new"
 """End of the names under which files are written before the save that they belong to counts."""
 _ATTEMPTS: Final = 5

@@ -13,10 +13,12 @@ import torch
 from lorentzoo.data.events import EventData
 from lorentzoo.output.metric import value_of
 from lorentzoo.registry.details import CostDetails, DataDetails, Details, MetricDetails
+from lorentzoo.registry.hub import HubAddress, is_address
 from lorentzoo.registry.specs import write_value
 from lorentzoo.studies.plan import RunSpec, test_settings
 from lorentzoo.training.costs import Costs
 from lorentzoo.training.fitting import read_recipe
+from lorentzoo.training.transfer import pretrained_name
 
 __all__ = ["describe_command", "describe_cost", "describe_data", "describe_metrics", "describe_run"]
 
@@ -111,7 +113,8 @@ def describe_command(run: RunSpec, source: Path | None) -> str:
     run
         Full specification.
     source
-        What its weights start from, where that is not a run beside it; told by the name of its folder alone.
+        What its weights start from, where that is not a run beside it; told by its address on the Hub, or by the name of
+        its folder alone.
     """
     usual = read_recipe(None, run.spec).to_data()
     recipe = {key: value for key, value in run.config.to_data().items() if usual.get(key) != value}
@@ -121,11 +124,16 @@ def describe_command(run: RunSpec, source: Path | None) -> str:
     words += [] if run.train_size is None else ["--train-size", str(run.train_size)]
     words += [] if run.judge is None else ["--task", run.judge]
     if run.start_from is not None:
-        words += ["--init-from", f"../{run.start_from}" if source is None else source.name]
+        beside = f"../{run.start_from}" if source is None else _name_source(source)
+        words += ["--init-from", pretrained_name(run.start_from) or beside]
     for option, pairs in (("--set", recipe), ("--test", test)):
         for key, value in pairs.items():
             words += [option, f"{key}={write_value(value)}"]
     return shlex.join(words)
+
+
+def _name_source(source: Path) -> str:
+    return str(HubAddress.parse(source)) if is_address(source) else source.name
 
 
 def _as_list(stated: Any) -> list[str]:

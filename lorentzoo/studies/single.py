@@ -15,13 +15,14 @@ from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.task import Task, judging_task, load_task
 from lorentzoo.registry.checkpoints import load
 from lorentzoo.registry.composition import build
+from lorentzoo.registry.sources import locate
 from lorentzoo.registry.specs import Spec, parse_part
 from lorentzoo.studies.plan import RunSpec, test_settings
 from lorentzoo.studies.runs import RunRecord, execute_run, join_run, read_run, read_run_spec, state_of
 from lorentzoo.training.config import TrainConfig
 from lorentzoo.training.fitting import complete_spec, open_dataset, read_recipe
 from lorentzoo.training.resume import forget_checkpoints
-from lorentzoo.training.transfer import choose_start, weights_hash
+from lorentzoo.training.transfer import choose_start
 
 __all__ = ["evaluate", "evaluate_run", "evaluate_runs", "run_task", "train_model"]
 
@@ -58,11 +59,13 @@ def train_model(
     train_size
         Number of training events; all by default.
     init_from
-        Directory of a run, or of a saved model, whose weights and statistics to start from. All parts but the head
-        must be the same; the head starts anew where it is another. The recipe can give parts their own learning
-        rate (``rates``) or leave them as they are (``freeze``).
+        Directory of a run, or of a saved model, or the name of a model with trained weights, whose weights and
+        statistics to start from. All parts but the head must be the same; the head starts anew where it is another. The
+        recipe can give parts their own learning rate (``rates``), leave them as they are (``freeze``) or train
+        ``adapters`` in their place.
     head
-        Another head than that of `spec` or `init_from`.
+        Another head than that of `spec` or `init_from`; where neither is given, that of `init_from` gets as many classes
+        or targets as the data have.
     task
         Name of the task that judges it, where that is another one than its head or generator states.
     test
@@ -95,8 +98,10 @@ def train_model(
     world, started_here = choose_world(devices)
     part = parse_part(dataset, "dataset")
     data = open_dataset(part)
-    start, source = choose_start(spec, init_from, head)
-    model = build(complete_spec(start, data, task))
+    start = choose_start(spec, init_from, head)
+    # What was trained on other data says nothing of how many classes these have, unless the user does.
+    follows = spec is None and head is None
+    model = build(complete_spec(start.spec, data, task, head_follows=follows))
     judge = judging_task(model.task, task)
     settings = judge.read_settings(test)
     judge.check_data(data.at_hand)
@@ -106,7 +111,7 @@ def train_model(
         data.fingerprint(),
         train_size,
         read_recipe(config, model.spec),
-        None if source is None else weights_hash(source),
+        start.stated,
         test_settings(settings),
         judge.settings_key,
         None if judge.name == model.task else judge.name,
@@ -126,12 +131,14 @@ def train_model(
     finished = world.first_does(is_finished)
     if not world.is_first:
         if not finished:
-            join_run(run, directory, source, num_workers)
+            join_run(run, directory, start.source, num_workers)
         return None
     if finished:
         return read_run(directory)
     with ProgressLine(model.spec.model or model.spec.backbone.name, show=progress) as line:
-        return execute_run(run, directory, line, source=source, devices=devices, num_workers=num_workers)
+        return execute_run(
+            run, directory, line, source=start.source, devices=devices, num_workers=num_workers
+        )
 
 
 def evaluate(
@@ -209,7 +216,7 @@ def evaluate_run(
     RunError
         If the run is not finished or damaged; or no data set is given, and it is not a run that states one.
     """
-    path = Path(directory)
+    path = locate(directory)
     model, chosen = open_run(path, dataset, split)
     run = read_run_spec(path) if (path / "run.json").is_file() else None
     judge = run.judge if run is not None and task is None else task
@@ -238,7 +245,7 @@ def open_run(
     RunError
         If the run is not finished or damaged; or no data set is given, and it is not a run that states one.
     """
-    path = Path(directory)
+    path = locate(directory)
     run = read_run_spec(path) if (path / "run.json").is_file() else None
     if state_of(path).startswith(("damaged", "missing")) or (run and not (path / "spec.json").is_file()):
         read_run(path)
@@ -283,7 +290,7 @@ def run_task(directory: str | Path, task: str | None = None) -> Task:
     CompositionError
         If the task judges no such networks.
     """
-    path = Path(directory)
+    path = locate(directory)
     if task is None and (path / "run.json").is_file():
         return read_run_spec(path).task
     return judging_task(load(path).task, task)

@@ -87,12 +87,12 @@ def train(
     if isinstance(model, Trainable):
         network, recipe = model, _read_options(given, options, model.spec)
     else:
-        start, source = choose_start(model)
-        spec = complete_spec(start, data, task)
+        start = choose_start(model)
+        spec = complete_spec(start.spec, data, task)
         recipe = _read_options(given, options, spec)
         seed_everything(recipe.seed)
         network = build(spec)
-        initial = None if source is None else initial_weights(network, source)
+        initial = None if start.source is None else initial_weights(network, start.source)
     judge = judging_task(network.task, task)
     return train_on(
         network, training, watched, recipe, directory, task=judge, initial=initial, progress=progress

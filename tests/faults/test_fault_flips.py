@@ -11,8 +11,8 @@ from faulting import STUDY, contents_of, same_model, sizes, small_model
 import lorentzoo as lz
 from lorentzoo.core.errors import CheckpointError, RunError, SpecError
 from lorentzoo.registry import saved
-from lorentzoo.registry.cards import CARD, is_as_written
-from lorentzoo.registry.details import DETAILS
+from lorentzoo.registry.cards import is_as_written
+from lorentzoo.registry.saved import CARD, DETAILS
 from lorentzoo.studies import runner
 from lorentzoo.studies.runner import run_study, show_study
 from lorentzoo.studies.runs import read_run

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 import lorentzoo as lz
 from lorentzoo.core.errors import CheckpointError
 from lorentzoo.core.model import Model
-from lorentzoo.registry.details import DETAILS, CostDetails, DataDetails, MetricDetails
+from lorentzoo.registry.details import CostDetails, DataDetails, MetricDetails
+from lorentzoo.registry.saved import DETAILS
 
 
 def made(seed: int = 0) -> Model:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -77,6 +76,17 @@ def test_a_trained_model_by_name_is_the_saved_one(
     assert torch.equal(model(cloud), trained[0](cloud))
 
 
+def test_weights_are_loaded_and_told_of_by_name_like_a_folder(installed: Catalogue, trained: Any) -> None:
+    name = f"{MODEL}:pretrained=classes-v1"
+    cloud = batch(3).cloud
+    assert torch.equal(lz.load(name)(cloud), trained[0](cloud))
+    assert lz.read_details(name) == lz.read_details(trained[1])
+    with pytest.raises(errors.CheckpointError, match=r"not as it was saved \(num_classes\)"):
+        lz.load(f"{name},num_classes=2")
+    with pytest.raises(errors.UnknownNameError, match="no weights 'v7'"):
+        lz.load(f"{MODEL}:pretrained=v7")
+
+
 @pytest.mark.parametrize("given", [{"num_classes": 2}, {"head": "classify:num_classes=2,hidden=[4]"}])
 def test_another_head_is_new_and_all_else_is_trained(
     installed: Catalogue, trained: Any, given: dict[str, Any]
@@ -130,7 +140,7 @@ def test_equal_tags_of_two_plugins_are_told_apart(
     with pytest.raises(errors.AmbiguousNameError, match="'one/classes-v1' and 'two/classes-v1'"):
         lz.create_model(MODEL, pretrained="classes-v1")
     with pytest.raises(
-        errors.CompositionError, match="several weights: write pretrained='one/classes-v1' or"
+        errors.AmbiguousNameError, match="several weights: write pretrained='one/classes-v1' or"
     ):
         lz.create_model(MODEL, pretrained=True)
     assert lz.create_model(MODEL, pretrained="two/classes-v1").spec == trained[0].spec
@@ -200,8 +210,60 @@ def test_a_run_starts_from_trained_weights_by_name_or_from_a_directory(
 
     name, options = f"{MODEL}:pretrained=classes-v1", {"epochs": 1, "num_threads": 1}
     kwargs: dict[str, Any] = {"dataset": "toptag:num_jets=100,max_constituents=5", "config": options}
-    train_model(name, out=tmp_path / "run", progress=False, **kwargs)
-    stated = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert stated["start_from"] == weights_hash(trained[1])
+    by_name = train_model(name, out=tmp_path / "run", progress=False, **kwargs)
+    assert by_name is not None
+    checksum = weights_hash(trained[1])
+    wanted = f"{MODEL}:pretrained=zoo-of-others/classes-v1"
+    assert by_name.run.start_from == f"{wanted}@{checksum[:16]}"
+    assert by_name.run.waits_for is None
+    assert f"--init-from {wanted}" in lz.read_details(tmp_path / "run").command
+    again = train_model(init_from=name, out=tmp_path / "again", progress=False, **kwargs)
+    by_folder = train_model(init_from=trained[1], out=tmp_path / "folder", progress=False, **kwargs)
+    assert again is not None
+    assert by_folder is not None
+    assert by_folder.run.start_from == checksum
+    assert by_name.metrics == again.metrics == by_folder.metrics
     with pytest.raises(errors.RunError, match="not from both"):
         train_model(name, init_from=trained[1], out=tmp_path / "other", progress=False, **kwargs)
+    with pytest.raises(errors.RunError, match="holds no weights to start from"):
+        train_model(init_from=f"{MODEL}:num_classes=2", out=tmp_path / "other", progress=False, **kwargs)
+
+
+def test_rows_of_a_study_start_from_trained_weights(
+    installed: Catalogue, trained: Any, tmp_path: Path
+) -> None:
+    from lorentzoo.studies import run_study
+
+    study = {
+        "name": "tuning",
+        "dataset": "toptag:num_jets=100,max_constituents=5",
+        "axes": {
+            "model": [
+                {"label": "new", "name": MODEL, "backbone": {"hidden": [8]}},
+                {"label": "trained", "name": MODEL, "pretrained": "classes-v1"},
+            ]
+        },
+        "seeds": 1,
+        "budget": {"steps": 1},
+    }
+    result = run_study(study, out=tmp_path, workers=1, progress=False)
+    new, started = (row.runs[0] for row in result.rows)
+    assert new.run.start_from is None
+    assert started.run.start_from.startswith(f"{MODEL}:pretrained=zoo-of-others/classes-v1@")
+    assert started.metrics != new.metrics
+
+    study["axes"]["model"][1]["embedding"] = "momenta"  # type: ignore[index]
+    with pytest.raises(errors.StudyError, match="of another network"):
+        run_study(study, out=tmp_path / "other", workers=1, progress=False)
+
+
+def test_weights_that_changed_since_a_run_was_planned_are_refused(installed: Catalogue, trained: Any) -> None:
+    from lorentzoo.training.transfer import choose_start, find_pretrained
+
+    stated = choose_start(f"{MODEL}:pretrained=classes-v1").stated
+    assert stated is not None
+    assert find_pretrained(stated) == trained[1]
+    lz.save(lz.create_model(MODEL, num_classes=3, backbone={"hidden": [8]}), trained[1])
+    with pytest.raises(errors.RunError, match="not those that were meant"):
+        find_pretrained(stated)
+    assert find_pretrained("0123456789abcdef") is None

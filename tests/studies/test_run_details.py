@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import lorentzoo as lz
 from lorentzoo.cli.main import app
-from lorentzoo.registry.cards import CARD
+from lorentzoo.registry.saved import CARD
 from lorentzoo.studies import run_study
 from lorentzoo.studies.run_details import describe_metrics
 from lorentzoo.studies.runs import read_run_spec

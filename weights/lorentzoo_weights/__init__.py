@@ -6,9 +6,9 @@ from lorentzoo import Weights, hookimpl
 
 _SUMMARIES = {
     ("amplitude-recipe", "zgluons-v1"): "|M|² of q q̄ → Z + 2 and 3 gluons at tree level",
+    ("lloca-transformer-full", "toptag-v1"): "Top jets against QCD jets, with all of the Lorentz group",
     ("particlenet-observables", "jets10-v1"): "Ten classes of jets, to fine-tune from",
     ("particlenet-observables", "toptag-v1"): "Top jets against QCD jets, the best of these taggers",
-    ("pelican-mini", "toptag-lorentz-v1"): "Top jets against QCD jets, with all of the Lorentz group",
     ("rqs-flow-eventgen", "ttbar-v1"): "Density of six-jet events of top pairs",
     ("transformer", "toptag-v1"): "Top jets against QCD jets, with rotations about the beam alone",
     (

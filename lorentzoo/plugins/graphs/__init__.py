@@ -42,6 +42,26 @@ _FEW_JETS = {
     "schedule": "warmup-cosine",
     "gradient_clip": 1.0,
 }
+_TINY: Mapping[str, Any] = {
+    "backbone": {
+        "channels": [16, 32, 48],
+        "hidden_reps": ["8x0n+2x1n", "16x0n+4x1n"],
+        "num_layers": 2,
+        "neighbours": 8,
+    },
+    "head": {"hidden": [32]},
+}
+_SMALL: Mapping[str, Any] = {
+    "backbone": {"channels": [32, 64, 128], "hidden_reps": ["16x0n+4x1n", "32x0n+8x1n"]},
+    "head": {"hidden": [128]},
+}
+_SIZES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "particlenet": {"tiny": _TINY, "small": _SMALL},
+    "lloca-particlenet": {
+        "tiny": {**_TINY, "frames": {"hidden": 16}},
+        "small": {**_SMALL, "frames": {"hidden": 48}},
+    },
+}
 
 
 @hookimpl
@@ -87,6 +107,7 @@ def lorentzoo_components() -> list[Component]:
                 {"backbone": backbone, "embedding": "kinematics", **slots},
                 summaries=(f"{summary}, top-tagging form", f"{summary}, ten classes"),
                 references=(_PAPER, _PAPER),
+                sizes=_SIZES.get(name),
             )
         ],
     ]

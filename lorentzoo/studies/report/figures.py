@@ -9,6 +9,7 @@ from lorentzoo.output.figure import ReportFigure, with_texts
 from lorentzoo.output.row_plots import plot_costs, plot_history
 from lorentzoo.studies.report.rows import TaskRows, group_by_task
 from lorentzoo.studies.report.sizes import plot_train_sizes
+from lorentzoo.studies.report.symmetries import plot_symmetries
 from lorentzoo.studies.results import StudyResult
 
 __all__ = ["StudyFigures", "study_figures"]
@@ -83,6 +84,18 @@ def _compare_rows(result: StudyResult, group: TaskRows) -> list[ReportFigure]:
             )
             axes = plot_costs(rows, cost, metric, legend=False)
             figures.insert(place, ReportFigure(f"costs-{cost}", axes, caption))
+    looks = {row.label: row.look for row in rows}
+    measured = [
+        row for row in result.finished if row.label in looks and any(run.symmetry for run in row.runs)
+    ]
+    if measured:
+        caption = (
+            "How far the trained networks break each subgroup of the Lorentz group: derivatives relative to every "
+            "particle moving on its own; error bars: spread over seeds. Dotted: no symmetry at all."
+        )
+        figures.append(
+            ReportFigure("learned-symmetry", plot_symmetries(measured, looks, legend=False), caption)
+        )
     recorded = {name for row in rows for history in row.history for point in history for name in point}
     if metric is not None and f"val_{metric.name}" in recorded:
         name, label = f"val_{metric.name}", f"{metric.heading} (validation)"

@@ -12,6 +12,7 @@ from lorentzoo.studies.report.matched import MatchedColumn
 from lorentzoo.studies.report.pairs import compare_partners, find_partners, paired_values
 from lorentzoo.studies.report.rows import TaskRows, group_by_task
 from lorentzoo.studies.report.significance import significance_table
+from lorentzoo.studies.report.symmetries import symmetry_table
 from lorentzoo.studies.results import RowResult, StudyResult
 
 __all__ = ["study_tables"]
@@ -23,13 +24,16 @@ _INTERVALS: Final = (
 
 
 def study_tables(result: StudyResult) -> dict[str, Table]:
-    """Tables by name: ``results``, ``costs``, ``differences``, ``effects``, ``significance``, and those of tasks."""
+    """Tables by name: ``results``, ``costs``, ``differences``, ``effects``, ``symmetry``, ``significance``, others."""
     groups = group_by_task(result)
     tables = {"results": results_table(result, groups), "costs": costs_table(result)}
     if len(result.finished) > 1:
         tables["differences"] = differences_table(result, groups)
         if result.study.varying:
             tables["effects"] = effects_table(result, groups)
+    learned = symmetry_table(result)
+    if learned is not None:
+        tables["symmetry"] = learned
     for group in groups:
         significance = significance_table(result, group)
         if significance is not None:
