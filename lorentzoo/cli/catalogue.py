@@ -156,7 +156,7 @@ def catalogue_command(
     measure: bool = typer.Option(
         False,
         "--measure",
-        help="Measure the time of every network here, by one thread (ten minutes or more).",
+        help="Measure the time of every network here, by one thread (about half an hour).",
     ),
     pattern: str | None = typer.Option(
         None, "--pattern", "-p", help="Glob pattern of names, e.g. 'lloca-*'."
