@@ -154,7 +154,9 @@ def describe_command(
 def catalogue_command(
     out: Path = typer.Option(Path("catalogue"), "--out", "-o", help="Folder for catalogue.html."),
     measure: bool = typer.Option(
-        False, "--measure", help="Measure the time of every network here, by one thread (minutes)."
+        False,
+        "--measure",
+        help="Measure the time of every network here, by one thread (about half an hour).",
     ),
     pattern: str | None = typer.Option(
         None, "--pattern", "-p", help="Glob pattern of names, e.g. 'lloca-*'."

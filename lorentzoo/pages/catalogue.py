@@ -78,10 +78,13 @@ def catalogue_html(entries: Sequence[Entry], *, title: str = "") -> str:
 
 def _describe_size(entries: Sequence[Entry], kinds: Sequence[str]) -> str:
     plugins = {entry.component.plugin for entry in entries}
-    names = {kind: kind if kind.endswith("s") else f"{kind}s" for kind in kinds}
-    counts = [f"{sum(each.component.kind == kind for each in entries)} {names[kind]}" for kind in kinds]
+    counts = []
+    for kind in kinds:
+        number = sum(each.component.kind == kind for each in entries)
+        counts.append(f"{number} {kind if number == 1 or kind.endswith('s') else f'{kind}s'}")
     packages = sorted({entry.package for entry in entries if entry.package})
-    return f"{len(entries)} components of {len(plugins)} plugins ({', '.join(packages)}): {', '.join(counts)}"
+    size = f"{len(entries)} component{'s' * (len(entries) > 1)} of {len(plugins)} plugin{'s' * (len(plugins) > 1)}"
+    return f"{size} ({', '.join(packages)}): {', '.join(counts)}"
 
 
 def _describe_machine() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -306,6 +307,9 @@ def test_train_and_evaluate(call: Callable[..., Answer], tmp_path: Path) -> None
     }
     endings = {path.suffix for path in (tmp_path / "figures").glob("scores.*")}
     assert endings == {".pdf", ".png", ".csv"}
+    text = call("evaluate", str(run), *same[:2]).out
+    assert re.search(r"^accuracy +0\.\d+ ± 0\.\d+$", text, re.MULTILINE), text
+    assert "accuracy_error" not in text
     # What is wrong with a text is said before anything is evaluated, or as soon as it is known what there is.
     wrong = call("evaluate", str(run), *same, "--text", "scores.colour=Mine")
     assert (wrong.code, "'scores.colour' is not a text of a report" in wrong.err) == (1, True)

@@ -280,7 +280,10 @@ def test_training_sizes_make_a_figure_with_a_line_for_each_composition(result) -
     for line in ax.containers:
         assert list(line[0].get_xdata()) == [5, 10], "no size stands for all events of the training split"
         assert line[0].get_ydata()[0] == line[0].get_ydata()[1]
-    assert "against the number of training events" in report_html(sized)
+    page = report_html(sized)
+    assert "against the number of training events" in page
+    assert '<select name="events"><option value="">all</option><option>5</option><option>all</option>' in page
+    assert page.count('data-events="5"') == 3
     assert "against the number of training events" not in report_html(result)
 
 
@@ -301,6 +304,12 @@ def test_titles_labels_and_captions_are_those_of_the_study(result) -> None:
     assert "xlabel: Cost" in page, "the study on the page has its texts"
     assert r"\caption{Short.}" in study_tables(mine)["results"].to_latex()
     assert r"\caption{Costs (made up).}" in study_tables(mine)["costs"].to_latex()
+    assert "there is no figure" not in page
+    wrong = load_study({**STUDY.model_dump(mode="json"), "report": {"figures": {"rok": {"title": "x"}}}})
+    # A slip of the pen must not cost the report of what was trained.
+    assert "there is no figure &#39;rok&#39; to give texts to; there are costs-flops" in report_html(
+        replace(result, study=wrong)
+    )
     with pytest.raises(StudyError, match="report"):
         load_study({**STUDY.model_dump(mode="json"), "report": {"figures": {"roc": {"colour": "red"}}}})
 

@@ -19,8 +19,10 @@ from lorentzoo.studies.results import RowResult
 from lorentzoo.studies.run_details import describe_command
 from lorentzoo.studies.runs import RunRecord
 
-__all__ = ["RowDetails", "describe_rows", "write_composition"]
+__all__ = ["SIZE", "RowDetails", "describe_rows", "write_composition"]
 
+SIZE: Final = "events"
+"""As which the number of training events is chosen beside the axes, where a study has several."""
 _AGAIN: Final = "../../again"
 """Where the commands put what they make, from the folder of a run."""
 
@@ -34,7 +36,7 @@ class RowDetails:
     anchor
         Its name in links to it.
     choices
-        Label by axis, by which rows are filtered.
+        Label by axis, and the training events where they differ: by these rows are filtered.
     facts
         In few words, by name.
     composition
@@ -61,10 +63,11 @@ def describe_rows(groups: list[TaskRows], rows: tuple[RowResult, ...]) -> dict[s
         # Labels may differ in signs alone.
         anchor = "row-" + (re.sub(r"[^a-z0-9]+", "-", row.label.lower()).strip("-") or "0")
         anchors[row.label] = anchor if anchor not in anchors.values() else f"{anchor}-{len(anchors)}"
-    return {row.label: _describe(row, by_task[row.task], anchors[row.label]) for row in rows}
+    sized = len({row.train_size for row in rows}) > 1
+    return {row.label: _describe(row, by_task[row.task], anchors[row.label], sized) for row in rows}
 
 
-def _describe(row: RowResult, group: TaskRows, anchor: str) -> RowDetails:
+def _describe(row: RowResult, group: TaskRows, anchor: str, sized: bool) -> RowDetails:
     first = row.runs[0]
     costs = first.costs
     facts = {
@@ -74,6 +77,7 @@ def _describe(row: RowResult, group: TaskRows, anchor: str) -> RowDetails:
         "FLOPs": f"{costs.flops:,.0f} for an event of {costs.multiplicity} particles",
         "Training events": "all" if row.train_size is None else f"{row.train_size:,}",
     }
+    size = {SIZE: facts["Training events"]} if sized else {}
     columns = [metric for metric in group.columns if metric.shown == "always"]
     lines = []
     for run in row.runs:
@@ -90,7 +94,7 @@ def _describe(row: RowResult, group: TaskRows, anchor: str) -> RowDetails:
     headings = ("Seed", *(metric.heading for metric in columns), "Training CPU-s", "Steps", "Run")
     return RowDetails(
         anchor,
-        dict(row.choices),
+        {**row.choices, **size},
         {name: text for name, text in facts.items() if text},
         write_composition(first.run.spec),
         Table("Seeds", headings, tuple(lines)),

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
+from lorentzoo.core.errors import ParameterError
 from lorentzoo.output.page import legend_entries, render_page
 from lorentzoo.output.table import Table
-from lorentzoo.studies.report.details import describe_rows
-from lorentzoo.studies.report.figures import study_figures
+from lorentzoo.studies.report.details import SIZE, describe_rows
+from lorentzoo.studies.report.figures import StudyFigures, study_figures
 from lorentzoo.studies.report.rows import group_by_task
 from lorentzoo.studies.report.tables import study_tables
 from lorentzoo.studies.results import StudyResult
@@ -24,6 +26,7 @@ def report_html(result: StudyResult) -> str:
     groups = group_by_task(result)
     tables = study_tables(result)
     figures = study_figures(result)
+    details, directory = list(describe_rows(groups, result.finished).values()), result.directory
     shown = [table for name, table in tables.items() if name not in ("results", "costs")]
     return render_page(
         "report.html.j2",
@@ -31,12 +34,16 @@ def report_html(result: StudyResult) -> str:
         facts=_describe_size(result),
         description=result.study.description,
         results=tables["results"] if result.finished else None,
-        details=list(describe_rows(groups, result.finished).values()),
+        details=details,
         choices={
-            axis: list(dict.fromkeys(row.choices[axis] for row in result.finished))
-            for axis in result.study.varying
+            axis: list(dict.fromkeys(row.choices[axis] for row in details))
+            for axis in (*result.study.varying, SIZE)
+            if details and axis in details[0].choices
         },
-        plots_command=f"lorentzoo study show {result.directory} --plots {result.directory / 'figures'}",
+        plots_command=shlex.join(
+            ["lorentzoo", "study", "show", str(directory), "--plots", str(directory / "figures")]
+        ),
+        unused_texts=_find_unused_texts(result, figures, tables),
         figures=figures.rows,
         legend=legend_entries([row for group in groups for row in group.rows]),
         detailed=figures.best,
@@ -46,6 +53,15 @@ def report_html(result: StudyResult) -> str:
         what_was_run=_describe_runs(result),
         study=_write_study(result),
     )
+
+
+def _find_unused_texts(result: StudyResult, figures: StudyFigures, tables: Mapping[str, Table]) -> str:
+    """What is wrong with the texts of a study's file, which must not cost a report after hours of training."""
+    try:
+        result.study.report.check_names([figure.name for figure in figures.all], list(tables))
+    except ParameterError as error:
+        return str(error) if result.finished else ""
+    return ""
 
 
 def _describe_size(result: StudyResult) -> str:
