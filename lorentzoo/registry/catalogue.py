@@ -11,6 +11,7 @@ import fnmatch
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
@@ -18,10 +19,10 @@ from typing import Any, Final, TypeVar
 
 import pluggy
 
-from lorentzoo.core.errors import AmbiguousNameError, UnknownNameError
+from lorentzoo.core.errors import AmbiguousNameError, RenamedWarning, UnknownNameError
 from lorentzoo.core.text import plain
 from lorentzoo.registry import hookspecs
-from lorentzoo.registry.components import KINDS, Component, Kind
+from lorentzoo.registry.components import KINDS, Component, Kind, has_passed
 
 __all__ = [
     "Catalogue",
@@ -109,7 +110,7 @@ class Catalogue:
         kinds = KINDS if kind is None else (kind,)
         return [c for k in kinds for name in sorted(self._components[k]) for c in self._components[k][name]]
 
-    def find(self, kind: str, name: str, prefer: Collection[str] = ()) -> Component:
+    def find(self, kind: str, name: str, prefer: Collection[str] = (), *, saved: bool = False) -> Component:
         """The component of this name or ``plugin/name``.
 
         Parameters
@@ -119,6 +120,8 @@ class Catalogue:
         prefer
             The plugins of which one is meant where several offer the name: what a specification recorded, or those that
             come with the package.
+        saved
+            Whether the name was recorded by a save, so that an old one is read without a word, whatever its date.
 
         Raises
         ------
@@ -134,6 +137,13 @@ class Catalogue:
         offers = self._components[kind].get(bare, [])
         if plugin:
             offers = [component for component in offers if component.plugin == plugin]
+        renamed = not offers
+        if renamed:
+            offers = [
+                component
+                for component in self.components(kind)
+                if bare in component.renamed_from and plugin in ("", component.plugin)
+            ]
         if not offers:
             raise UnknownNameError(self._unknown(kind, name))
         if len(offers) > 1:
@@ -141,6 +151,8 @@ class Catalogue:
         if len(offers) > 1:
             full = " and ".join(repr(component.full_name) for component in offers)
             raise AmbiguousNameError(f"several plugins offer the {kind} {name!r}; write {full}")
+        if renamed and not saved:
+            _tell_renamed(name, offers[0])
         return offers[0]
 
     def target(self, component: Component) -> Any:
@@ -263,7 +275,11 @@ def _load(manager: pluggy.PluginManager, point: EntryPoint, taken: set[str]) -> 
         )
         if not answers:
             raise ValueError("it has no `@hookimpl def lorentzoo_components()`, or that returns None")
-        names = [(component.kind, component.name) for component in components]
+        names = [
+            (component.kind, name)
+            for component in components
+            for name in (component.name, *component.renamed_from)
+        ]
         twice = sorted({" ".join(pair) for pair in names if names.count(pair) > 1})
         if twice:
             raise ValueError(f"it offers {' and '.join(twice)} more than once")
@@ -280,6 +296,16 @@ def _checked(item: Any, plugin: str) -> Component:
     if not isinstance(item, Component):
         raise TypeError(f"plugin {plugin!r} declares {item!r}, which is not a Component")
     return item
+
+
+def _tell_renamed(name: str, component: Component) -> None:
+    """Warn of an old name, or refuse it after its date."""
+    what = f"the {component.kind} {name!r} is now called {component.name!r}"
+    if has_passed(component.deprecated_until):
+        raise UnknownNameError(f"{what}; the old name was read until {component.deprecated_until}")
+    warnings.warn(
+        f"{what}; the old name is read until {component.deprecated_until}", RenamedWarning, stacklevel=4
+    )
 
 
 def _check_kind(kind: str) -> None:
