@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from safetensors.torch import save as write_tensors
 from torch import Tensor
 
 from lorentzoo.core.compiled import compile_model
-from lorentzoo.core.errors import CheckpointError, ParameterError
+from lorentzoo.core.errors import CheckpointError, ParameterError, RenamedWarning
 from lorentzoo.core.fitted_inputs import FittedInputs
 from lorentzoo.core.model import Model
 from lorentzoo.core.trainable import Trainable, complete_state
@@ -31,6 +32,7 @@ from lorentzoo.registry.details import Details, with_versions, write_down
 from lorentzoo.registry.files import locked, remove_stale, write_atomically
 from lorentzoo.registry.hub import locate
 from lorentzoo.registry.plain_data import read_json_file
+from lorentzoo.registry.renaming import update_spec
 from lorentzoo.registry.saved import CARD, DETAILS, NEW, SPEC, WEIGHTS, read_pair, seal
 from lorentzoo.registry.specs import Spec
 
@@ -131,6 +133,12 @@ def load(directory: str | Path, *, device: torch.device | str = "cpu", compile: 
         If the specification cannot be read or is of a newer version.
     ParameterError
         If a generator is to be compiled.
+
+    Warns
+    -----
+    RenamedWarning
+        Once, if names of parts or parameters, or defaults, have changed since: what was saved keeps its meaning, and
+        ``lorentzoo migrate`` writes it anew.
     """
     directory = locate(directory)
     if directory.is_file():
@@ -139,7 +147,9 @@ def load(directory: str | Path, *, device: torch.device | str = "cpu", compile: 
         )
     saved, payload = read_pair(directory)
     state = read_tensors(payload)
-    model = build(saved.spec)
+    spec = update_spec(saved.spec)
+    _tell_changes(directory, saved.spec, spec)
+    model = build(spec)
     dtype = getattr(torch, str(saved.weights.get("dtype", "float32")), torch.float32)
     if model.dtype != dtype:
         model.to(dtype)
@@ -192,6 +202,19 @@ def load_state(
         for name, tensor in model.state_dict(keep_vars=True).items():
             tensor.data = tensor.data.to(state[name].dtype)
     model.load_state_dict(state)
+
+
+def _tell_changes(directory: Path, old: Spec, new: Spec) -> None:
+    """One note of what is read by other names than it was saved by, or has other defaults today."""
+    before, after = old.to_data(), new.to_data()
+    changed = [slot for slot in old.slots if before[slot] != after[slot]]
+    if changed:
+        warnings.warn(
+            f"{directory} was saved when {', '.join(changed)} had other names or defaults; it is read with the meaning "
+            f"that it had. `lorentzoo migrate {directory}` writes it anew.",
+            RenamedWarning,
+            stacklevel=3,
+        )
 
 
 def _finish_interrupted(directory: Path) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from lorentzoo.core.errors import CheckpointError
+from lorentzoo.core.errors import CheckpointError, RenamedWarning
 from lorentzoo.registry.checkpoints import load, save
 from lorentzoo.registry.details import read_details
 from lorentzoo.registry.plain_data import read_json_file
@@ -59,7 +60,10 @@ def renew(directory: Path, *, dry_run: bool = False) -> str:
     """
     path = directory / SPEC
     before = read_json_file(path)
-    model, told = load(directory), read_details(directory)
+    with warnings.catch_warnings():
+        # That it is to be written anew is known by now.
+        warnings.simplefilter("ignore", RenamedWarning)
+        model, told = load(directory), read_details(directory)
     if not told.versions and isinstance(before.get("lorentzoo"), str):
         # Those that are at work here did not train it.
         told = told.model_copy(update={"versions": {"lorentzoo": before["lorentzoo"]}})
