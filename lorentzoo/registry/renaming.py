@@ -44,7 +44,8 @@ def update_spec(spec: Spec) -> Spec:
         return new
 
     changes: dict[str, Any] = {}
-    for slot in spec.slots:
+    # The backbone first, which a user looks at first.
+    for slot in sorted(spec.slots, key=lambda slot: slot != "backbone"):
         parts = getattr(spec, slot)
         if isinstance(parts, PartSpec):
             changes[slot] = parts if _is_no_part(slot, parts) else update(slot, parts)

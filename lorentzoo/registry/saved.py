@@ -73,7 +73,7 @@ def read_saved_spec(directory: str | Path) -> SavedSpec:
     if not isinstance(data, dict):
         raise SpecError(f"{path} does not hold a specification")
     stated = data.pop("checksum", None)
-    number = data.get("format", FORMAT)
+    number = data.get("format", 1)
     # Files of the first format may state no checksum of their own; how newer ones do it is not known here.
     known = isinstance(number, int) and number <= FORMAT
     if known and (stated is not None or number > 1) and stated != seal(data):
