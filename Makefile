@@ -6,13 +6,14 @@ STAMP := $(VENV)/.installed
 THREADS := OMP_NUM_THREADS=1
 APT := DEBIAN_FRONTEND=noninteractive timeout 300 apt-get -o Acquire::Retries=0 -o Acquire::http::Timeout=20
 
-.PHONY: study test test-slow lint docs bench compilers clean
+.PHONY: study test test-slow lint docs bench compilers browser clean
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt weights/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[all]"
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable ./weights
 	touch $(STAMP)
 
 study: $(STAMP)  ## The main job: an ablation study on the shipped jets, with a table and a report.
@@ -27,6 +28,11 @@ compilers:  ## gcc, g++ and gfortran for the tests of exported source, where apt
 	  $(APT) update -qq > /dev/null 2>&1; $(APT) install -y -qq $$missing > /dev/null 2>&1; fi; \
 	for tool in $$missing; do command -v $$tool > /dev/null || echo "no $$tool: tests that need it are skipped"; done
 
+browser:  ## Debian's chromium for the tests of pages, where apt may install it; else these are skipped.
+	@if ! command -v chromium > /dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	  $(APT) update -qq > /dev/null 2>&1; $(APT) install -y -qq --no-install-recommends chromium > /dev/null 2>&1; fi; \
+	command -v chromium > /dev/null || echo "no chromium: tests that need it are skipped"
+
 test-slow: $(STAMP)  ## The long tests.
 	$(BIN)/python -m pytest -m slow
 
@@ -36,8 +42,10 @@ lint: $(STAMP)  ## Style, types, and who may import whom.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(STAMP)  ## The site, in site/.
+docs: $(STAMP)  ## The site, in site/, with the catalogue of the zoo.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(THREADS) $(BIN)/lorentzoo catalogue --out site/catalogue > site/catalogue/log.txt 2>&1 || { cat site/catalogue/log.txt; exit 1; }
+	rm site/catalogue/log.txt
 
 bench: $(STAMP)  ## Side by side with the published packages.
 	for script in benchmarks/*.py; do $(THREADS) $(BIN)/python $$script || exit 1; done

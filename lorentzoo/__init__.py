@@ -49,9 +49,11 @@ _HOMES = {
     "Task": "lorentzoo.output.task",
     "Trainable": "lorentzoo.core.trainable",
     "ValuePredictions": "lorentzoo.tasks.regression.predictions",
+    "Weights": "lorentzoo.registry.weights",
+    "adapt": "lorentzoo.registry.adapters",
     "cite": "lorentzoo.registry.citations",
     "compose": "lorentzoo.registry.composition",
-    "create_model": "lorentzoo.registry.composition",
+    "create_model": "lorentzoo.registry.creation",
     "describe": "lorentzoo.registry.descriptions",
     "evaluate": "lorentzoo.studies.single",
     "export": "lorentzoo.exporting.export",
@@ -60,6 +62,7 @@ _HOMES = {
     "list_components": "lorentzoo.registry.catalogue",
     "list_models": "lorentzoo.registry.listing",
     "list_plugins": "lorentzoo.registry.catalogue",
+    "list_pretrained": "lorentzoo.registry.pretrained",
     "load": "lorentzoo.registry.checkpoints",
     "load_dataset": "lorentzoo.registry.composition",
     "load_exported": "lorentzoo.exporting.serving",
@@ -67,6 +70,7 @@ _HOMES = {
     "make_taggers": "lorentzoo.registry.presets",
     "push": "lorentzoo.registry.publishing",
     "read_details": "lorentzoo.registry.details",
+    "merge_adapters": "lorentzoo.core.adapters",
     "register": "lorentzoo.registry.catalogue",
     "replace_head": "lorentzoo.registry.replacement",
     "save": "lorentzoo.registry.checkpoints",
@@ -78,6 +82,7 @@ _HOMES = {
 __all__ = ["__version__", *sorted(_HOMES)]
 
 if TYPE_CHECKING:
+    from lorentzoo.core.adapters import merge_adapters as merge_adapters
     from lorentzoo.core.cloud import Batch as Batch
     from lorentzoo.core.cloud import ParticleCloud as ParticleCloud
     from lorentzoo.core.density_head import DensityHead as DensityHead
@@ -109,6 +114,7 @@ if TYPE_CHECKING:
     from lorentzoo.output.table import Table as Table
     from lorentzoo.output.task import Settings as Settings
     from lorentzoo.output.task import Task as Task
+    from lorentzoo.registry.adapters import adapt as adapt
     from lorentzoo.registry.catalogue import list_components as list_components
     from lorentzoo.registry.catalogue import list_plugins as list_plugins
     from lorentzoo.registry.catalogue import register as register
@@ -117,8 +123,8 @@ if TYPE_CHECKING:
     from lorentzoo.registry.citations import cite as cite
     from lorentzoo.registry.components import Component as Component
     from lorentzoo.registry.composition import compose as compose
-    from lorentzoo.registry.composition import create_model as create_model
     from lorentzoo.registry.composition import load_dataset as load_dataset
+    from lorentzoo.registry.creation import create_model as create_model
     from lorentzoo.registry.descriptions import describe as describe
     from lorentzoo.registry.details import Details as Details
     from lorentzoo.registry.details import read_details as read_details
@@ -127,8 +133,10 @@ if TYPE_CHECKING:
     from lorentzoo.registry.listing import list_models as list_models
     from lorentzoo.registry.presets import LEARNED_FRAMES as LEARNED_FRAMES
     from lorentzoo.registry.presets import make_taggers as make_taggers
+    from lorentzoo.registry.pretrained import list_pretrained as list_pretrained
     from lorentzoo.registry.publishing import push as push
     from lorentzoo.registry.replacement import replace_head as replace_head
+    from lorentzoo.registry.weights import Weights as Weights
     from lorentzoo.studies.executors.base import Executor as Executor
     from lorentzoo.studies.single import evaluate as evaluate
     from lorentzoo.tasks.regression.predictions import ValuePredictions as ValuePredictions

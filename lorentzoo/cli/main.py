@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Final
+import warnings
+from typing import Any, Final
 
 import typer
 
 from lorentzoo import __version__
-from lorentzoo.cli.catalogue import cite_command, describe_command, list_command, plugins_command
+from lorentzoo.cli.catalogue import (
+    catalogue_command,
+    cite_command,
+    describe_command,
+    list_command,
+    plugins_command,
+)
 from lorentzoo.cli.data import data_app
 from lorentzoo.cli.export import export_command
 from lorentzoo.cli.migrate import migrate_command
@@ -39,6 +46,7 @@ app = typer.Typer(
 )
 app.command("list")(list_command)
 app.command("describe")(describe_command)
+app.command("catalogue")(catalogue_command)
 app.command("cite")(cite_command)
 app.command("plugins")(plugins_command)
 app.command("new-plugin")(new_plugin_command)
@@ -74,6 +82,8 @@ def _options(
 def main() -> None:
     """Run the command line; errors are one line on standard error, with exit code 1 (2 for wrong usage)."""
     debug = "--debug" in sys.argv
+    if not debug:
+        warnings.showwarning = _show_warning
     try:
         code = app(standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):
@@ -99,3 +109,8 @@ def main() -> None:
     if code == _INTERRUPTED:
         error_console().print("interrupted; the same command goes on where it stopped")
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """One line, without the place in the code."""
+    error_console().print(f"warning: {plain(message)}", markup=False, highlight=False, soft_wrap=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 import typer
 
 from lorentzoo.cli.completion import complete_parts
-from lorentzoo.cli.output import print_json
+from lorentzoo.cli.output import numbers_with_errors, print_json
+from lorentzoo.cli.plots import TEXT, read_report_texts, write_plots
 
 __all__ = ["evaluate_command", "import_command", "make_model", "train_command", "verify_command"]
 
@@ -91,8 +91,11 @@ def train_command(
     set_: list[str] = typer.Option(
         [], "--set", "-s", help="One training option, e.g. -s epochs=5 -s learning_rate=1e-3."
     ),
-    init_from: Path | None = typer.Option(
-        None, "--init-from", help="Directory of a run whose weights to start from."
+    init_from: str | None = typer.Option(
+        None,
+        "--init-from",
+        help="Directory of a run, or of a saved model, or name of a model with trained weights, to start from; its head "
+        "follows the data.",
     ),
     head: str | None = typer.Option(
         None,
@@ -120,6 +123,10 @@ def train_command(
     Example: lorentzoo train transformer:num_blocks=4 --dataset toptag -s epochs=3 --out runs/a
 
     Example: lorentzoo train --init-from runs/a --head classify:num_classes=2 -s 'rates={backbone: 0.1}' --out runs/b
+
+    Example: lorentzoo train particlenet-observables:pretrained=jets10-v1 --dataset toptag --train-size 1000
+
+    Example: lorentzoo train --init-from runs/a --dataset jets10 -s adapters=low-rank:rank=4 -s freeze=[frames] -o runs/d
 
     Example: lorentzoo train transformer-eventgen --dataset ttbar -s max_steps=1000 --test num_samples=5000
 
@@ -160,8 +167,10 @@ def evaluate_command(
     split: Split = typer.Option(Split.test, help="Its split."),
     plots: Path | None = typer.Option(
         None,
-        help="Write the figures of the task into this folder, e.g. rejections, scores and calibration of a classifier.",
+        help="Write the figures of the task (rejections, scores, calibration, ...) into this folder: PDF, PNG, and "
+        "CSV with their numbers.",
     ),
+    text: list[str] = TEXT,
     task: str | None = _TASK,
     test: list[str] = _TEST,
     num_samples: int | None = _NUM_SAMPLES,
@@ -174,16 +183,19 @@ def evaluate_command(
 
     Example: lorentzoo evaluate runs/seed0 runs/seed1 runs/seed2
 
+    Example: lorentzoo evaluate runs/a --plots figures --text 'rejection.title=Top tagging'
+
     Example: lorentzoo evaluate runs/flow --dataset ttbar --test num_samples=5000 --plots figures
     """
     from lorentzoo.studies import evaluate_runs
     from lorentzoo.studies.single import run_task
 
     settings = _read_test(test, num_samples=num_samples, num_log_prob=num_log_prob)
+    texts = read_report_texts(text)
     evaluation = evaluate_runs(runs, dataset=dataset, split=split.value, test=settings, task=task)
     _report(evaluation, as_json)
     if plots is not None:
-        _write_figures(run_task(runs[0], task).details([evaluation]), plots)
+        write_plots(run_task(runs[0], task).details([evaluation]), plots, texts)
 
 
 def import_command(
@@ -218,33 +230,17 @@ def import_command(
     typer.echo(str(out))
 
 
-def _write_figures(figures: Sequence[Any], folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for figure in figures:
-        path = folder / f"{figure.name}.png"
-        figure.axes.get_figure(root=True).savefig(path, dpi=150, bbox_inches="tight")
-        typer.echo(f"wrote {path}", err=True)
-
-
 def _report(metrics: Any, as_json: bool) -> None:
     data = metrics.to_data() if hasattr(metrics, "to_data") else dict(metrics)
     if as_json:
         print_json(data)
         return
-    for key, value in _flat(data).items():
-        typer.echo(f"{key:<44} {value:.5g}" if isinstance(value, float) else f"{key:<44} {value}")
-
-
-def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested metrics as one level, ``a.b.c``."""
-    found: dict[str, Any] = {}
-    for key, value in data.items():
-        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return found
+    for key, text in numbers_with_errors(data).items():
+        typer.echo(f"{key:<44} {text}")
 
 
 def _spec(model: str) -> Any:
-    from lorentzoo.registry.composition import model_spec
+    """The specification of a file; or the name, which may say whose weights are meant, as it is."""
     from lorentzoo.registry.plain_data import read_text
     from lorentzoo.registry.specs import Spec
 
@@ -253,18 +249,20 @@ def _spec(model: str) -> Any:
         return Spec.from_yaml(read_text(path, f"the specification {path}"))
     if path.suffix == ".json":
         return Spec.from_json(read_text(path, f"the specification {path}"))
-    return model_spec(model)
+    return model
 
 
 def make_model(model: str) -> Any:
     """The model of a directory, a specification or a name."""
     from lorentzoo.registry.checkpoints import load
     from lorentzoo.registry.composition import build
+    from lorentzoo.registry.creation import create_model
     from lorentzoo.registry.hub import is_address
 
     if is_address(model) or Path(model).is_dir():
         return load(model)
-    return build(_spec(model))
+    spec = _spec(model)
+    return create_model(spec) if isinstance(spec, str) else build(spec)
 
 
 def _options(config: Path | None, pairs: list[str]) -> dict[str, Any]:

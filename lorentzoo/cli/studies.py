@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import typer
 
 from lorentzoo.cli.output import print_json
+from lorentzoo.cli.plots import TEXT, read_report_texts, write_plots
 
 __all__ = ["study_app"]
+
+PLOTS: Final[Path | None] = typer.Option(
+    None, help="Write every figure of the report into this folder: PDF, PNG, and CSV with its numbers."
+)
 
 study_app = typer.Typer(
     help="Ablation studies: a grid of names in, a table and a report out.", no_args_is_help=True
@@ -36,6 +41,8 @@ def run(
         "slurm:partition=gpu.",
     ),
     retries: int = typer.Option(2, "--retries", min=0, help="How often a run that was lost is tried again."),
+    plots: Path | None = PLOTS,
+    text: list[str] = TEXT,
     as_json: bool = typer.Option(False, "--json", help="Print the table as JSON."),
 ) -> None:
     """Run a study; one that was interrupted goes on where it stopped.
@@ -44,28 +51,42 @@ def run(
     """
     from lorentzoo.studies import load_study, run_study
 
+    texts = read_report_texts(text)
     study = load_study(file)
     if dataset is not None:
         study = load_study({**study.model_dump(mode="json"), "dataset": dataset})
-    _print(run_study(study, out=out, workers=workers, executor=executor, retries=retries), as_json)
+    study = study.model_copy(update={"report": texts.over(study.report)})
+    result = run_study(study, out=out, workers=workers, executor=executor, retries=retries)
+    _write_plots(result, plots, texts)
+    _print(result, as_json)
 
 
 @study_app.command("show")
 def show(
     directory: Path = typer.Argument(..., help="Directory of a study.", exists=True, file_okay=False),
     live: bool = typer.Option(False, "--live", help="Keep looking until all runs are over, or Ctrl-C."),
+    plots: Path | None = PLOTS,
+    text: list[str] = TEXT,
     as_json: bool = typer.Option(False, "--json", help="Print the table as JSON."),
 ) -> None:
     """Print a study's table, with what its runs are doing and where, and write its report anew.
 
     Example: lorentzoo study show runs/quickstart
+
+    Example: lorentzoo study show runs/quickstart --plots figures --text 'roc.title=Top tagging'
     """
+    from dataclasses import replace
+
     from lorentzoo.studies import show_study, write_report
     from lorentzoo.studies.watch import watch_study
 
     if live:
         watch_study(directory)
+    texts = read_report_texts(text)
     result = show_study(directory)
+    study = result.study.model_copy(update={"report": texts.over(result.study.report)})
+    result = replace(result, study=study)
+    _write_plots(result, plots, texts)
     write_report(result)
     _print(result, as_json)
 
@@ -120,6 +141,19 @@ def cancel(
 
     cancel_study(directory)
     typer.echo("runs stop within seconds, those that wait are not started; run the study again to go on")
+
+
+def _write_plots(result: Any, folder: Path | None, texts: Any) -> None:
+    """Figures as files, if they are wanted; names of texts that are of nothing are refused."""
+    if folder is None and not (texts.figures or texts.tables):
+        return
+    from lorentzoo.studies.report.figures import study_figures
+    from lorentzoo.studies.report.tables import study_tables
+
+    figures = study_figures(result).all
+    texts.check_names([figure.name for figure in figures], list(study_tables(result)))
+    if folder is not None:
+        write_plots(figures, folder)
 
 
 def _print(result: Any, as_json: bool) -> None:

@@ -10,13 +10,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import torch
 from torch import Tensor, nn
 
 from lorentzoo.core.cloud import Batch, ParticleCloud
-from lorentzoo.core.errors import CompositionError, NotFittedError
+from lorentzoo.core.errors import CompositionError, NotFittedError, ParameterError
 from lorentzoo.core.interfaces import Part
 from lorentzoo.core.layout import Packed
 from lorentzoo.core.model import Model
@@ -152,6 +152,19 @@ class Generator(Part, Trainable):
         """Events and the logarithms of their densities (n,); parameters as in `sample`."""
         cloud = self.sample(n, condition, rng=rng)
         return cloud, self.log_prob(cloud)
+
+    def embed(self, cloud: ParticleCloud) -> NoReturn:
+        """What a model that predicts has before its last map, a generator has not.
+
+        Raises
+        ------
+        ParameterError
+            Always: its network maps draws, not events, and sees a time or the particles before.
+        """
+        raise ParameterError(
+            "a generator gives no embedding of events: its network sees draws on their way to events; embed with a model "
+            "that predicts something of events"
+        )
 
     def batch_loss(self, batch: Batch, rng: torch.Generator | None = None) -> Tensor:
         """The loss of the events of a batch."""

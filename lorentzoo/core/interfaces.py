@@ -22,6 +22,7 @@ from lorentzoo.core.foreign import PublishedOption, WeightReader
 from lorentzoo.core.frames import Frames
 from lorentzoo.core.layout import Layout
 from lorentzoo.core.reps import Reps
+from lorentzoo.core.stages import Staged
 from lorentzoo.core.symmetry import Symmetry
 
 __all__ = [
@@ -216,7 +217,7 @@ class Embedding(Part):
         """Features of all rows of the cloud, in float64."""
 
 
-class Backbone(Part):
+class Backbone(Staged, Part):
     """The network itself.
 
     Attributes
@@ -225,8 +226,8 @@ class Backbone(Part):
         True: symmetric by its layers, vectors are global and frames are ignored. False: made
         symmetric by frames, vectors come and go in local frames.
     projects
-        True: it emits exactly ``out_scalars`` scalars. False: it emits `width` scalars, and the head
-        owns the last linear map.
+        True: it emits exactly ``out_scalars`` scalars, by its `last_map`. False: it emits `width` scalars, and the
+        head owns the last linear map.
     pools
         Whether it returns one row an event (B, ...) instead of one a particle.
     reads_vectors
@@ -376,6 +377,12 @@ class Head(Part):
     task: ClassVar[str]
     reps: Reps | None = None
     passes_gradients: ClassVar[bool] = True
+
+    @property
+    def last_map(self) -> nn.Module | None:
+        """Its last map, the last `torch.nn.Linear` of its own unless it says otherwise; None where it has none."""
+        maps = [module for module in self.modules() if isinstance(module, nn.Linear)]
+        return maps[-1] if maps else None
 
     def fit_features(self, batches: Iterable[tuple[Features, Batch]]) -> None:
         """Learn what is learned without gradients, once, before the first step; most learn nothing so.

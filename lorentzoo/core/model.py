@@ -3,43 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, overload
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from lorentzoo.core.anchor import Anchor, anchor_for, anchor_frames, anchor_matrices
+from lorentzoo.core.anchor import Anchor, anchor_for, anchor_matrices
 from lorentzoo.core.cloud import Batch, ParticleCloud
+from lorentzoo.core.embedded import EmbeddedEvents, embed, features_at, list_stages
 from lorentzoo.core.errors import CompositionError, FittedError
 from lorentzoo.core.features import Features
 from lorentzoo.core.fitted_inputs import FittedInputs
 from lorentzoo.core.frames import Frames
 from lorentzoo.core.intake import MOMENTUM_ORDER
 from lorentzoo.core.interfaces import Backbone, Embedding, FramesNet, Head, SpurionMode
-from lorentzoo.core.layout import Extended, Layout
+from lorentzoo.core.layout import Layout
+from lorentzoo.core.passage import Passage, enter
 from lorentzoo.core.predict_inputs import RawInputs, read_clouds
+from lorentzoo.core.slots import Slots
 from lorentzoo.core.spurions import Spurions
 from lorentzoo.core.symmetry import Symmetry
-from lorentzoo.core.tokens import add_global_token, drop_tokens, leave_anchor, silence_tokens
 from lorentzoo.core.trainable import Trainable, is_fitted
 from lorentzoo.core.units import Units
 
 __all__ = ["Model"]
-
-
-@dataclass(frozen=True)
-class _Inputs:
-    """What a backbone is given, and what of it are tokens."""
-
-    features: Features
-    frames: Frames
-    layout: Layout
-    context: Tensor
-    global_token: Extended | None
-    spurion_tokens: int
 
 
 class Model(Trainable):
@@ -87,7 +77,9 @@ class Model(Trainable):
         self.spec = spec
         if anchor not in ("auto", "none"):
             raise CompositionError(f"anchor is 'auto' or 'none', not {anchor!r}")
-        self.anchor: Anchor = anchor_for(self.symmetry) if anchor == "auto" else "none"
+        self.anchor: Anchor = "none"
+        if anchor == "auto":
+            self.anchor = anchor_for(self.symmetry)
 
     # ---- running --------------------------------------------------------------------------
 
@@ -108,6 +100,91 @@ class Model(Trainable):
             If the cloud's scalars or context do not have the widths that the model was made for, or other names than
             those on which it was fitted. The same names in another order are put in order.
         """
+        passage = self._enter(cloud, condition)
+        return self.head(passage.for_head(passage.run(self.backbone)), passage.cloud)  # type: ignore[no-any-return]
+
+    def embed(self, cloud: ParticleCloud, condition: ParticleCloud | None = None) -> EmbeddedEvents:
+        """Features before the last map, of events and of particles; they mean the same for every network.
+
+        Parameters
+        ----------
+        cloud, condition
+            As for `forward`.
+
+        Returns
+        -------
+        ``.events`` is what the last linear map takes, ``.particles`` the last features of each particle. Scalars are left
+        alone by `symmetry`; vectors, in the frame of the events and in their momenta's units (GeV) up to a factor, turn
+        with them. Gradients pass.
+
+        Raises
+        ------
+        CompositionError
+            If the backbone projects and does not say what stands before.
+
+        See Also
+        --------
+        lorentzoo.core.embedded.EmbeddedEvents : shapes, and what is None where.
+        """
+        return embed(self._enter(cloud, condition), self.backbone, self.head)
+
+    @overload
+    def features(
+        self, cloud: ParticleCloud, stage: str = ..., *, condition: ParticleCloud | None = ...
+    ) -> Features: ...
+
+    @overload
+    def features(
+        self,
+        cloud: ParticleCloud,
+        *,
+        intermediates: Sequence[str],
+        condition: ParticleCloud | None = ...,
+    ) -> dict[str, Features]: ...
+
+    def features(
+        self,
+        cloud: ParticleCloud,
+        stage: str = "backbone",
+        *,
+        intermediates: Sequence[str] | None = None,
+        condition: ParticleCloud | None = None,
+    ) -> Features | dict[str, Features]:
+        """Features at a stage, or at several of one pass.
+
+        Parameters
+        ----------
+        cloud, condition
+            As for `forward`.
+        stage
+            ``"frames"``: the axes of each particle's frame, as four vectors. ``"embedding"``: what the backbone is given.
+            ``"backbone.blocks.3"``: after that block, of the blocks in `stages`. ``"backbone"``: what the backbone gives.
+            ``"pooled"``: the same of events, as the head pools it.
+        intermediates
+            Several of them.
+
+        Returns
+        -------
+        Features of the particles (*lead, ...), or of the events (B, ...) where they are pooled; by name with
+        `intermediates`. Vectors are in the frame of the events.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such stage.
+        """
+        passage = self._enter(cloud, condition)
+        names = [stage] if intermediates is None else list(intermediates)
+        found = features_at(passage, self.backbone, self.head, names)
+        return found[stage] if intermediates is None else found
+
+    @property
+    def stages(self) -> list[str]:
+        """Names of the stages that `features` knows."""
+        return list_stages(self.backbone, self.head)
+
+    def _enter(self, cloud: ParticleCloud, condition: ParticleCloud | None = None) -> Passage:
+        """The events on their way, after `check_inputs`."""
         self.check_inputs(cloud)
         cloud = self.fitted_inputs.arrange(cloud).to_units("GeV")
         matrices = anchor_matrices(cloud, self.anchor)
@@ -115,115 +192,20 @@ class Model(Trainable):
         if condition is not None:
             condition = condition.to_units("GeV")
             condition = condition if matrices is None else condition.transform(matrices)
-        features = self.features(anchored, condition)
-        if matrices is not None and features.in_vectors:
-            features = leave_anchor(features, matrices, cloud.layout, pooled=self._pooled)
-        return self.head(features, cloud)  # type: ignore[no-any-return]
+        return enter(self._slots, cloud, anchored, self.dtype, matrices=matrices, condition=condition)
 
     @property
-    def _pooled(self) -> bool:
-        return self.backbone.pools or self.head.pooling == "global-token"
-
-    def features(self, cloud: ParticleCloud, condition: ParticleCloud | None = None) -> Features:
-        """The backbone's features of an (anchored) cloud, vectors in the global frame."""
-        seen = self._inputs(cloud)
-        second = {} if condition is None else self._second(condition)
-        out: Features = self.backbone(
-            seen.features, self._for_messages(seen.frames, cloud), seen.layout, seen.context, **second
-        )
-        if out.in_vectors and not self.backbone.equivariant and not self.backbone.pools:
-            out = replace(out, vectors=seen.frames.return_vectors(out.vectors.to(torch.float64)))
-        if seen.global_token is not None:
-            scalars, vectors = (
-                seen.global_token.split(out.scalars)[0],
-                seen.global_token.split(out.vectors)[0],
-            )
-            return Features(scalars.squeeze(1), vectors.squeeze(1))
-        if self.spurion_mode == "tokens" and seen.spurion_tokens and not self.backbone.pools:
-            extended = cloud.layout.append(seen.spurion_tokens)
-            return Features(extended.split(out.scalars)[1], extended.split(out.vectors)[1])
-        return out
-
-    def _inputs(self, cloud: ParticleCloud) -> _Inputs:
-        """What the backbone is given of an (anchored) cloud."""
-        seen = self.spurions(cloud)
-        frames = self.frames_net(seen)
-        embedded = self.embedding(seen, frames)
-        embedded = silence_tokens(embedded, seen)
-        dtype = self.dtype
-        # Vectors stay in float64 until they are in the frames in which the network sees them.
-        features = self._with_own_scalars(embedded, seen)
-        layout, context = seen.layout, cloud.context.to(dtype)
-        if seen.tokens and self.spurion_mode != "tokens":
-            extended = cloud.layout.append(seen.tokens)
-            features, frames = drop_tokens(features, frames, extended)
-            layout = cloud.layout
-            if self.spurion_mode == "channels":
-                features = self._with_channels(features, layout)
-        if self.in_context and not self.backbone.reads_context:
-            spread = layout.spread(context)
-            features = replace(
-                features,
-                scalars=torch.cat([features.scalars, spread], dim=-1),
-                scalar_names=features.scalar_names + tuple(f"context_{c}" for c in range(self.in_context)),
-            )
-        if not self.backbone.equivariant:
-            features = replace(features, vectors=frames.take_vectors(features.vectors))
-        tokens: Extended | None = None
-        if self.head.pooling == "global-token" and not self.backbone.pools:
-            tokens = layout.append(1)
-            features = add_global_token(features, tokens)
-            # The token lives in the frame of the event; where every particle has its own, it has none.
-            layout = tokens.layout
-            frames = Frames(layout, frames.matrices) if frames.is_global else Frames.identity(layout)
-        features = replace(features, scalars=features.scalars.to(dtype))
-        if self.backbone.reads_vectors != "pairs":
-            features = features.to(dtype)
-        return _Inputs(features, frames, layout, context, tokens, seen.tokens)
-
-    def _for_messages(self, frames: Frames, cloud: ParticleCloud) -> Frames:
-        """The frames relative to one of the event, in which they are moderate."""
-        if frames.is_global or self.backbone.equivariant:
-            return frames
-        anchor = self.frames_net.message_anchor
-        return anchor_frames(
-            frames,
-            cloud,
-            "none" if self.anchor == anchor else anchor,
-            with_totals=self.backbone.reads_totals,
-        )
-
-    def _second(self, condition: ParticleCloud) -> dict[str, Any]:
-        """The second cloud's features, in the global frame, and its layout, for the backbone."""
-        if not self.backbone.takes_condition:
-            raise ValueError(
-                f"{type(self.backbone).__name__} attends to no second cloud; leave `condition` out"
-            )
-        embedded: Features = self.embedding(condition, Frames.identity(condition.layout))
-        return {
-            "condition": self._with_own_scalars(embedded, condition).to(self.dtype),
-            "condition_layout": condition.layout,
-        }
-
-    def _with_own_scalars(self, embedded: Features, cloud: ParticleCloud) -> Features:
-        """The cloud's own scalars in front of the embedding's channels, unless it has placed them itself."""
-        scalars = embedded.scalars.to(self.dtype)
-        if self.embedding.places_scalars:
-            return replace(embedded, scalars=scalars)
-        names = cloud.scalar_names or tuple(f"scalar_{number}" for number in range(self.in_scalars))
-        return replace(
-            embedded,
-            scalars=torch.cat([cloud.scalars.to(self.dtype), scalars], dim=-1),
-            scalar_names=names + embedded.scalar_names,
-        )
-
-    def _with_channels(self, features: Features, layout: Layout) -> Features:
-        vectors, _ = self.spurions.tensors(features.vectors.device)
-        channels = vectors.to(features.vectors.dtype).expand(*layout.lead, -1, 4)
-        return replace(
-            features,
-            vectors=torch.cat([features.vectors, channels], dim=-2),
-            vector_names=features.vector_names + self.spurions.vector_names,
+    def _slots(self) -> Slots:
+        return Slots(
+            self.spurions,
+            self.frames_net,
+            self.embedding,
+            self.backbone,
+            self.head,
+            self.spurion_mode,
+            self.anchor,
+            self.in_scalars,
+            self.in_context,
         )
 
     def check_inputs(self, cloud: ParticleCloud) -> None:
@@ -309,17 +291,19 @@ class Model(Trainable):
         if refit or not is_fitted(self.backbone):
             self.backbone.fit_inputs(self.show(batch.cloud) for batch in anchored)
         if self.head in wanting:
-            self.head.fit_features((self._compute_features(batch.cloud), batch) for batch in anchored)
+            self.head.fit_features((self._give_head(batch.cloud), batch) for batch in anchored)
 
     @torch.no_grad()
     def show(self, cloud: ParticleCloud) -> tuple[Features, Frames, Layout]:
         """What the backbone is shown of an (anchored) cloud: features, frames for messages, and layout."""
-        seen = self._inputs(cloud)
-        return seen.features, self._for_messages(seen.frames, cloud), seen.layout
+        passage = enter(self._slots, cloud, cloud, self.dtype)
+        return passage.shown, passage.messages, passage.layout
 
     @torch.no_grad()
-    def _compute_features(self, cloud: ParticleCloud) -> Features:
-        return self.features(cloud)
+    def _give_head(self, cloud: ParticleCloud) -> Features:
+        """What the head is given of an anchored cloud."""
+        passage = enter(self._slots, cloud, cloud, self.dtype)
+        return passage.for_head(passage.run(self.backbone))
 
     @torch.no_grad()
     def predict(
@@ -375,57 +359,12 @@ class Model(Trainable):
     @property
     def symmetry_paths(self) -> dict[str, Symmetry]:
         """What each path keeps: that of scalars, spurions, vectors and messages; `symmetry` is their intersection."""
-        frames, embedding, backbone = self.frames_net, self.embedding, self.backbone
-        full = Symmetry.full()
-        inside = frames.matrices_in
-        covariant = frames.group(self.spurions.vector_symmetry if self.spurions.num_vectors else full)
-
-        def through_frames(invariance: Symmetry) -> Symmetry:
-            # A function that is invariant under the very group in which the frames lie does not see the frames.
-            return invariance if inside <= invariance else covariant
-
-        paths = {"scalars": through_frames(embedding.scalar_symmetry)}
-        if embedding.fixed_symmetry != full:
-            paths["fixed scalars"] = embedding.fixed_symmetry
-        spurions = full
-        # Reference vectors are seen as vectors. In fixed frames those of channels are the same numbers in every event.
-        as_inputs = self.spurion_mode in ("tokens", "channels") and (
-            backbone.equivariant
-            or bool(embedding.vector_names)
-            or (self.spurion_mode == "channels" and frames.learned)
-        )
-        if self.spurions.num_vectors and (embedding.reads_spurions or as_inputs):
-            spurions = spurions & self.spurions.vector_symmetry
-        if self.spurions.num_matrices and embedding.reads_matrices and backbone.reads_vectors is not None:
-            spurions = spurions & self.spurions.matrix_symmetry
-        paths["spurions"] = spurions
-        reads = len(embedding.vector_names) > 0 or (
-            self.spurion_mode == "channels" and self.spurions.num_vectors > 0 and frames.learned
-        )
-        if backbone.equivariant:
-            paths["vectors"] = backbone.symmetry
-        elif reads and backbone.reads_vectors == "inputs":
-            paths["vectors"] = covariant
-        elif reads and backbone.reads_vectors == "pairs":
-            paths["vectors"] = through_frames(backbone.vector_symmetry)
-        translates = frames.learned and not frames.is_global
-        if not backbone.equivariant and translates and backbone.exchanges_vectors:
-            paths["messages"] = covariant
-        if self.head.out_vectors and not backbone.equivariant:
-            paths["output vectors"] = covariant
-        return paths
+        return self._slots.symmetry_paths()
 
     @property
     def exact(self) -> bool:
-        """Whether every part declares its statement of symmetry exact, and so is that of their composition.
-
-        It is not where scalars that rotations leave alone are seen in learned frames beside space-like spurions, which
-        turn frames without boosting them: such scalars see the boost of a frame and nothing else.
-        """
-        parts = (self.spurions, self.frames_net, self.embedding, self.backbone, self.head)
-        turns = self.frames_net.learned and not self.spurions.are_causal
-        sees_boosts = Symmetry.spanned_by("Jx", "Jy", "Jz") <= self.embedding.scalar_symmetry
-        return all(part.exact for part in parts) and not (turns and sees_boosts)
+        """Whether every part declares its statement of symmetry exact, and so is that of their composition."""
+        return self._slots.exact
 
     @property
     def permutation_symmetric(self) -> bool:

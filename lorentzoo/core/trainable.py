@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from lorentzoo.core.cloud import Batch, ParticleCloud
 from lorentzoo.core.errors import ParameterError
 from lorentzoo.core.fitted_inputs import FittedInputs
+from lorentzoo.core.freezing import Freezable
 from lorentzoo.core.symmetry import Symmetry, intersection
 
 __all__ = ["Trainable", "complete_state", "is_fitted"]
@@ -44,7 +45,7 @@ _WANTED: Final = (
 )
 
 
-class Trainable(nn.Module, ABC):
+class Trainable(Freezable, ABC):
     """A composition: the parent of `Model` and `Generator`.
 
     Attributes

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import torch
 
+from lorentzoo.core.adapters import copy_merged
 from lorentzoo.core.errors import ExportError, ParameterError
 from lorentzoo.core.exportable import find_refusal
 from lorentzoo.core.model import Model
@@ -97,6 +98,7 @@ def export(
     """
     path = Path(path)
     number = _read_choices(path, format, profile, opset, ir_version, dtype, max_particles)
+    model = copy_merged(model)
     # Source code is made of what parts say of their steps.
     reason = find_obstacle(model) if format in SOURCE_ENDINGS else find_refusal(model)
     if reason is not None:

@@ -81,7 +81,7 @@ _HOMES = {
     "fill_patches": "lorentzoo.nn.patches",
     "find_class": "lorentzoo.nn.parts",
     "finish_axes": "lorentzoo.output.row_plots",
-    "format_uncertain": "lorentzoo.output.numbers",
+    "format_uncertain": "lorentzoo.core.numbers",
     "has_azimuth": "lorentzoo.core.minkowski",
     "inner": "lorentzoo.core.minkowski",
     "intersection": "lorentzoo.core.symmetry",
@@ -110,6 +110,7 @@ _HOMES = {
     "rapidity": "lorentzoo.core.minkowski",
     "require_package": "lorentzoo.core.foreign",
     "stable_argsort": "lorentzoo.core.elementary",
+    "spread_cell": "lorentzoo.output.table",
     "take_columns": "lorentzoo.nn.patches",
     "target_columns": "lorentzoo.core.means",
     "voxel_names": "lorentzoo.nn.patches",
@@ -175,6 +176,7 @@ if TYPE_CHECKING:
     from lorentzoo.core.minkowski import random_lorentz as random_lorentz
     from lorentzoo.core.minkowski import random_rotation as random_rotation
     from lorentzoo.core.minkowski import rapidity as rapidity
+    from lorentzoo.core.numbers import format_uncertain as format_uncertain
     from lorentzoo.core.shares import draw_for_events as draw_for_events
     from lorentzoo.core.shares import draw_for_parameters as draw_for_parameters
     from lorentzoo.core.steps import Columns as Columns
@@ -218,13 +220,13 @@ if TYPE_CHECKING:
     from lorentzoo.nn.readout import Readout as Readout
     from lorentzoo.nn.standardise import Standardised as Standardised
     from lorentzoo.nn.time_features import TimeFeatures as TimeFeatures
-    from lorentzoo.output.numbers import format_uncertain as format_uncertain
     from lorentzoo.output.progress import ProgressLine as ProgressLine
     from lorentzoo.output.row_plots import finish_axes as finish_axes
     from lorentzoo.output.style import COLOURS as COLOURS
     from lorentzoo.output.style import axes_or_new as axes_or_new
     from lorentzoo.output.style import plain_text as plain_text
     from lorentzoo.output.style import style as figure_style  # noqa: F401
+    from lorentzoo.output.table import spread_cell as spread_cell
     from lorentzoo.output.weights import weighted_mean as weighted_mean
     from lorentzoo.output.weights import weighted_quantile as weighted_quantile
     from lorentzoo.registry.files import write_atomically as write_atomically

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lorentzoo.output.numbers import format_count
+from lorentzoo.core.numbers import format_count
 from lorentzoo.output.table import Cell, range_cell, spread_cell
 from lorentzoo.output.uncertainty import summarise
 

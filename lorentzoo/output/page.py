@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
@@ -11,11 +12,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from lorentzoo.output.figure import ReportFigure
+from lorentzoo.output.figure_files import figure_csv
 from lorentzoo.output.rows import Look, Row
 from lorentzoo.output.style import to_svg
 
 __all__ = ["legend_entries", "render_page"]
 
+_EPRINT: Final = re.compile(r"\barXiv:(\d{4}\.\d{4,5}|[a-z-]+/\d{7})\b")
 _DASHES: Final = {"-": "", "--": "7 4", ":": "2 3", "-.": "7 3 2 3"}
 _SHAPES: Final = {
     "o": "M20 3.8 A4.2 4.2 0 1 1 20 12.2 A4.2 4.2 0 1 1 20 3.8 Z",
@@ -58,6 +61,8 @@ def _environment() -> Environment:
         "symbols": _mark_symbols,
         "hard_hyphens": _harden_hyphens,
         "image": _embed_figure,
+        "numbers": _embed_numbers,
+        "papers": _link_papers,
     }
     return environment
 
@@ -71,6 +76,15 @@ def _mark_symbols(text: str) -> Markup:
     return Markup(safe.replace(" · ", "&nbsp;· "))
 
 
+def _link_papers(text: str) -> Markup:
+    """The same with numbers of eprints as links, which nobody follows but who clicks."""
+    return Markup(
+        _EPRINT.sub(
+            r'<a href="https://arxiv.org/abs/\1" rel="noreferrer">\g<0></a>', str(_mark_symbols(text))
+        )
+    )
+
+
 def _harden_hyphens(text: str) -> str:
     """Names may break between words, but not at their hyphens."""
     return text.replace("-", "\N{NON-BREAKING HYPHEN}")
@@ -78,5 +92,12 @@ def _harden_hyphens(text: str) -> str:
 
 def _embed_figure(figure: ReportFigure) -> str:
     """A figure as an image of its own, so that names inside one cannot meddle with another's."""
-    svg = to_svg(figure.axes).encode()
-    return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+    return _embed("image/svg+xml", to_svg(figure.axes))
+
+
+def _embed_numbers(figure: ReportFigure) -> str:
+    return _embed("text/csv;charset=utf-8", figure_csv(figure))
+
+
+def _embed(kind: str, text: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(text.encode()).decode()}"

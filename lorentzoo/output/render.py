@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
@@ -52,15 +54,26 @@ def to_markdown(
     return "\n".join(lines) + "\n"
 
 
-def to_latex(title: str, columns: Sequence[str], rows: Rows, messages: Messages, notes: Sequence[str]) -> str:
-    """A table environment with booktabs rules."""
-    title, columns, rows, messages, notes = _make_plain(title, columns, rows, messages, notes)
+def to_latex(
+    caption: str,
+    columns: Sequence[str],
+    rows: Rows,
+    messages: Messages,
+    notes: Sequence[str],
+    label: str = "",
+) -> str:
+    """A table environment with booktabs rules, made narrower (graphicx) where it is wider than the text.
+
+    Notes stand below the rows, so that the caption is as short as a list of tables has it.
+    """
+    caption, columns, rows, messages, notes = _make_plain(caption, columns, rows, messages, notes)
     rest = len(columns) - 1
     lines = [
         r"\begin{table}",
         r"\centering",
-        r"\small",
-        rf"\caption{{{_latex(title)}. {_latex(' '.join(notes))}}}",
+        rf"\caption{{{_latex(caption).rstrip('.')}.}}",
+        *([rf"\label{{tab:{_latex_label(label)}}}"] if label else []),
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
     ]
     lines += [rf"\begin{{tabular}}{{l{'r' * rest}}}", r"\toprule", _latex_row(columns), r"\midrule"]
     lines += [_latex_row(row) for row in rows]
@@ -69,7 +82,13 @@ def to_latex(title: str, columns: Sequence[str], rows: Rows, messages: Messages,
         rf"{_latex(label)} & \multicolumn{{{rest}}}{{p{{0.7\textwidth}}}}{{{_latex(message)}}} \\"
         for label, message in messages
     ]
-    lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+    lines += [r"\bottomrule", r"\end{tabular}}"]
+    if notes:
+        # A line of its own for each: they are sentences about different columns.
+        lines += [r"\par\medskip", r"\begin{minipage}{\linewidth}\footnotesize"]
+        lines += [rf"{_latex(note)}\par" for note in notes]
+        lines += [r"\end{minipage}"]
+    lines += [r"\end{table}"]
     return "\n".join(lines) + "\n"
 
 
@@ -131,13 +150,76 @@ _LATEX: Final = {
     "δ": r"$\delta$",
     "α": r"$\alpha$",
     "φ": r"$\varphi$",
-    "η": r"$\eta$",
+    **{
+        sign: f"${command}$"
+        for sign, command in {
+            "η": r"\eta",
+            "β": r"\beta",
+            "γ": r"\gamma",
+            "θ": r"\theta",
+            "κ": r"\kappa",
+            "λ": r"\lambda",
+            "Λ": r"\Lambda",
+            "μ": r"\mu",
+            "µ": r"\mu",
+            "ν": r"\nu",
+            "π": r"\pi",
+            "Π": r"\Pi",
+            "ρ": r"\rho",
+            "Σ": r"\Sigma",
+            "τ": r"\tau",
+            "ω": r"\omega",
+            "ℓ": r"\ell",
+            "⟨": r"\langle",
+            "⟩": r"\rangle",
+            "≤": r"\leq",
+            "≥": r"\geq",
+            "≈": r"\approx",
+            "≠": r"\neq",
+            "→": r"\to",
+            "√": r"\surd",
+            "∈": r"\in",
+            "∩": r"\cap",
+            "∂": r"\partial",
+            "½": r"\frac{1}{2}",
+            "₀": "_0",
+            "₁": "_1",
+            "₂": "_2",
+        }.items()
+    },
+    "…": r"\ldots{}",
+    "—": "---",
+    "“": "``",
+    "”": "''",
+    "‘": "`",
+    "’": "'",
+    '"': "''",
+    "|": r"$|$",
+    "[": "{[}",
+    "]": "{]}",
+    "\N{THIN SPACE}": r"\,",
+    "\N{NO-BREAK SPACE}": "~",
     "*": r"$^*$",
 }
 
 
+def _latex_label(text: str) -> str:
+    """Signs that a key of LaTeX may have."""
+    return re.sub(r"[^A-Za-z0-9:-]+", "-", text).strip("-")
+
+
+def _latex_character(character: str) -> str:
+    if character in _LATEX:
+        return _LATEX[character]
+    if character.isascii() or ("À" <= character <= "ž" and character.isalpha()):
+        return character
+    # What LaTeX has no sign for would stop it; a name can still be read by its simpler letters, or by its number.
+    simpler = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
+    return "".join(map(_latex_character, simpler)) or rf"\texttt{{U+{ord(character):04X}}}"
+
+
 def _latex(text: str) -> str:
-    text = "".join(_LATEX.get(character, character) for character in text.replace("\n", " "))
+    text = "".join(map(_latex_character, text.replace("\n", " ")))
     # Subscripts of efficiencies, which are escaped above.
     for letter in "BS":
         text = text.replace(rf"$\varepsilon$\_{letter}", rf"$\varepsilon_{letter}$")

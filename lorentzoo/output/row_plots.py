@@ -16,7 +16,7 @@ from lorentzoo.output.metric import Metric
 from lorentzoo.output.rows import Row
 from lorentzoo.output.style import axes_or_new, legend_beside, plain_text, style
 
-__all__ = ["finish_axes", "plot_costs", "plot_history"]
+__all__ = ["find_front", "finish_axes", "plot_costs", "plot_history"]
 
 _COSTS: Final = {
     "training_cpu_seconds": "Training [CPU-s]",
@@ -26,6 +26,7 @@ _COSTS: Final = {
     "parameters": "Parameters",
     "memory_mb": "Peak memory of a training step [MB]",
 }
+_FRONT: Final = "#b9bec7"
 _QUANTITIES: Final = {
     "val_loss": "Loss (validation)",
     "loss": "Loss (training)",
@@ -98,7 +99,7 @@ def plot_costs(
     legend: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
-    """A metric of the test against a cost; error bars are the spread over seeds.
+    """A metric of the test against a cost, with the Pareto front; error bars are the spread over seeds.
 
     Parameters
     ----------
@@ -114,6 +115,7 @@ def plot_costs(
     ax
         Where to draw.
     """
+    points: list[tuple[float, float]] = []
     with style():
         ax = axes_or_new(ax)
         for row in rows:
@@ -122,6 +124,7 @@ def plot_costs(
                 continue
             costs = row.values(cost.name) if isinstance(cost, Metric) else [each[cost] for each in row.costs]
             several = len(values) > 1
+            points.append((float(np.mean(costs)), float(np.mean(values))))
             ax.errorbar(
                 np.mean(costs),
                 np.mean(values),
@@ -135,11 +138,41 @@ def plot_costs(
                 linestyle="none",
                 capsize=3,
             )
+        front = [points[place] for place in find_front(points, metric)]
+        if len(front) > 1:
+            ax.step(
+                *zip(*front, strict=True),
+                where="post",
+                color=_FRONT,
+                linewidth=5.0,
+                alpha=0.45,
+                zorder=0,
+                label="_front",
+            )
         ax.set_xscale("log")
         ax.set_xlabel(cost.heading if isinstance(cost, Metric) else _COSTS[cost])
         ax.set_ylabel(plain_text(metric.heading))
         finish_axes(ax, legend=legend)
     return ax
+
+
+def find_front(points: Sequence[tuple[float, float]], metric: Metric) -> list[int]:
+    """Places of the points (cost, value) that no other point beats in one of both without losing in the other.
+
+    In the order of rising cost; none for a metric that judges nothing. Points that are not finite count for nothing.
+
+    >>> find_front([(1.0, 0.9), (2.0, 0.8), (3.0, 0.95)], Metric("auc", better="high"))
+    [0, 2]
+    """
+    if metric.better == "none":
+        return []
+    found: list[int] = []
+    known = [place for place, point in enumerate(points) if np.isfinite(point).all()]
+    sign = -1.0 if metric.better == "high" else 1.0
+    for place in sorted(known, key=lambda place: (points[place][0], sign * points[place][1])):
+        if not found or metric.is_better(points[place][1], than=points[found[-1]][1]):
+            found.append(place)
+    return found
 
 
 def finish_axes(ax: Axes, *, legend: bool) -> None:

@@ -6,7 +6,7 @@ import io
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final, Literal
 
 import matplotlib as mpl
 import mplhep
@@ -23,9 +23,14 @@ __all__ = [
     "axes_or_new",
     "legend_beside",
     "plain_text",
+    "save_figure",
     "style",
     "to_svg",
 ]
+
+
+_DOTS: Final = 200
+"""An inch, of figures that consist of dots."""
 
 
 @contextmanager
@@ -83,16 +88,27 @@ def plain_text(text: str) -> str:
 
 def to_svg(ax: Axes) -> str:
     """The figure of some axes as SVG text, the same for the same figure."""
-    stream = io.BytesIO()
+    return save_figure(ax, "svg").decode()
+
+
+def save_figure(ax: Axes, form: Literal["svg", "pdf", "png"]) -> bytes:
+    """The figure of some axes as a file, the same for the same figure."""
     figure = ax.get_figure(root=True)
     assert figure is not None
+    options: dict[str, Any] = {
+        "format": form,
+        "bbox_inches": "tight",
+        "metadata": {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form, {}),
+        "dpi": _DOTS,
+    }
     with style():
+        stream = io.BytesIO()
         try:
-            figure.savefig(stream, format="svg", metadata={"Date": None}, bbox_inches="tight")
+            figure.savefig(stream, **options)
         except ValueError:
             # A label that is not mathtext must not cost a report after hours of training.
             for text in figure.findobj(Text):
                 text.set_parse_math(False)
             stream = io.BytesIO()
-            figure.savefig(stream, format="svg", metadata={"Date": None}, bbox_inches="tight")
-    return stream.getvalue().decode()
+            figure.savefig(stream, **options)
+    return stream.getvalue()

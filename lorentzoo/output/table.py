@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lorentzoo.output.numbers import format_range, format_uncertain
+from lorentzoo.core.numbers import format_range, format_uncertain
 from lorentzoo.output.render import to_latex, to_markdown, to_text
 from lorentzoo.output.uncertainty import Difference, summarise
 
@@ -34,6 +35,8 @@ class Table:
         Rows without numbers: a label, and why there are none.
     notes
         What a reader must know.
+    caption
+        In a paper; the title by default.
     """
 
     title: str
@@ -41,6 +44,7 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     messages: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    caption: str = ""
 
     @property
     def texts(self) -> list[list[str]]:
@@ -55,9 +59,16 @@ class Table:
         """For a README."""
         return to_markdown(self.title, self.columns, self.texts, self.messages, self.notes)
 
-    def to_latex(self) -> str:
-        """For a paper; needs booktabs."""
-        return to_latex(self.title, self.columns, self.texts, self.messages, self.notes)
+    def to_latex(self, label: str = "") -> str:
+        """For a paper; needs booktabs and graphicx.
+
+        Parameters
+        ----------
+        label
+            Under which it is referred to, as ``tab:LABEL``; none by default.
+        """
+        caption = self.caption or self.title
+        return to_latex(caption, self.columns, self.texts, self.messages, self.notes, label)
 
 
 def text_cell(text: str) -> Cell:
@@ -65,10 +76,21 @@ def text_cell(text: str) -> Cell:
     return Cell(text, text)
 
 
-def spread_cell(values: Sequence[float]) -> Cell:
-    """Mean over seeds ± spread of one seed."""
+def spread_cell(values: Sequence[float], statistical: Sequence[float] = ()) -> Cell:
+    """Mean over seeds ± the error of one seed.
+
+    Parameters
+    ----------
+    values
+        One a seed.
+    statistical
+        Errors of the finite test sample, one a seed: their mean and the spread of one seed (standard deviation) are added
+        in quadrature, so that a number has one error whatever it consists of.
+    """
     summary = summarise(values)
-    return Cell(format_uncertain(summary.mean, summary.spread), summary.mean)
+    spread = 0.0 if math.isnan(summary.spread) else summary.spread
+    error = math.hypot(spread, summarise(statistical).mean) if len(statistical) else spread
+    return Cell(format_uncertain(summary.mean, error), summary.mean)
 
 
 def range_cell(values: Sequence[float], form: Callable[[float], str]) -> Cell:
@@ -85,5 +107,8 @@ def difference_cell(difference: Difference | None) -> Cell:
     if difference.has_spread:
         text = format_range(mean, difference.low, difference.high) + "*" * difference.is_significant
     else:
-        text = f"{mean:+.3g} ({'one seed' if difference.count == 1 else 'equal in all seeds'})"
-    return Cell(text.replace("-", "−"), mean)
+        text = (
+            f"{mean:+.3g}".replace("-", "−")
+            + f" ({'one seed' if difference.count == 1 else 'equal in all seeds'})"
+        )
+    return Cell(text, mean)

@@ -13,10 +13,11 @@ import yaml
 
 from lorentzoo.core.errors import CardWarning
 from lorentzoo.core.generator import Generator
+from lorentzoo.core.numbers import format_uncertain
 from lorentzoo.core.text import plain
 from lorentzoo.core.trainable import Trainable
 from lorentzoo.registry.citations import cite
-from lorentzoo.registry.details import CostDetails, Details, MetricDetails
+from lorentzoo.registry.details import CostDetails, Details
 from lorentzoo.registry.markdown import as_code, as_text, fence, table
 from lorentzoo.registry.saved import CARD
 from lorentzoo.registry.specs import PartSpec, Spec
@@ -169,15 +170,10 @@ def _write_metrics(details: Details) -> str:
     if not details.metrics:
         return _UNKNOWN
     rows = [
-        [as_text(name), _write_number(metric), as_text(metric.note)]
+        [as_text(name), format_uncertain(metric.value, metric.error or 0.0), as_text(metric.note)]
         for name, metric in details.metrics.items()
     ]
     return table(["metric", "value", "of"], rows)
-
-
-def _write_number(metric: MetricDetails) -> str:
-    error = "" if metric.error is None else f" ± {metric.error:.2g}"
-    return f"{metric.value:.5g}{error}"
 
 
 def _write_cost(model: Trainable, cost: CostDetails) -> str:

@@ -23,6 +23,7 @@ from lorentzoo.core.errors import AmbiguousNameError, RenamedWarning, UnknownNam
 from lorentzoo.core.text import plain
 from lorentzoo.registry import hookspecs
 from lorentzoo.registry.components import KINDS, Component, Kind, has_passed
+from lorentzoo.registry.weights import Weights
 
 __all__ = [
     "Catalogue",
@@ -37,6 +38,7 @@ GROUP: Final = "lorentzoo"
 _SESSION: Final = "session"
 _SLOW_MS: Final = 20.0
 T = TypeVar("T")
+D = TypeVar("D", Component, Weights)
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class PluginRecord:
     ----------
     name, distribution, version
         The entry point, and the package that brings it.
-    components
+    components, weights
         What it offers.
     error
         Why it could not be loaded; empty if it was.
@@ -63,6 +65,7 @@ class PluginRecord:
     distribution: str
     version: str
     components: tuple[Component, ...] = ()
+    weights: tuple[Weights, ...] = ()
     error: str = ""
     milliseconds: float = 0.0
     imports_torch: bool = False
@@ -155,6 +158,48 @@ class Catalogue:
             _tell_renamed(name, offers[0])
         return offers[0]
 
+    def weights(self, model: str | None = None) -> list[Weights]:
+        """Trained weights (of a model), sorted by model and tag."""
+        found = [item for record in self.plugins for item in record.weights if model in (None, item.model)]
+        return sorted(found, key=lambda item: (item.model, item.tag, item.plugin))
+
+    def find_weights(self, model: str, tag: str | bool) -> Weights:
+        """The weights of a model with this tag or ``plugin/tag``; True stands for the only ones.
+
+        Raises
+        ------
+        UnknownNameError
+            With the tags that this model has, or the models that have any.
+        AmbiguousNameError
+            If several plugins offer the tag, or there are several for True.
+        """
+        known = self.weights(model)
+        if tag is True and len(known) > 1:
+            tags = " or ".join(repr(item.full_tag) for item in known)
+            raise AmbiguousNameError(f"model {model!r} has several weights: write pretrained={tags}")
+        if tag is True:
+            tag = known[0].full_tag if known else "any"
+        if not isinstance(tag, str):
+            raise UnknownNameError(f"weights are named by their tag, such as 'jets10-v1', not by {tag!r}")
+        plugin, _, bare = tag.rpartition("/")
+        offers = [item for item in known if item.tag == bare and plugin in ("", item.plugin)]
+        if not offers:
+            raise UnknownNameError(self._unknown_weights(model, tag, known))
+        if len(offers) > 1:
+            full = " and ".join(repr(item.full_tag) for item in offers)
+            raise AmbiguousNameError(f"several plugins offer weights {tag!r} of {model!r}; write {full}")
+        return offers[0]
+
+    def _unknown_weights(self, model: str, tag: str, known: list[Weights]) -> str:
+        others = sorted({item.model for item in self.weights()})
+        if known:
+            said = f"model {model!r} has no weights {tag!r}; it has {', '.join(repr(item.tag) for item in known)}."
+        elif others:
+            said = f"model {model!r} has no pretrained weights; there are some of {', '.join(others)}."
+        else:
+            said = "no pretrained weights are installed: install a distribution that brings some (lorentzoo-weights)."
+        return " ".join([said, *self._failures()])
+
     def target(self, component: Component) -> Any:
         """The class or function behind a component."""
         key = (component.kind, component.name)
@@ -187,11 +232,12 @@ class Catalogue:
         if elsewhere:
             lines.append(f"The name exists under another kind: {', '.join(elsewhere)}.")
         lines.append(f"`lorentzoo list {kind}` shows all {len(self.names(kind))}.")
-        failed = [record for record in self.plugins if record.error]
-        if failed:
-            causes = "; ".join(f"{record.name}: {record.error}" for record in failed)
-            lines.append(f"Plugins that failed to load, whose name it may be: {causes}")
-        return f"there is no {kind} {name!r}. " + " ".join(lines)
+        return " ".join([f"there is no {kind} {name!r}.", *lines, *self._failures()])
+
+    def _failures(self) -> list[str]:
+        """What may be the reason why a name is unknown."""
+        causes = "; ".join(f"{record.name}: {record.error}" for record in self.plugins if record.error)
+        return [f"Plugins that failed to load, whose name it may be: {causes}"] if causes else []
 
 
 _current: Catalogue | None = None
@@ -270,32 +316,42 @@ def _load(manager: pluggy.PluginManager, point: EntryPoint, taken: set[str]) -> 
         manager.register(plugin, name)
         others = [other for other in manager.get_plugins() if other is not plugin]
         answers = manager.subset_hook_caller("lorentzoo_components", others)()
-        components = tuple(
-            replace(_checked(item, name), plugin=name) for answer in answers for item in answer
+        weights = manager.subset_hook_caller("lorentzoo_weights", others)()
+        if not answers and not weights:
+            raise ValueError(
+                "it has no `@hookimpl def lorentzoo_components()` (or `lorentzoo_weights()`), or that returns None"
+            )
+        record = replace(
+            record,
+            components=_read_answers(answers, Component, name),
+            weights=_read_answers(weights, Weights, name),
         )
-        if not answers:
-            raise ValueError("it has no `@hookimpl def lorentzoo_components()`, or that returns None")
         names = [
-            (component.kind, name)
-            for component in components
+            f"{component.kind} {name}"
+            for component in record.components
             for name in (component.name, *component.renamed_from)
         ]
-        twice = sorted({" ".join(pair) for pair in names if names.count(pair) > 1})
+        names += [f"weights {item.name}" for item in record.weights]
+        twice = sorted({each for each in names if names.count(each) > 1})
         if twice:
             raise ValueError(f"it offers {' and '.join(twice)} more than once")
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a plugin may raise anything
-        return replace(record, error=plain(f"{type(error).__name__}: {error}"))
+        return replace(record, components=(), weights=(), error=plain(f"{type(error).__name__}: {error}"))
     milliseconds = 1e3 * (time.perf_counter() - start)
     torch_came = not had_torch and "torch" in sys.modules
-    return replace(record, components=components, milliseconds=milliseconds, imports_torch=torch_came)
+    return replace(record, milliseconds=milliseconds, imports_torch=torch_came)
 
 
-def _checked(item: Any, plugin: str) -> Component:
-    if not isinstance(item, Component):
-        raise TypeError(f"plugin {plugin!r} declares {item!r}, which is not a Component")
-    return item
+def _read_answers(answers: Iterable[Iterable[Any]], kind: type[D], plugin: str) -> tuple[D, ...]:
+    """What a hook of a plugin returned, all of one class, with the plugin's name."""
+    found = []
+    for item in (item for answer in answers for item in answer):
+        if not isinstance(item, kind):
+            raise TypeError(f"plugin {plugin!r} declares {item!r}, which is not a {kind.__name__}")
+        found.append(replace(item, plugin=plugin))
+    return tuple(found)
 
 
 def _tell_renamed(name: str, component: Component) -> None:

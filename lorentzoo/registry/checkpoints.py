@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,8 @@ from safetensors.torch import load as read_tensors
 from safetensors.torch import save as write_tensors
 from torch import Tensor
 
+import lorentzoo
+from lorentzoo.core.adapters import copy_merged
 from lorentzoo.core.compiled import compile_model
 from lorentzoo.core.errors import CheckpointError, ParameterError, RenamedWarning
 from lorentzoo.core.fitted_inputs import FittedInputs
@@ -28,12 +31,12 @@ from lorentzoo.core.model import Model
 from lorentzoo.core.trainable import Trainable, complete_state
 from lorentzoo.registry.cards import keep_foreign_card, write_card
 from lorentzoo.registry.composition import build
-from lorentzoo.registry.details import Details, with_versions, write_down
+from lorentzoo.registry.details import CostDetails, Details, write_down
 from lorentzoo.registry.files import locked, remove_stale, write_atomically
-from lorentzoo.registry.hub import locate
 from lorentzoo.registry.plain_data import read_json_file
 from lorentzoo.registry.renaming import update_spec
 from lorentzoo.registry.saved import CARD, DETAILS, NEW, SPEC, WEIGHTS, read_pair, seal
+from lorentzoo.registry.sources import locate
 from lorentzoo.registry.specs import Spec
 
 __all__ = ["load", "load_state", "save"]
@@ -44,9 +47,10 @@ def save(
 ) -> Path:
     """Save a model or a generator as ``spec.json`` and ``weights.safetensors``, with what is told of it.
 
-    ``details.json`` holds the details, and ``README.md`` is the card: composition, computed symmetry, events of the fit,
-    details, versions, and the papers of every part. The card belongs to the save and is written anew; one that was
-    changed by hand, or that is something else, is kept as ``README.before.md``, with a `CardWarning`.
+    Adapters are merged into the weights. ``details.json`` holds the details, and ``README.md`` is the card: composition,
+    computed symmetry, events of the fit, details, versions, and the papers of every part. The card belongs to the save
+    and is written anew; one that was changed by hand, or that is something else, is kept as ``README.before.md``, with
+    a `CardWarning`.
 
     Parameters
     ----------
@@ -67,12 +71,14 @@ def save(
     CheckpointError
         If the model has no specification, details do not fit, or the disk does not take the files.
     """
-    told = with_versions(Details.of(details))
+    told = Details.of(details)
     if not isinstance(model, Trainable) or not isinstance(model.spec, Spec):
         raise CheckpointError(
             "this model has no specification; make it by lorentzoo.compose or create_model to save it"
         )
+    model = copy_merged(model)
     _require_loadable(model)
+    told = _complete_details(told, model)
     directory = Path(directory)
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
     payload = write_tensors(state)
@@ -215,6 +221,26 @@ def _tell_changes(directory: Path, old: Spec, new: Spec) -> None:
             RenamedWarning,
             stacklevel=3,
         )
+
+
+def _complete_details(details: Details, model: Trainable) -> Details:
+    """The same details with what the model says itself, and with the versions of this save if none are stated."""
+    cost = details.cost or CostDetails()
+    if cost.parameters is None:
+        cost = cost.model_copy(update={"parameters": model.num_parameters})
+    here = {
+        "python": platform.python_version(),
+        "lorentzoo": lorentzoo.__version__,
+        "torch": str(torch.__version__),
+    }
+    return details.model_copy(
+        update={
+            "task": model.task,
+            "symmetry": model.symmetry.name,
+            "cost": cost,
+            "versions": details.versions or here,
+        }
+    )
 
 
 def _finish_interrupted(directory: Path) -> None:

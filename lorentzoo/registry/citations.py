@@ -14,9 +14,10 @@ from lorentzoo.core.trainable import Trainable
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.components import Component
 from lorentzoo.registry.composition import model_spec
-from lorentzoo.registry.hub import is_address, locate
+from lorentzoo.registry.hub import is_address
 from lorentzoo.registry.meaning import find_part
 from lorentzoo.registry.saved import read_saved_spec
+from lorentzoo.registry.sources import locate
 from lorentzoo.registry.specs import NO_BACKBONE, SLOTS, PartSpec, Spec
 
 __all__ = ["cite", "find_references"]

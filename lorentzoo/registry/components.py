@@ -69,6 +69,9 @@ class Component:
         For backbones and frames: ``"package.module:function"`` that counts the arithmetic of the published
         implementation from a `lorentzoo.nn.FlopsSetting`, see `lorentzoo.studies.published_flops`.
 
+    size_of
+        For models that are a size of another one: its name; see `lorentzoo.make_taggers`.
+
     Raises
     ------
     ValueError
@@ -90,6 +93,7 @@ class Component:
     renamed_parameters: Mapping[str, str] = field(default_factory=dict)
     deprecated_until: str = ""
     older_defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    size_of: str = ""
 
     def __post_init__(self) -> None:
         for name in ("summary", "reference"):

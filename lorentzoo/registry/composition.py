@@ -43,10 +43,10 @@ __all__ = [
     "build_generator",
     "build_model",
     "compose",
-    "create_model",
     "load_dataset",
     "make_part",
     "model_spec",
+    "override",
 ]
 
 P = TypeVar("P")
@@ -142,40 +142,30 @@ def compose(
     return build(Spec.from_data(data))
 
 
-def create_model(name: str, **overrides: Any) -> Any:
-    """A model of the zoo by its name.
-
-    Without further arguments it is the published reference form of that network. Any slot (``frames="identity"``,
-    ``backbone={"num_blocks": 4}``), any key of a composition (``in_scalars=10``) and any parameter of any part
-    (``num_classes=10``) can be overridden; the name may carry them inline (``"transformer:num_classes=10"``).
-
-    Returns
-    -------
-    A `Model`, or a `Generator` where the name stands for one.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such model.
-    ParameterError
-        If an override belongs to no part, or to several.
-    """
-    return build(model_spec(name, **overrides))
-
-
 def model_spec(name: str, **overrides: Any) -> Spec:
-    """The specification that `create_model` builds."""
+    """The specification of a model of the zoo, see `lorentzoo.create_model`."""
     inline = parse_inline(name) if isinstance(name, str) else PartSpec(name)
     component = catalogue().find("model", inline.name, catalogue().own_plugins)
     spec = replace(Spec.from_data(component.spec), model=component.name)
     spec = replace(spec, plugins=record_own_parts(spec, component.plugin))
-    for key, value in {**inline.parameters, **overrides}.items():
+    return override(spec, {**inline.parameters, **overrides}, inline.name)
+
+
+def override(spec: Spec, parameters: Mapping[str, Any], model: str) -> Spec:
+    """The specification with other slots, keys of a composition, and parameters of the parts that have them.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter belongs to no part, or to several.
+    """
+    for key, value in parameters.items():
         if key in SLOTS or (key == "generator" and spec.generator is not None):
             spec = override_slot(spec, key, value)
         elif key in COMPOSITION_KEYS:
             spec = Spec.from_data({**spec.to_data(), key: value})
         else:
-            spec = override_parameter(spec, key, value, inline.name)
+            spec = override_parameter(spec, key, value, model)
     return spec
 
 

@@ -133,7 +133,7 @@ def describe(kind: Kind, name: str) -> Description:
 def _describe_model(component: Component) -> Description:
     import torch
 
-    from lorentzoo.registry.composition import create_model
+    from lorentzoo.registry.creation import create_model
 
     with torch.device("meta"):
         model = create_model(component.full_name)

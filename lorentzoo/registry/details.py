@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, field_validator
 
-import lorentzoo
 from lorentzoo.core.errors import CheckpointError
-from lorentzoo.registry.hub import locate
 from lorentzoo.registry.plain_data import check_plain, read_json_file
 from lorentzoo.registry.saved import DETAILS, NEW, read_saved_spec, seal
 from lorentzoo.registry.settings import read_settings
+from lorentzoo.registry.sources import locate
 
 __all__ = [
     "CostDetails",
@@ -24,7 +21,6 @@ __all__ = [
     "Details",
     "MetricDetails",
     "read_details",
-    "with_versions",
     "write_down",
 ]
 
@@ -116,6 +112,8 @@ class Details(_Value):
 
     Attributes
     ----------
+    task, symmetry
+        What it was trained for, and the name of its computed symmetry: those of the model, put by `lorentzoo.save`.
     data
         Events on which it was trained; a name alone is enough.
     metrics
@@ -139,6 +137,8 @@ class Details(_Value):
     0.98
     """
 
+    task: str = ""
+    symmetry: str = ""
     data: DataDetails | None = None
     metrics: Mapping[str, MetricDetails] = {}
     command: str = ""
@@ -218,18 +218,6 @@ def write_down(details: Details, weights: str) -> bytes:
     data = json.loads(json.dumps(data, ensure_ascii=False).encode(errors="replace"))
     data["checksum"] = seal(data)
     return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode()
-
-
-def with_versions(details: Details) -> Details:
-    """The same details with the versions that are at work here, unless some are stated."""
-    if details.versions:
-        return details
-    here = {
-        "python": platform.python_version(),
-        "lorentzoo": lorentzoo.__version__,
-        "torch": str(torch.__version__),
-    }
-    return details.model_copy(update={"versions": here})
 
 
 def _read_file(path: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from lorentzoo.core.extras import explain_missing
 from lorentzoo.core.text import plain
 from lorentzoo.registry.saved import CARD, DETAILS, SPEC, WEIGHTS
 
-__all__ = ["FILES", "HubAddress", "is_address", "locate", "upload"]
+__all__ = ["FILES", "HubAddress", "fetch", "is_address", "upload"]
 
 FILES: Final = (SPEC, WEIGHTS, DETAILS, CARD)
 _PREFIX: Final = re.compile(r"hf:/{1,2}")
@@ -85,15 +85,15 @@ def is_address(source: str | Path) -> bool:
     return _PREFIX.match(str(source)) is not None
 
 
-def locate(source: str | Path) -> Path:
-    """The folder of a saved model; one of the Hub is fetched into the cache of ``huggingface_hub`` first.
+def fetch(source: str | Path) -> Path:
+    """The folder of a saved model of the Hub, in the cache of ``huggingface_hub``.
 
     Without a network, what was fetched before serves.
 
     Parameters
     ----------
     source
-        A path, or ``"hf://owner/name@revision/folder"``.
+        ``"hf://owner/name@revision/folder"``.
 
     Raises
     ------
@@ -102,8 +102,6 @@ def locate(source: str | Path) -> Path:
     CheckpointError
         If there is no such repository or revision, it holds no saved model, or the Hub cannot be reached.
     """
-    if not is_address(source):
-        return Path(source)
     address = HubAddress.parse(source)
     client = _client()
     with _explained(address, "fetched"):

@@ -70,7 +70,7 @@ def _compute_symmetry(name: str) -> Symmetry:
     """The symmetry of a model, built without memory for its weights, or with it where its parts look at values."""
     import torch
 
-    from lorentzoo.registry.composition import create_model
+    from lorentzoo.registry.creation import create_model
 
     try:
         with torch.device("meta"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from lorentzoo.registry.components import Component
@@ -23,6 +24,7 @@ def make_taggers(
     summaries: tuple[str, str],
     references: tuple[str, str],
     recipe: Mapping[str, Any] | None = None,
+    sizes: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
 ) -> list[Component]:
     """The two published forms of a tagger: for top jets, and as ``<name>-jetclass`` for the ten classes of JetClass.
 
@@ -38,6 +40,9 @@ def make_taggers(
         One line and the source of each form.
     recipe
         Training options of both.
+    sizes
+        Parameters by slot of the smaller sizes, e.g. ``{"tiny": {"backbone": {"num_blocks": 3}}}``. There are then
+        ``<name>-tiny`` and so on, and ``<name>-base``, which is the first form.
 
     >>> [model.name for model in make_taggers("net", {"backbone": "net"}, summaries=("a", "b"), references=("", ""))]
     ['net', 'net-jetclass']
@@ -47,7 +52,7 @@ def make_taggers(
         {"head": {**head, "num_classes": 1}},
         {"head": {**head, "num_classes": 10}, "in_scalars": 10},
     )
-    return [
+    forms = [
         Component(
             "model",
             f"{name}{ending}",
@@ -60,3 +65,21 @@ def make_taggers(
             ("", "-jetclass"), further, summaries, references, strict=True
         )
     ]
+    return forms + [
+        replace(
+            forms[0],
+            name=f"{name}-{size}",
+            summary=f"{summaries[0]}, of size {size}",
+            spec={
+                **forms[0].spec,
+                **{slot: _with(forms[0].spec[slot], given) for slot, given in slots.items()},
+            },
+            size_of=name,
+        )
+        for size, slots in ({**sizes, "base": {}} if sizes else {}).items()
+    ]
+
+
+def _with(part: str | Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """A part by its bare name, or as a mapping, with further parameters."""
+    return {**({"name": part} if isinstance(part, str) else part), **parameters}

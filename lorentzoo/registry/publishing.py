@@ -13,8 +13,9 @@ from lorentzoo.core.trainable import Trainable
 from lorentzoo.registry.cards import is_as_written, write_card
 from lorentzoo.registry.checkpoints import load, save
 from lorentzoo.registry.details import Details, read_details
-from lorentzoo.registry.hub import HubAddress, locate, upload
+from lorentzoo.registry.hub import HubAddress, upload
 from lorentzoo.registry.saved import CARD
+from lorentzoo.registry.sources import locate
 
 __all__ = ["push"]
 

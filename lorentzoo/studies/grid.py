@@ -14,6 +14,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    NonNegativeInt,
     PositiveInt,
     ValidationError,
     field_validator,
@@ -21,6 +22,7 @@ from pydantic import (
 )
 
 from lorentzoo.core.errors import StudyError
+from lorentzoo.output.report_texts import ReportTexts
 from lorentzoo.output.task import Settings, Task, load_task
 from lorentzoo.registry.plain_data import check_plain
 from lorentzoo.registry.settings import describe_problems
@@ -76,9 +78,14 @@ class Study(BaseModel):
         the first that the data ask for, and the task of each head.
     test
         How thoroughly networks are tested: the settings of their task, e.g. ``{num_samples: 5000}`` for generators.
+    symmetry_events
+        Test events on which the report says how far each trained network breaks the parts of the Lorentz group, see
+        `lorentzoo.symmetry_spectrum`; 0 for none.
     resources
         What a run asks of the machine, e.g. ``{memory_gb: 8, rows: [{backbone: part, gpus: 1}]}``; no part of the run's
         hash.
+    report
+        Titles, labels and captions, see `lorentzoo.output.report_texts.ReportTexts`; no part of the run's hash.
     generation
         Earlier name of `test`; keys that the tasks of the study do not know are passed over here.
     """
@@ -97,7 +104,9 @@ class Study(BaseModel):
     budget: Budget
     task: str | None = None
     test: dict[str, Any] = {}
+    symmetry_events: NonNegativeInt = 0
     resources: Rows = Rows()
+    report: ReportTexts = ReportTexts()
     generation: dict[str, Any] = {}
 
     @field_validator("description")

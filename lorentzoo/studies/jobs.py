@@ -167,7 +167,7 @@ def execute(job: Job, inner: ProgressLine | None = None) -> tuple[Outcome, str]:
     inner
         A line on which it is shown.
     """
-    started = job.run.start_from
+    started = job.run.waits_for
     if started is not None and state_of(job.study / "runs" / started) != "finished":
         return "again", f"it starts from run {started}, which is not finished yet"
     status = read_status(job.directory)

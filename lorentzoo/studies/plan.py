@@ -12,6 +12,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from lorentzoo.core.errors import CompositionError, LorentzooError, StudyError
+from lorentzoo.core.trainable import Trainable
 from lorentzoo.data.events import EventData
 from lorentzoo.output.files import digest_of
 from lorentzoo.output.task import Task, judging_task, load_task, task_name
@@ -22,11 +23,21 @@ from lorentzoo.registry.specs import PartSpec, Spec, parse_part
 from lorentzoo.studies.grid import Combination, Pretraining, Study
 from lorentzoo.training.config import TrainConfig
 from lorentzoo.training.fitting import open_dataset, spec_for
+from lorentzoo.training.transfer import choose_start, initial_weights, pretrained_name
 
 __all__ = ["Plan", "PlannedRow", "RunSpec", "make_plan", "test_settings"]
 
 
-_KEYS: Final = ("spec", "dataset", "data_hash", "train_size", "config", "start_from", "task")
+_KEYS: Final = (
+    "spec",
+    "dataset",
+    "data_hash",
+    "train_size",
+    "config",
+    "start_from",
+    "task",
+    "symmetry_events",
+)
 """Of the specification of a run, beside that of the settings of its test."""
 
 
@@ -47,13 +58,16 @@ class RunSpec:
     config
         Recipe, with the seed.
     start_from
-        Hash of what its weights start from: the full specification of another run, or the weights themselves.
+        What its weights start from: the hash of the full specification of another run, or of the weights themselves, or
+        the name of trained weights, see `lorentzoo.training.transfer.state_pretrained`.
     test
         Settings of the task's test, as plain data; empty for a task without any.
     test_key
         Under which they stand in the specification.
     judge
         Name of the task that judges it, where that is another one than its head or generator states.
+    symmetry_events
+        Test events on which it is measured how far the trained network breaks each part of the Lorentz group; 0 for none.
     """
 
     spec: Spec
@@ -65,6 +79,7 @@ class RunSpec:
     test: Mapping[str, Any] = field(default_factory=dict)
     test_key: str = "test"
     judge: str | None = None
+    symmetry_events: int = 0
 
     def to_data(self) -> dict[str, Any]:
         """Plain data that `from_data` reads back."""
@@ -77,6 +92,7 @@ class RunSpec:
             "config": self.config.to_data(),
             "start_from": self.start_from,
             **({} if self.judge is None else {"task": self.judge}),
+            **({"symmetry_events": self.symmetry_events} if self.symmetry_events else {}),
             **({self.test_key: dict(self.test)} if self.test else {}),
         }
 
@@ -94,6 +110,7 @@ class RunSpec:
             data.get(test_key, {}),
             test_key,
             data.get("task"),
+            data.get("symmetry_events", 0),
         )
 
     @property
@@ -105,6 +122,11 @@ class RunSpec:
     def task(self) -> Task:
         """What it is judged by."""
         return judging_task(task_name(self.spec), self.judge)
+
+    @property
+    def waits_for(self) -> str | None:
+        """Hash of the run that must have finished before this one can begin."""
+        return self.start_from if pretrained_name(self.start_from) is None else None
 
     @property
     def runs_anywhere(self) -> bool:
@@ -131,6 +153,8 @@ class PlannedRow:
         Composition that its weights come from, the same but for what the data decide; None where they start anew.
     pretraining_hash
         Hash of the events of pre-training.
+    start
+        Trained weights that all its runs start from; None where the model's name states none.
     """
 
     combination: Combination
@@ -139,6 +163,7 @@ class PlannedRow:
     refusal: str = ""
     pretrained: Spec | None = None
     pretraining_hash: str = ""
+    start: str | None = None
 
 
 @dataclass(frozen=True)
@@ -165,10 +190,11 @@ class Plan:
                 self.data_hash,
                 row.combination.train_size,
                 self.study.config(seed, row.combination),
-                None if first is None else first.key,
+                row.start if first is None else first.key,
                 test_settings(test),
                 task.settings_key,
                 None if task.name == stated else task.name,
+                self.study.symmetry_events,
             )
             for seed, first in zip(self.study.seeds, before, strict=True)
         ]
@@ -255,12 +281,26 @@ def _try_row(study: Study, combination: Combination, dataset: EventData) -> Plan
     try:
         model = build(spec_for(combination.values, dataset, task=study.task))
         study.task_for(model.task).check_data(dataset.at_hand)
+        start = _find_start(combination, model)
     except CompositionError as error:
         return PlannedRow(combination, None, refusal=str(error))
     except LorentzooError as error:
         return f"{combination.label}: {error}"
-    row = PlannedRow(combination, model.spec, symmetry=model.symmetry.name)
+    row = PlannedRow(combination, model.spec, symmetry=model.symmetry.name, start=start)
     return row if combination.pretraining is None else _add_pretraining(study, row, combination.pretraining)
+
+
+def _find_start(combination: Combination, model: Trainable) -> str | None:
+    """The trained weights that the model's name states, if they fit what is built."""
+    part = parse_part(combination.values.get("model", {"name": ""}), "model")
+    if part.parameters.get("pretrained") in (None, False):
+        return None
+    if combination.pretraining is not None:
+        raise StudyError(f"it starts either from pretrained weights of {part.name!r} or from a pre-training")
+    start = choose_start(part.to_inline())
+    assert start.source is not None
+    initial_weights(model, start.source)
+    return start.stated
 
 
 def _add_pretraining(study: Study, row: PlannedRow, pretraining: Pretraining) -> PlannedRow | str:

@@ -8,18 +8,55 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from lorentzoo.data.events import EventData
 from lorentzoo.output.metric import value_of
-from lorentzoo.registry.details import CostDetails, DataDetails, MetricDetails
+from lorentzoo.registry.details import CostDetails, DataDetails, Details, MetricDetails
 from lorentzoo.registry.hub import HubAddress, is_address
 from lorentzoo.registry.specs import write_value
 from lorentzoo.studies.plan import RunSpec, test_settings
 from lorentzoo.training.costs import Costs
 from lorentzoo.training.fitting import read_recipe
+from lorentzoo.training.transfer import pretrained_name
 
-__all__ = ["describe_command", "describe_cost", "describe_data", "describe_metrics"]
+__all__ = ["describe_command", "describe_cost", "describe_data", "describe_metrics", "describe_run"]
 
 _ERROR = "_error"
+
+
+def describe_run(
+    run: RunSpec,
+    data: EventData,
+    metrics: Mapping[str, Any],
+    costs: Costs,
+    cpu_seconds: float,
+    machine: Mapping[str, Any],
+    source: Path | None = None,
+) -> Details:
+    """Everything that a run tells of its model.
+
+    Parameters
+    ----------
+    run
+        Full specification.
+    data
+        All events, of which it was trained on one split and tested on another.
+    metrics, costs, cpu_seconds, machine
+        What was measured, and where, as `lorentzoo.studies.runs.RunRecord` has it.
+    source
+        As for `describe_command`.
+    """
+    training, test = data.split("train"), data.split("test")
+    if run.train_size is not None:
+        training = training.subset(torch.arange(run.train_size))
+    return Details(
+        data=describe_data(run, training),
+        metrics=describe_metrics(metrics, f"test split, {len(test):,} events"),
+        command=describe_command(run, source),
+        cost=describe_cost(costs, cpu_seconds, machine),
+        versions={"python": machine["python"], **machine["versions"]},
+    )
 
 
 def describe_data(run: RunSpec, training: EventData) -> DataDetails:
@@ -87,7 +124,8 @@ def describe_command(run: RunSpec, source: Path | None) -> str:
     words += [] if run.train_size is None else ["--train-size", str(run.train_size)]
     words += [] if run.judge is None else ["--task", run.judge]
     if run.start_from is not None:
-        words += ["--init-from", f"../{run.start_from}" if source is None else _name_source(source)]
+        beside = f"../{run.start_from}" if source is None else _name_source(source)
+        words += ["--init-from", pretrained_name(run.start_from) or beside]
     for option, pairs in (("--set", recipe), ("--test", test)):
         for key, value in pairs.items():
             words += [option, f"{key}={write_value(value)}"]

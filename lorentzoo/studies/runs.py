@@ -6,6 +6,7 @@ A directory, named by the hash of the run's full specification::
     metrics.json        of the test split             predictions.npz   what is behind them, of every event; its
                                                       name is the task's, e.g. generation.npz
     costs.json          parameters, FLOPs, times      history.csv       one row an epoch
+    symmetry.json       what it learned of the Lorentz group, where that was asked for
     training.json       steps, epochs, CPU-seconds    environment.json  versions and machine
     spec.json, weights.safetensors                    the model, for `lorentzoo.load`
     details.json, README.md                           what is told of the model, and its card
@@ -27,7 +28,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from lorentzoo.core.errors import RunError
+from lorentzoo.core.errors import RunError, SymmetryError
 from lorentzoo.core.trainable import Trainable
 from lorentzoo.data.events import EventData
 from lorentzoo.output.evaluation import Evaluation
@@ -35,17 +36,17 @@ from lorentzoo.output.files import checksum, digest_of, write_json, write_text
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.registry.checkpoints import save
 from lorentzoo.registry.composition import build
-from lorentzoo.registry.details import Details
-from lorentzoo.registry.hub import locate
 from lorentzoo.registry.plain_data import read_json_file
+from lorentzoo.registry.sources import locate
 from lorentzoo.registry.specs import distribution_version
 from lorentzoo.studies.plan import RunSpec
-from lorentzoo.studies.run_details import describe_command, describe_cost, describe_data, describe_metrics
+from lorentzoo.studies.run_details import describe_run
 from lorentzoo.training.costs import Costs, measure_costs
 from lorentzoo.training.course import history_from_csv, history_to_csv
 from lorentzoo.training.fitting import open_dataset
 from lorentzoo.training.resume import forget_checkpoints, only_here
-from lorentzoo.training.transfer import initial_weights
+from lorentzoo.training.transfer import find_pretrained, initial_weights
+from lorentzoo.verification.spectrum import symmetry_spectrum
 
 __all__ = [
     "RunRecord",
@@ -70,6 +71,7 @@ _KEPT: Final = (
     "spec.json",
     "weights.safetensors",
 )
+_SYMMETRY: Final = "symmetry.json"
 _FINISHED: Final = "finished.json"
 _FAILED: Final = "failed.json"
 _PACKAGES: Final = ("lorentzoo", "torch", "numpy", "pytorch-lightning", "scikit-learn", "scipy")
@@ -95,6 +97,9 @@ class RunRecord:
         One row an epoch.
     environment
         Versions and machine.
+    symmetry
+        What `lorentzoo.symmetry_spectrum` found, as plain data, or why there is none (``"refused"``); None where it was
+        not asked for.
     """
 
     directory: Path
@@ -104,6 +109,7 @@ class RunRecord:
     training: dict[str, Any]
     history: list[dict[str, float]]
     environment: dict[str, Any]
+    symmetry: dict[str, Any] | None = None
 
     def to_data(self) -> dict[str, Any]:
         """Where it is, its metrics, its training and its costs, as plain data."""
@@ -192,7 +198,8 @@ class _Prepared:
         model = build(run.spec)
         initial = None
         if run.start_from is not None:
-            source = directory.parent / run.start_from if source is None else locate(source)
+            source = source or find_pretrained(run.start_from) or directory.parent / run.start_from
+            source = locate(source)
             if not (source / "spec.json").is_file():
                 raise RunError(f"it starts from run {run.start_from}, which is not finished")
             initial = initial_weights(model, source)
@@ -243,20 +250,25 @@ def _execute(
     write_json(directory / "metrics.json", metrics)
     write_json(directory / "costs.json", costs.to_data())
     write_json(directory / "environment.json", machine)
-    told = Details(
-        data=describe_data(run, prepared.training),
-        metrics=describe_metrics(metrics, f"test split, {len(test):,} events"),
-        command=describe_command(run, source),
-        cost=describe_cost(costs, result.course.cpu_seconds, machine),
-        versions={"python": machine["python"], **machine["versions"]},
-    )
+    further = [task.file]
+    if run.symmetry_events:
+        write_json(directory / _SYMMETRY, _measure_symmetry(model, test, run.symmetry_events))
+        further.append(_SYMMETRY)
+    told = describe_run(run, data, metrics, costs, result.course.cpu_seconds, machine, source)
     save(model, directory, details=told)
     write_text(directory / "history.csv", history_to_csv(result.course.history))
-    checksums = {name: checksum(directory / name) for name in (*_KEPT, task.file)}
+    checksums = {name: checksum(directory / name) for name in (*_KEPT, *further)}
     stated = {"format": _FORMAT, "key": run.key, "checksums": checksums}
     write_json(directory / _FINISHED, {**stated, "seal": digest_of(stated)})
     forget_checkpoints(directory)
     return read_run(directory)
+
+
+def _measure_symmetry(model: Trainable, test: EventData, num_events: int) -> dict[str, Any]:
+    try:
+        return symmetry_spectrum(model, test, num_events=num_events).to_data()
+    except SymmetryError as error:
+        return {"refused": str(error)}
 
 
 _SUMMARY: Final = ("steps", "epochs", "cpu_seconds", "events", "stopped_early")
@@ -313,6 +325,7 @@ def read_run(directory: Path) -> RunRecord:
         _read_json(directory / "training.json"),
         history,
         _read_json(directory / "environment.json"),
+        _read_json(directory / _SYMMETRY) if (directory / _SYMMETRY).is_file() else None,
     )
 
 

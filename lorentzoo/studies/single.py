@@ -14,15 +14,15 @@ from lorentzoo.output.evaluation import Evaluation
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.task import Task, judging_task, load_task
 from lorentzoo.registry.checkpoints import load
-from lorentzoo.registry.composition import build, model_spec
-from lorentzoo.registry.hub import locate
+from lorentzoo.registry.composition import build
+from lorentzoo.registry.sources import locate
 from lorentzoo.registry.specs import Spec, parse_part
 from lorentzoo.studies.plan import RunSpec, test_settings
 from lorentzoo.studies.runs import RunRecord, execute_run, join_run, read_run, read_run_spec, state_of
 from lorentzoo.training.config import TrainConfig
 from lorentzoo.training.fitting import complete_spec, open_dataset, read_recipe
 from lorentzoo.training.resume import forget_checkpoints
-from lorentzoo.training.transfer import saved_spec, weights_hash
+from lorentzoo.training.transfer import choose_start
 
 __all__ = ["evaluate", "evaluate_run", "evaluate_runs", "run_task", "train_model"]
 
@@ -48,8 +48,8 @@ def train_model(
     Parameters
     ----------
     spec
-        A model's name (inline parameters allowed), a mapping of slots to names, or a `Spec`; by default the
-        composition of `init_from`.
+        A model's name (inline parameters allowed, ``pretrained=`` too), a mapping of slots to names, or a `Spec`; by
+        default the composition of `init_from`.
     dataset
         Name, ``"name:key=value"`` or mapping; widths and number of classes or targets follow from it.
     config
@@ -59,11 +59,13 @@ def train_model(
     train_size
         Number of training events; all by default.
     init_from
-        Directory of a run, or of a saved model, whose weights and statistics to start from. All parts but the head
-        must be the same; the head starts anew where it is another. The recipe can give parts their own learning
-        rate (``rates``) or leave them as they are (``freeze``).
+        Directory of a run, or of a saved model, or the name of a model with trained weights, whose weights and
+        statistics to start from. All parts but the head must be the same; the head starts anew where it is another. The
+        recipe can give parts their own learning rate (``rates``), leave them as they are (``freeze``) or train
+        ``adapters`` in their place.
     head
-        Another head than that of `spec` or `init_from`.
+        Another head than that of `spec` or `init_from`; where neither is given, that of `init_from` gets as many classes
+        or targets as the data have.
     task
         Name of the task that judges it, where that is another one than its head or generator states.
     test
@@ -96,18 +98,20 @@ def train_model(
     world, started_here = choose_world(devices)
     part = parse_part(dataset, "dataset")
     data = open_dataset(part)
-    model = build(complete_spec(_replace_head(spec, init_from, head), data, task))
+    start = choose_start(spec, init_from, head)
+    # What was trained on other data says nothing of how many classes these have, unless the user does.
+    follows = spec is None and head is None
+    model = build(complete_spec(start.spec, data, task, head_follows=follows))
     judge = judging_task(model.task, task)
     settings = judge.read_settings(test)
     judge.check_data(data.at_hand)
-    source = None if init_from is None else Path(init_from)
     run = RunSpec(
         model.spec,
         part,
         data.fingerprint(),
         train_size,
         read_recipe(config, model.spec),
-        None if source is None else weights_hash(source),
+        start.stated,
         test_settings(settings),
         judge.settings_key,
         None if judge.name == model.task else judge.name,
@@ -127,12 +131,14 @@ def train_model(
     finished = world.first_does(is_finished)
     if not world.is_first:
         if not finished:
-            join_run(run, directory, source, num_workers)
+            join_run(run, directory, start.source, num_workers)
         return None
     if finished:
         return read_run(directory)
     with ProgressLine(model.spec.model or model.spec.backbone.name, show=progress) as line:
-        return execute_run(run, directory, line, source=source, devices=devices, num_workers=num_workers)
+        return execute_run(
+            run, directory, line, source=start.source, devices=devices, num_workers=num_workers
+        )
 
 
 def evaluate(
@@ -288,25 +294,6 @@ def run_task(directory: str | Path, task: str | None = None) -> Task:
     if task is None and (path / "run.json").is_file():
         return read_run_spec(path).task
     return judging_task(load(path).task, task)
-
-
-def _replace_head(
-    spec: Spec | Mapping[str, Any] | str | None,
-    init_from: str | Path | None,
-    head: str | Mapping[str, Any] | None,
-) -> Spec | Mapping[str, Any] | str:
-    """What is to be built, with another head where one is given."""
-    if spec is None:
-        if init_from is None:
-            raise RunError("name a model, or what its weights start from (init_from)")
-        spec = saved_spec(init_from)
-    if head is None:
-        return spec
-    if isinstance(spec, str):
-        spec = model_spec(spec)
-    data = spec.to_data() if isinstance(spec, Spec) else dict(spec)
-    data["head"] = parse_part(head, "head").to_data()
-    return Spec.from_data(data) if isinstance(spec, Spec) else data
 
 
 def _require_same_run(directory: Path, run: RunSpec) -> None:

@@ -10,12 +10,13 @@ from typing import Any, Final
 import torch
 
 from lorentzoo.core.errors import StudyError
+from lorentzoo.core.numbers import with_prefix
 from lorentzoo.data.dataset import JetDataset
-from lorentzoo.output.numbers import with_prefix
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.spreadsheet import to_csv
 from lorentzoo.output.table import Cell, Table
-from lorentzoo.registry.composition import create_model, load_dataset
+from lorentzoo.registry.composition import load_dataset
+from lorentzoo.registry.creation import create_model
 from lorentzoo.registry.listing import list_models
 from lorentzoo.studies.closed_forms import published_flops
 from lorentzoo.studies.published_table import PUBLISHED, SOURCE, Published

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PositiveFloat,
@@ -14,14 +16,35 @@ from pydantic import (
     model_validator,
 )
 
+from lorentzoo.core.errors import LorentzooError
+from lorentzoo.core.freezing import PARTS, PartName
+from lorentzoo.registry.adapters import read_adapters, write_adapters
 from lorentzoo.registry.settings import read_settings
-from lorentzoo.training.optimisers import OptimiserName, PartName
+from lorentzoo.training.optimisers import OptimiserName
 from lorentzoo.training.schedules import ScheduleName
 
 __all__ = ["BUDGETS", "TrainConfig"]
 
 BUDGETS = ("epochs", "max_steps", "cpu_seconds")
 Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+def _check_patterns(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse single words that are no part; what else names something is known with the model."""
+    for pattern in patterns:
+        name = pattern.removeprefix("!")
+        if name not in PARTS and not set(name) & set(".*?["):
+            raise ValueError(
+                f"{name!r} is not a part ({', '.join(PARTS)}), the path of a module or a glob of names of parameters"
+            )
+    return patterns
+
+
+def _read_adapters(value: Any) -> dict[str, Any] | None:
+    try:
+        return None if value is None else write_adapters(read_adapters(value))
+    except LorentzooError as error:
+        raise ValueError(str(error)) from None
 
 
 class TrainConfig(BaseModel):
@@ -53,7 +76,11 @@ class TrainConfig(BaseModel):
     rates
         Factors of the learning rate for parts of the model, e.g. ``{"backbone": 0.1}``.
     freeze
-        Parts of the model that are not trained, e.g. ``["frames", "backbone"]``; they also stop taking statistics.
+        Parts of the model, modules or parameters that are not trained, e.g. ``["frames", "backbone.blocks.[0-3].*"]``,
+        as `lorentzoo.Model.freeze` takes them; modules of which nothing is trained stop taking statistics, too.
+    adapters
+        What is trained beside the head in the place of all weights, ``"bias"`` or ``"low-rank:rank=4"``, see
+        `lorentzoo.adapt`; merged into the weights in the end.
     precision
         ``"float32"``, or ``"bf16"`` for bfloat16 autocast.
     patience
@@ -95,7 +122,8 @@ class TrainConfig(BaseModel):
     gradient_clip: PositiveFloat | None = 1.0
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     rates: dict[PartName, PositiveFloat] = {}
-    freeze: tuple[PartName, ...] = ()
+    freeze: Annotated[tuple[str, ...], AfterValidator(_check_patterns)] = ()
+    adapters: Annotated[dict[str, Any] | None, BeforeValidator(_read_adapters)] = None
     precision: Literal["float32", "bf16"] = "float32"
     patience: PositiveInt | None = None
     validation_steps: PositiveInt | None = None
@@ -126,7 +154,12 @@ class TrainConfig(BaseModel):
         """Plain data that `of` reads back."""
         data = self.model_dump(mode="json")
         # A recipe that does not set them has the hash that it had before there were such keys.
-        for name, usual in (("validation_steps", None), ("events_per_epoch", None), ("accumulate", 1)):
+        for name, usual in (
+            ("validation_steps", None),
+            ("events_per_epoch", None),
+            ("accumulate", 1),
+            ("adapters", None),
+        ):
             if data[name] == usual:
                 del data[name]
         return data

@@ -13,19 +13,23 @@ from lorentzoo.data.events import EventData
 from lorentzoo.output.files import canonical_json
 from lorentzoo.output.task import load_task, task_name
 from lorentzoo.registry.catalogue import catalogue
-from lorentzoo.registry.composition import load_dataset, model_spec
+from lorentzoo.registry.composition import load_dataset
+from lorentzoo.registry.creation import read_model_name
 from lorentzoo.registry.specs import PartSpec, Spec, parse_part
 from lorentzoo.training.config import TrainConfig
 
 __all__ = ["complete_spec", "default_head", "fit_spec", "open_dataset", "read_recipe", "spec_for"]
 
 
-def complete_spec(spec: Spec | Mapping[str, Any] | str, data: EventData, task: str | None = None) -> Spec:
-    """The composition of a model's name, of slots to names, or of a `Spec`, fitted to data as `spec_for` does."""
-    if isinstance(spec, str):
-        return spec_for({"model": spec}, data)
+def complete_spec(
+    spec: Spec | Mapping[str, Any], data: EventData, task: str | None = None, *, head_follows: bool = False
+) -> Spec:
+    """The composition of slots to names, or of a `Spec`, fitted to data as `spec_for` does.
+
+    With `head_follows` the head of a `Spec` gets as many classes or targets as the data have, whoever stated others.
+    """
     if isinstance(spec, Spec):
-        return fit_spec(spec, data)
+        return fit_spec(spec, data, head_follows=head_follows)
     known = {"in_scalars", "in_context", "format", "lorentzoo", "plugins"}
     given = {key: value for key, value in spec.items() if key not in known and value is not None}
     return spec_for(given, data, task=task)
@@ -52,7 +56,7 @@ def spec_for(values: Mapping[str, Any], data: EventData, *, task: str | None = N
         model = parse_part(values["model"], "model")
         overrides = {axis: value for axis, value in values.items() if axis != "model"}
         # Parameters of the model's own parts first, so that a whole slot given by an axis wins.
-        return fit_spec(model_spec(model.name, **{**model.parameters, **overrides}), data)
+        return fit_spec(read_model_name(model.name, **{**model.parameters, **overrides}).spec, data)
     if "head" not in values and "generator" not in values:
         values = {**values, "head": default_head(data, task)}
     return fit_spec(Spec.from_data(values), data)
@@ -84,14 +88,15 @@ def _tasks_in_order() -> list[str]:
     return [component.full_name for component in sorted(known, key=lambda c: order.index(c.plugin))]
 
 
-def fit_spec(spec: Spec, data: EventData) -> Spec:
+def fit_spec(spec: Spec, data: EventData, *, head_follows: bool = False) -> Spec:
     """The same composition with the widths of a data set, and the parameters of the head that follow from its targets."""
     spec = replace(spec, in_scalars=data.num_scalars, in_context=data.num_context)
     if spec.generator is not None:
         return spec  # it brings its own head
     task = load_task(task_name(spec))
     # What a model of the zoo states is its published form, which gives way to the data; what a user states does not.
-    return replace(spec, head=task.fit_head(spec.head, data.at_hand, override=spec.model is not None))
+    override = head_follows or spec.model is not None
+    return replace(spec, head=task.fit_head(spec.head, data.at_hand, override=override))
 
 
 def read_recipe(config: TrainConfig | Mapping[str, Any] | None, spec: Spec) -> TrainConfig:

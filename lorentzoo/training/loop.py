@@ -33,7 +33,7 @@ from lorentzoo.output.task import Task
 from lorentzoo.training.averaging import WeightAverage
 from lorentzoo.training.config import TrainConfig
 from lorentzoo.training.course import Course
-from lorentzoo.training.optimisers import make_optimiser, part_of
+from lorentzoo.training.optimisers import make_optimiser
 from lorentzoo.training.resume import write_checkpoint
 from lorentzoo.training.schedules import learning_rate_factor
 from lorentzoo.training.steps import Piece, Sharing
@@ -113,8 +113,6 @@ class TrainingLoop(pl.LightningModule):
         self._sigterm = signal.getsignal(signal.SIGTERM)
         self._loss_sum = torch.zeros((), dtype=torch.float64)
         self._weight_sum = torch.zeros((), dtype=torch.float64)
-        for part in config.freeze:
-            part_of(model, part).requires_grad_(False)
 
     @property
     def is_over(self) -> bool:
@@ -164,8 +162,8 @@ class TrainingLoop(pl.LightningModule):
         """Fresh sums and the epoch's own randomness."""
         seed_everything(self.config.seed, self.course.epochs, self.world.rank)
         self._rng.manual_seed(_seed_of(self.config.seed, self.course.epochs))
-        for part in self.config.freeze:
-            part_of(self.model, part).eval()
+        # A loaded model is in evaluation mode, and lightning trains modules in the mode in which it finds them.
+        self.model.train()
         self._loss_sum.zero_()
         self._weight_sum.zero_()
 

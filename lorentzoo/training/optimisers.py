@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer, RAdam
 
 from lorentzoo.core.errors import MissingExtraError
+from lorentzoo.core.freezing import PartName, parameters_of_part
 
-__all__ = ["PARTS", "OptimiserName", "PartName", "Ranger", "make_optimiser", "parameter_groups", "part_of"]
+__all__ = ["OptimiserName", "Ranger", "make_optimiser", "parameter_groups"]
 
 OptimiserName = Literal["adamw", "lion", "ranger"]
-PartName = Literal["frames", "embedding", "backbone", "head"]
-PARTS: Final[tuple[PartName, ...]] = get_args(PartName)
-"""Parts of a model that can have a learning rate of their own."""
 
 
 def make_optimiser(
@@ -66,7 +64,9 @@ def parameter_groups(
         Factors of the learning rate by part of the model; groups carry theirs as ``factor``.
     """
     own = rates or {}
-    special = {module: own[part] for part in own for module in part_of(model, part).modules()}
+    special = {
+        id(parameter): own[part] for part in own for parameter in parameters_of_part(model, part).values()
+    }
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     seen: set[int] = set()
     for module in model.modules():
@@ -76,17 +76,11 @@ def parameter_groups(
                 continue
             seen.add(id(parameter))
             stays = is_norm or parameter.ndim < 2 or name.endswith("bias")
-            groups.setdefault((special.get(module, 1.0), stays), []).append(parameter)
+            groups.setdefault((special.get(id(parameter), 1.0), stays), []).append(parameter)
     return [
         {"params": parameters, "weight_decay": 0.0 if stays else weight_decay, "factor": factor}
         for (factor, stays), parameters in sorted(groups.items(), key=lambda item: item[0])
     ]
-
-
-def part_of(model: nn.Module, part: PartName) -> nn.Module:
-    """A part of a model by the name of its slot."""
-    found: nn.Module = getattr(model, "frames_net" if part == "frames" else part)
-    return found
 
 
 class Ranger(RAdam):

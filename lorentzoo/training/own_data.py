@@ -18,6 +18,7 @@ from lorentzoo.training.config import TrainConfig
 from lorentzoo.training.fitting import complete_spec, read_recipe
 from lorentzoo.training.train import TrainResult, seed_everything
 from lorentzoo.training.train import train as train_on
+from lorentzoo.training.transfer import choose_start, initial_weights
 
 __all__ = ["train"]
 
@@ -40,8 +41,8 @@ def train(
     Parameters
     ----------
     model
-        A model or generator, which is trained in place; or a name, ``"name:key=value"``, a mapping of slots to names, or
-        a `Spec`, whose widths and head follow from the data.
+        A model or generator, which is trained in place; or a name, ``"name:key=value"`` (with ``pretrained=`` for trained
+        weights to start from), a mapping of slots to names, or a `Spec`, whose widths and head follow from the data.
     data
         Events. Without splits of their own they are split 60:15:25 by a hash of their numbers, within every class.
     config, options
@@ -82,15 +83,20 @@ def train(
         )
     given = config.to_data() if isinstance(config, TrainConfig) else dict(config or {})
     training, watched = (data, validation) if validation is not None else _split(data)
+    initial = None
     if isinstance(model, Trainable):
         network, recipe = model, _read_options(given, options, model.spec)
     else:
-        spec = complete_spec(model, data, task)
+        start = choose_start(model)
+        spec = complete_spec(start.spec, data, task)
         recipe = _read_options(given, options, spec)
         seed_everything(recipe.seed)
         network = build(spec)
+        initial = None if start.source is None else initial_weights(network, start.source)
     judge = judging_task(network.task, task)
-    return train_on(network, training, watched, recipe, directory, task=judge, progress=progress)
+    return train_on(
+        network, training, watched, recipe, directory, task=judge, initial=initial, progress=progress
+    )
 
 
 def _read_options(given: Mapping[str, Any], options: Mapping[str, Any], spec: Any) -> TrainConfig:

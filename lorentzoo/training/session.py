@@ -21,7 +21,8 @@ from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor
 
-from lorentzoo.core.errors import LorentzooError, StoppedElsewhere
+from lorentzoo.core.adapters import adapt, merge_adapters
+from lorentzoo.core.errors import LorentzooError, ParameterError, StoppedElsewhere, TrainingError
 from lorentzoo.core.fitted_inputs import FittedInputs
 from lorentzoo.core.trainable import Trainable
 from lorentzoo.data.batching import make_loader
@@ -31,6 +32,7 @@ from lorentzoo.data.streams import EventStream
 from lorentzoo.output.files import digest_of
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.task import Task
+from lorentzoo.registry.adapters import read_adapters
 from lorentzoo.training.config import TrainConfig
 from lorentzoo.training.course import Course
 from lorentzoo.training.loop import TrainingLoop, seed_everything, steps_per_epoch
@@ -91,40 +93,58 @@ def _train(job: TrainingJob, world: World, line: ProgressLine) -> tuple[Course, 
     )
     loader = load(job.train_set, recipe.batch_size, shuffle=True, seed=recipe.seed)
     validation = job.validation_set
-    loop = TrainingLoop(
-        model,
-        job.task,
-        recipe,
-        loader,
-        None if validation is None else load(validation, max(recipe.batch_size, _VALIDATED_AT_ONCE)),
-        Sharing(world, recipe.accumulate, recipe.batch_size, _choose_stand_in(job.train_set)),
-        _identify(job) if world.is_first else "",
-        job.directory,
-        line,
-    )
+    fingerprint = _identify(job) if world.is_first else ""
     started = time.process_time()
     checkpoint = world.first_does(lambda: _prepare(job, line))
-    if "course" in checkpoint:
-        loop.restore(checkpoint)
-    else:
+    if "course" not in checkpoint:
         model.load_state_dict(checkpoint["model"])
-        if not model.num_parameters:
-            # All that such a model learns, it has learned now: what that took is its training.
-            loop.course.cpu_seconds = time.process_time() - started
-            loop.course.events = len(job.train_set)
-    model.fitted_inputs = checkpoint["fitted_inputs"]
-    resumed_at = loop.course.epochs
-    # Killed between the last epoch and the end, nothing is left to train.
-    if model.num_parameters and not loop.is_over:
-        # Before the first epoch ends a pipe would show nothing.
-        shared = f" of {world.size} processes" if world.size > 1 else ""
-        line.step(
-            0.0,
-            f"{len(job.train_set):,} training events, {steps_per_epoch(recipe, len(loader))} steps{shared} an epoch",
+    took = time.process_time() - started
+    with _adapted(model, recipe):
+        loop = TrainingLoop(
+            model,
+            job.task,
+            recipe,
+            loader,
+            None if validation is None else load(validation, max(recipe.batch_size, _VALIDATED_AT_ONCE)),
+            Sharing(world, recipe.accumulate, recipe.batch_size, _choose_stand_in(job.train_set)),
+            fingerprint,
+            job.directory,
+            line,
         )
-        _fit(trainer, loop)
-    loop.finish()
+        if "course" in checkpoint:
+            loop.restore(checkpoint)
+        elif not model.num_parameters:
+            # All that such a model learns, it has learned now: what that took is its training.
+            loop.course.cpu_seconds = took
+            loop.course.events = len(job.train_set)
+        model.fitted_inputs = checkpoint["fitted_inputs"]
+        resumed_at = loop.course.epochs
+        # Killed between the last epoch and the end, nothing is left to train.
+        if model.num_parameters and not loop.is_over:
+            # Before the first epoch ends a pipe would show nothing.
+            shared = f" of {world.size} processes" if world.size > 1 else ""
+            steps = steps_per_epoch(recipe, len(loader))
+            line.step(0.0, f"{len(job.train_set):,} training events, {steps} steps{shared} an epoch")
+            _fit(trainer, loop)
+        loop.finish()
     return loop.course, resumed_at
+
+
+@contextmanager
+def _adapted(model: Trainable, recipe: TrainConfig) -> Iterator[None]:
+    """A model with the adapters of a recipe, the same in every process, until they are merged into its weights."""
+    if recipe.adapters is None:
+        yield
+        return
+    seed_everything(recipe.seed)
+    try:
+        adapt(model, read_adapters(recipe.adapters))
+    except ParameterError as error:
+        raise TrainingError(f"adapters: {error}") from None
+    try:
+        yield
+    finally:
+        merge_adapters(model)
 
 
 def _prepare(job: TrainingJob, line: ProgressLine) -> dict[str, Any]:

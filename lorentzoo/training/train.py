@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from lorentzoo.core.errors import TrainingError
+from lorentzoo.core.errors import ParameterError, TrainingError
 from lorentzoo.core.trainable import Trainable
 from lorentzoo.data.events import EventData
 from lorentzoo.data.streams import EventStream
@@ -20,7 +20,6 @@ from lorentzoo.training.config import TrainConfig
 from lorentzoo.training.course import Course
 from lorentzoo.training.launch import train_on
 from lorentzoo.training.loop import seed_everything
-from lorentzoo.training.optimisers import part_of
 from lorentzoo.training.resume import only_here
 from lorentzoo.training.session import TrainingJob, threads, train_in
 from lorentzoo.training.world import World, check_devices
@@ -122,6 +121,7 @@ def train(
     for events in (train_set, validation_set):
         if events is not None:
             task.check_data(events.at_hand)
+    recipe = _freeze(model, recipe)
     path = None if directory is None else Path(directory)
     world, started_here = choose_world(devices)
     check_devices(max(world.local_size, started_here), max(world.size, started_here), recipe.batch_size)
@@ -129,14 +129,16 @@ def train(
     if not world.is_first:
         line = ProgressLine("train", show=False)
     job = TrainingJob(model, task, recipe, train_set, validation_set, path, resume, initial, num_workers)
+    if started_here > 1 and model.adapters is not None:
+        raise TrainingError(
+            "a model with adapters is trained by one process; leave them to the recipe (adapters=)"
+        )
     # A line that was given is already shown.
     shown = nullcontext() if line is progress else line
     with only_here(path if world.is_first else None), shown:
         # What has no gradients is fitted, not trained: once is enough.
         if started_here > 1 and model.num_parameters:
             course, resumed_at = train_on(job, started_here, line)
-            for part in recipe.freeze:
-                part_of(model, part).requires_grad_(False)
         else:
             course, resumed_at = train_in(job, world, line)
     task.complete(model, train_set, validation_set)
@@ -163,6 +165,22 @@ def choose_world(devices: int | None) -> tuple[World, int]:
             f"torchrun has started {world.size} processes, and devices={devices} asks for others: leave devices out"
         )
     return world, 1
+
+
+def _freeze(model: Trainable, recipe: TrainConfig) -> TrainConfig:
+    """Freeze what the recipe says; the recipe with all that is frozen."""
+    learns = model.num_parameters > 0
+    try:
+        model.freeze(*recipe.freeze)
+    except ParameterError as error:
+        raise TrainingError(f"freeze: {error}") from None
+    if model.adapters is not None and recipe.adapters is not None:
+        raise TrainingError(
+            "the model has adapters, and the recipe gives it others: merge them, or leave those out"
+        )
+    if learns and not model.num_parameters:
+        raise TrainingError(f"nothing is left to train: freeze={list(model.frozen)} holds all parameters")
+    return recipe.model_copy(update={"freeze": model.frozen})
 
 
 def _drop_weightless(events: EventData) -> EventData:

@@ -20,6 +20,7 @@ from lorentzoo.core.cloud import ParticleCloud
 from lorentzoo.core.errors import SymmetryError
 from lorentzoo.core.minkowski import GENERATOR_NAMES
 from lorentzoo.core.model import Model
+from lorentzoo.core.numbers import format_uncertain
 from lorentzoo.core.symmetry import Symmetry
 from lorentzoo.core.trainable import Trainable
 from lorentzoo.verification.measure import differentiate
@@ -96,10 +97,10 @@ class SymmetrySpectrum:
 
     def __str__(self) -> str:
         def written(pairs: dict[str, tuple[float, float]]) -> list[str]:
-            return [f"  {name:<28}{value:.2e} ± {error:.0e}" for name, (value, error) in pairs.items()]
+            return [f"  {name:<28}{format_uncertain(value, error)}" for name, (value, error) in pairs.items()]
 
         values = "  ".join(
-            f"{value:.1e} ± {error:.0e}"
+            format_uncertain(float(value), float(error))
             for value, error in zip(self.singular_values, self.errors, strict=True)
         )
         return "\n".join(

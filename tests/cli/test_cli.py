@@ -291,7 +291,9 @@ def test_train_and_evaluate(call: Callable[..., Answer], tmp_path: Path) -> None
     assert answer.code == 0, answer.err
     assert 0 <= answer.data["accuracy"] <= 1
     same = ("--dataset", "toptag:num_jets=300,max_constituents=10", "--json")
-    again = call("evaluate", str(run), *same, "--plots", str(tmp_path / "figures"))
+    again = call(
+        "evaluate", str(run), *same, "--plots", str(tmp_path / "figures"), "--text", "scores.title=Mine"
+    )
     assert again.code == 0, again.err
     assert again.data["auc"] == pytest.approx(answer.data["auc"])
     assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == {
@@ -302,6 +304,13 @@ def test_train_and_evaluate(call: Callable[..., Answer], tmp_path: Path) -> None
         "efficiency-pt",
         "efficiency-mass",
     }
+    endings = {path.suffix for path in (tmp_path / "figures").glob("scores.*")}
+    assert endings == {".pdf", ".png", ".csv"}
+    # What is wrong with a text is said before anything is evaluated, or as soon as it is known what there is.
+    wrong = call("evaluate", str(run), *same, "--text", "scores.colour=Mine")
+    assert (wrong.code, "'scores.colour' is not a text of a report" in wrong.err) == (1, True)
+    unknown = call("evaluate", str(run), *same, "--plots", str(tmp_path / "x"), "--text", "rok.title=Mine")
+    assert "there is no figure 'rok' to give texts to; there are rejection, scores" in unknown.err
 
 
 def test_a_saved_generator_is_evaluated(call: Callable[..., Answer], tmp_path: Path) -> None:

@@ -70,6 +70,11 @@ def try_format(name: str, form: str) -> str:
     return "yes"
 
 
+def list_networks() -> list[str]:
+    """Names of models; sizes are exported as the network is whose sizes they are."""
+    return [component.name for component in catalogue().components("model") if not component.size_of]
+
+
 def read_table() -> Table:
     """The table of the page, by model and format."""
     text = PAGE.read_text().partition(BEGIN)[2].partition(END)[0]
@@ -99,7 +104,7 @@ def main() -> None:
     parser.add_argument("--formats", nargs="*", default=list(COLUMNS))
     parser.add_argument("--again", action="store_true", help="also cells that are known")
     options = parser.parse_args()
-    table = {name: read_table().get(name, {}) for name in lz.list_models()}
+    table = {name: read_table().get(name, {}) for name in list_networks()}
     for name, row in table.items():
         for form in options.formats:
             if fnmatch.fnmatch(name, options.models) and (options.again or row.get(form, UNKNOWN) == UNKNOWN):

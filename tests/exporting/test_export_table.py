@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from export_table import COLUMNS, SOURCE, UNKNOWN, build_small, read_table, try_format
+from export_table import COLUMNS, SOURCE, UNKNOWN, build_small, list_networks, read_table, try_format
 
-import lorentzoo as lz
 from lorentzoo.core.exportable import find_refusal
 
 TABLE = read_table()
@@ -14,7 +13,7 @@ STATED = [(name, form) for name, row in TABLE.items() for form, cell in row.item
 
 
 def test_every_model_and_every_format_is_there() -> None:
-    missing = set(lz.list_models()) ^ set(TABLE)
+    missing = set(list_networks()) ^ set(TABLE)
     assert not missing, f"{REMEDY}; {missing}"
     assert all(list(row) == list(COLUMNS) for row in TABLE.values()), REMEDY
 
@@ -26,7 +25,7 @@ def test_cells_say_yes_or_why_not() -> None:
 
 @pytest.mark.slow
 def test_declared_reasons_are_those_of_the_table() -> None:
-    for name in lz.list_models():
+    for name in list_networks():
         reason = find_refusal(build_small(name))
         for cell in (cell for form, cell in TABLE[name].items() if form != SOURCE):
             assert (cell == f"no: {reason}") if reason else not cell.startswith("no: the "), name

@@ -61,8 +61,17 @@ def test_details_go_through_plain_data(details: lz.Details) -> None:
 
 @given(details=DETAILS_OF_ANY_KIND)
 def test_what_was_told_is_read_back(tmp_path_factory: pytest.TempPathFactory, details: lz.Details) -> None:
-    directory = lz.save(made(), tmp_path_factory.mktemp("saved"), details=details)
-    assert lz.read_details(directory) == details
+    model = made()
+    found = lz.read_details(lz.save(model, tmp_path_factory.mktemp("saved"), details=details))
+    cost = details.cost or CostDetails()
+    count = model.num_parameters if cost.parameters is None else cost.parameters
+    assert found == details.model_copy(
+        update={
+            "task": "classification",
+            "symmetry": model.symmetry.name,
+            "cost": cost.model_copy(update={"parameters": count}),
+        }
+    )
 
 
 def test_a_mapping_with_bare_numbers_and_names_is_enough(tmp_path: Path) -> None:
@@ -71,7 +80,12 @@ def test_a_mapping_with_bare_numbers_and_names_is_enough(tmp_path: Path) -> None
     assert details.data == DataDetails(name="toptag:num_jets=200")
     assert details.metrics["auc"].value == 0.9
     assert details.metrics["rejection"].error == 2
-    assert details.cost is None
+    assert details.cost == CostDetails(parameters=made().num_parameters)
+
+
+def test_task_and_symmetry_are_those_of_the_model_whatever_is_told(tmp_path: Path) -> None:
+    details = lz.read_details(lz.save(made(), tmp_path, details={"task": "regression", "symmetry": "SO(3)"}))
+    assert (details.task, details.symmetry) == ("classification", made().symmetry.name)
 
 
 def test_versions_are_those_of_the_save_unless_they_are_told(tmp_path: Path) -> None:

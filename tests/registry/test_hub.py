@@ -21,7 +21,7 @@ from lorentzoo.cli.main import app
 from lorentzoo.core.errors import CheckpointError, MissingExtraError
 from lorentzoo.core.model import Model
 from lorentzoo.registry.cards import is_as_written
-from lorentzoo.registry.hub import FILES, HubAddress
+from lorentzoo.registry.hub import FILES, HubAddress, fetch
 from lorentzoo.registry.saved import CARD, DETAILS, SPEC, WEIGHTS
 from lorentzoo.studies.single import evaluate_run, train_model
 from lorentzoo.testing import random_cloud
@@ -132,12 +132,10 @@ def test_a_folder_goes_there_with_its_details_and_a_card_that_was_written_by_han
     (directory / "notes.pkl").write_bytes(pickle.dumps("never sent"))
     lz.push(directory, "hf://owner/name")
     assert lz.read_details("hf://owner/name").version == "v7"
-    assert (
-        "lz.load('hf://owner/name')" in lz.registry.hub.locate("hf://owner/name").joinpath(CARD).read_text()
-    )
+    assert "lz.load('hf://owner/name')" in fetch("hf://owner/name").joinpath(CARD).read_text()
     (directory / CARD).write_text("---\nlibrary_name: lorentzoo\n---\nmine\n")
     lz.push(directory, "hf://owner/name")
-    assert lz.registry.hub.locate("hf://owner/name").joinpath(CARD).read_text().endswith("mine\n")
+    assert fetch("hf://owner/name").joinpath(CARD).read_text().endswith("mine\n")
     assert set(hub.repositories["owner/name"].commits[hub.repositories["owner/name"].branches["main"]]) == {
         ".gitattributes",
         *FILES,

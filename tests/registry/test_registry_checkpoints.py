@@ -315,8 +315,27 @@ def test_a_head_put_in_by_hand_is_refused_and_replaced_by_a_verb(tmp_path: Path)
     assert not (tmp_path / "model").exists()
     with pytest.raises(lz.core.errors.CompositionError, match="other parts change"):
         lz.replace_head(
-            lz.compose(backbone="lgatr-slim:num_blocks=1", embedding="momenta"), "classify:num_classes=3"
+            lz.compose(backbone="transformer:num_blocks=1,num_heads=1"), "classify:pooling=global-token"
         )
+
+
+@pytest.mark.parametrize("backbone", ["lgatr-slim:num_blocks=1", "lorentznet:num_blocks=1"])
+@pytest.mark.parametrize("before", ["classify:num_classes=2", "classify:num_classes=2,hidden=[6]"])
+def test_the_last_map_of_a_backbone_that_projects_follows_the_head(backbone: str, before: str) -> None:
+    model = lz.compose(backbone=backbone, embedding=["momenta", "invariants"], head=before)
+    other = lz.replace_head(model, num_classes=5)
+    assert other.spec.head.parameters["num_classes"] == 5
+    assert other.head.num_classes == 5
+    last = {id(parameter) for parameter in other.backbone.last_map.parameters()}
+    mine = dict(model.named_parameters())
+    for name, parameter in other.backbone.named_parameters(prefix="backbone"):
+        # With a layer of the head behind it, the last map emits what it did.
+        kept = id(parameter) not in last or "hidden" in before
+        if not parameter.numel():
+            continue
+        assert (parameter.shape == mine[name].shape and torch.equal(parameter, mine[name])) == kept, name
+    with pytest.raises(lz.core.errors.ParameterError, match="num_clases"):
+        lz.replace_head(model, num_clases=5)
 
 
 def test_names_of_inputs_are_saved_with_the_model(tmp_path: Path) -> None:

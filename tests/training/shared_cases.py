@@ -40,6 +40,7 @@ SPECS: dict[str, dict[str, Any]] = {
     "augmentation": TRANSFORMER | ONE | {"frames": "random-lorentz"},
     "redrawn frames": TRANSFORMER | ONE | {"frames": "lloca-polar:hidden=8,redraw=true"},
     "two means": TRANSFORMER | {"head": "likelihood-ratio"},
+    "adapters": TRANSFORMER | ONE,
     "showers": {},
     "generator": {
         "generator": FLOW,
@@ -48,8 +49,11 @@ SPECS: dict[str, dict[str, Any]] = {
         "in_scalars": 6,
     },
 }
-QUICK = ("plain", "lloca", "generator")
+QUICK = ("plain", "lloca", "generator", "adapters")
 RECIPE = {"epochs": 2, "batch_size": 45, "learning_rate": 1e-4, "ema": 0.9}
+RECIPES: dict[str, dict[str, Any]] = {
+    "adapters": {"adapters": "low-rank:rank=2", "freeze": ["backbone.in_layer"]}
+}
 
 
 def make(name: str) -> Trainable:
@@ -87,7 +91,7 @@ def run(name: str, directory: Path | None = None, **options: Any) -> TrainResult
     """Train one of the cases in float64."""
     model = make(name)
     found = events(name)
-    recipe = RECIPE | options.pop("recipe", {})
+    recipe = RECIPE | RECIPES.get(name, {}) | options.pop("recipe", {})
     held = found.subset(torch.arange(37))
     return train(model, found, held, recipe, directory, progress=False, **options)
 

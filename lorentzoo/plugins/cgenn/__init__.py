@@ -12,6 +12,17 @@ _TAGGER: dict[str, Any] = {
     "head": {"hidden": [64], "dropout": 0.2},
 }
 
+_SIZES: dict[str, Any] = {
+    "tiny": {
+        "backbone": {"num_blocks": 2, "hidden_channels": 3, "hidden_scalars": 14},
+        "head": {"hidden": [16]},
+    },
+    "small": {
+        "backbone": {"num_blocks": 3, "hidden_channels": 6, "hidden_scalars": 40},
+        "head": {"hidden": [40]},
+    },
+}
+
 
 @hookimpl
 def lorentzoo_components() -> list[Component]:
@@ -32,5 +43,6 @@ def lorentzoo_components() -> list[Component]:
                 "CGENN with ten auxiliary scalars and ten classes",
             ),
             references=(_PAPER, "arXiv:2508.14898"),
+            sizes=_SIZES,
         ),
     ]

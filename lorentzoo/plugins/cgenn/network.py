@@ -86,6 +86,19 @@ class CGENN(Backbone):
 
     def forward(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
         """Scalars (*lead, out_scalars), or (B, out_scalars) where it pools, and vectors (*lead, out_vectors, 4)."""
+        return self.project(self.last_features(features, frames, layout, context), layout)
+
+    @property
+    def last_map(self) -> nn.Module:
+        return self.last
+
+    def read_stage(self, output: tuple[Tensor, Tensor]) -> Features:
+        """Scalars and the invariants of each grade; the vectors are those of grade one."""
+        h, x = output
+        return Features(torch.cat([h, grade_squares(x).flatten(-2)], dim=-1), x[..., 1:5])
+
+    def last_features(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
+        """Scalars, invariants and vectors of the rows, or the mean of the first two over all of them."""
         scalars = F.pad(features.scalars, (0, 1))
         # Grade one holds the components 1 to 4.
         p = F.pad(features.vectors, (1, 11))
@@ -94,10 +107,12 @@ class CGENN(Backbone):
         x = x + F.pad(self.embed_bias.unsqueeze(-1), (0, 15))
         for block in self.blocks:
             h, x = block(h, x, p, scalars, layout)
-        out = torch.cat([h, grade_squares(x).flatten(-2)], dim=-1)
-        if self.pools:
-            return Features.of_scalars(self.last(layout.pool(out, "mean")))
-        out = self.last(out)
+        found = self.read_stage((h, x))
+        return Features.of_scalars(layout.pool(found.scalars, "mean")) if self.pools else found
+
+    def project(self, features: Features, layout: Layout) -> Features:
+        """A linear map of scalars and invariants, and linear combinations of the vectors."""
+        out = self.last(features.scalars)
         if self.mix is None:
             return Features.of_scalars(out)
-        return Features(out, torch.einsum("oc,...cd->...od", self.mix.weight, x[..., 1:5]))
+        return Features(out, torch.einsum("oc,...cd->...od", self.mix.weight, features.vectors))

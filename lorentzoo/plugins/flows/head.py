@@ -80,6 +80,11 @@ class SplineDensity(DensityHead):
 
     circular: Tensor
 
+    @property
+    def last_map(self) -> nn.Module | None:
+        """The layer before the flow, whose networks have maps of their own."""
+        return self.layer if isinstance(self.layer, nn.Linear) else None
+
     def forward(self, features: Features, cloud: ParticleCloud) -> Tensor:
         """What the splines' networks see of each event, shape (B, context)."""
         x = features.scalars

@@ -23,6 +23,46 @@ _FORMS: list[tuple[str, str, Any, Mapping[str, Any]]] = [
     ),
 ]
 
+_WITH_OBSERVABLES: Mapping[str, Any] = {
+    "embedding": ["kinematics", "substructure"],
+    "backbone": {
+        "name": "particlenet",
+        "neighbours": 8,
+        "channels": [32, 64],
+        "num_layers": 2,
+        "hidden_reps": ["16x0n+4x1n"],
+    },
+    "head": {"name": "classify", "num_classes": 1, "hidden": [64]},
+}
+_FEW_JETS = {
+    "batch_size": 64,
+    "optimiser": "adamw",
+    "learning_rate": 1e-3,
+    "weight_decay": 0.05,
+    "schedule": "warmup-cosine",
+    "gradient_clip": 1.0,
+}
+_TINY: Mapping[str, Any] = {
+    "backbone": {
+        "channels": [16, 32, 48],
+        "hidden_reps": ["8x0n+2x1n", "16x0n+4x1n"],
+        "num_layers": 2,
+        "neighbours": 8,
+    },
+    "head": {"hidden": [32]},
+}
+_SMALL: Mapping[str, Any] = {
+    "backbone": {"channels": [32, 64, 128], "hidden_reps": ["16x0n+4x1n", "32x0n+8x1n"]},
+    "head": {"hidden": [128]},
+}
+_SIZES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "particlenet": {"tiny": _TINY, "small": _SMALL},
+    "lloca-particlenet": {
+        "tiny": {**_TINY, "frames": {"hidden": 16}},
+        "small": {**_SMALL, "frames": {"hidden": 48}},
+    },
+}
+
 
 @hookimpl
 def lorentzoo_components() -> list[Component]:
@@ -51,6 +91,14 @@ def lorentzoo_components() -> list[Component]:
             "Any torch-geometric convolution, e.g. pyg:conv=GATv2Conv; messages between local frames",
             "arXiv:1903.02428",
         ),
+        Component(
+            "model",
+            "particlenet-observables",
+            summary="A small ParticleNet that is given eleven jet observables beside its particles, one logit",
+            reference="arXiv:1902.08570",
+            spec=_WITH_OBSERVABLES,
+            recipe=_FEW_JETS,
+        ),
         *[
             component
             for name, summary, backbone, slots in _FORMS
@@ -59,6 +107,7 @@ def lorentzoo_components() -> list[Component]:
                 {"backbone": backbone, "embedding": "kinematics", **slots},
                 summaries=(f"{summary}, top-tagging form", f"{summary}, ten classes"),
                 references=(_PAPER, _PAPER),
+                sizes=_SIZES.get(name),
             )
         ],
     ]

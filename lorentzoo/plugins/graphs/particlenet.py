@@ -82,6 +82,11 @@ class ParticleNet(Backbone):
             self.vector_layer = nn.Linear(self.width, 4 * out_vectors)
 
     @property
+    def stages(self) -> dict[str, nn.Module]:
+        """The edge convolutions."""
+        return {f"blocks.{number}": convolution for number, convolution in enumerate(self.convolutions)}
+
+    @property
     def exchanges_vectors(self) -> bool:
         return self._exchanges
 

@@ -13,8 +13,22 @@ _SLIM_TAGGER = {
     **_TAGGER,
     "embedding": ["kinematics", {"name": "momenta", "scale": 20.0}],
 }
-
-
+_SIZES = {
+    "tiny": {
+        "backbone": {"num_blocks": 2, "hidden_channels": 4, "hidden_scalars": 8, "num_heads": 2},
+    },
+    "small": {
+        "backbone": {"num_blocks": 4, "hidden_channels": 8, "hidden_scalars": 16, "num_heads": 4},
+    },
+}
+_SLIM_SIZES = {
+    "tiny": {
+        "backbone": {"num_blocks": 3, "hidden_vectors": 4, "hidden_scalars": 12, "num_heads": 2},
+    },
+    "small": {
+        "backbone": {"num_blocks": 6, "hidden_vectors": 10, "hidden_scalars": 28, "num_heads": 2},
+    },
+}
 _RECIPE = {
     "optimiser": "lion",
     "learning_rate": 3e-4,
@@ -78,6 +92,7 @@ def lorentzoo_components() -> list[Component]:
             ),
             references=("arXiv:2411.00446", "arXiv:2508.14898"),
             recipe=_RECIPE,
+            sizes=_SIZES,
         ),
         *make_taggers(
             "lgatr-slim",
@@ -87,6 +102,7 @@ def lorentzoo_components() -> list[Component]:
                 "L-GATr-slim with ten auxiliary scalars and ten classes",
             ),
             references=("arXiv:2512.17011", "arXiv:2512.17011"),
+            sizes=_SLIM_SIZES,
         ),
         Component(
             "model",

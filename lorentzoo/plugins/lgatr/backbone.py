@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lorentzoo import Backbone, Features, Frames, Layout
 from lorentzoo.nn import SpurionMode
@@ -90,6 +90,50 @@ class StreamBackbone(Backbone):
         ValueError
             If the condition is missing or not expected, or the features are not of the weights' dtype.
         """
+        return self.read(self._run_all(self.network, features, layout, context, condition, condition_layout))
+
+    @property
+    def stages(self) -> Mapping[str, nn.Module]:
+        """The blocks."""
+        return {f"blocks.{number}": block for number, block in enumerate(self.network.blocks)}
+
+    @property
+    def last_map(self) -> nn.Module:
+        return self.network.output
+
+    def read_stage(self, output: Any) -> Features:
+        """All scalars and vectors of a stream, of multivectors each vector beside its axial vector."""
+        return Features(output.scalars, output.vectors.movedim(0, -1))
+
+    def last_features(
+        self,
+        features: Features,
+        frames: Frames,
+        layout: Layout,
+        context: Tensor,
+        condition: Features | None = None,
+        condition_layout: Layout | None = None,
+    ) -> Features:
+        """The stream before the last linear map, as `read_stage` has it."""
+        run_blocks = self.network.run_blocks
+        return self.read_stage(
+            self._run_all(run_blocks, features, layout, context, condition, condition_layout)
+        )
+
+    def project(self, features: Features, layout: Layout) -> Features:
+        """The last linear map."""
+        return self.read(self.network.output(self.join_stream(features)))
+
+    def _run_all(
+        self,
+        network: Callable[..., Any],
+        features: Features,
+        layout: Layout,
+        context: Tensor,
+        condition: Features | None,
+        condition_layout: Layout | None,
+    ) -> Any:
+        """What the network, or a part of it, makes of the features and the second cloud."""
         scalars = self.with_context(features.scalars, layout, context)
         order = None if self.positions == "none" else places(layout, scalars)
         x = self.lift(features.vectors, scalars)
@@ -100,7 +144,7 @@ class StreamBackbone(Backbone):
             second = Condition(stream, condition_layout)
         rotary = order if self.positions == "rotary" else None
         offset = None if self.table is None or order is None else self.table(order)
-        return self.read(self.run(x, layout, second, rotary, offset))
+        return self.run(network, x, layout, second, rotary, offset)
 
     def with_context(self, scalars: Tensor, layout: Layout, context: Tensor) -> Tensor:
         """Scalars of the rows with the features of the context beside them."""
@@ -110,18 +154,23 @@ class StreamBackbone(Backbone):
 
     def run(
         self,
+        network: Callable[..., Any],
         x: Any,
         layout: Layout,
         condition: Condition | None,
         positions: Tensor | None,
         offset: Tensor | None,
     ) -> Any:
-        """Apply the network; all tokens of an event attend to each other."""
-        return self.network(x, [layout], condition, positions=positions, offset=offset)
+        """Apply the network, or a part of it; all tokens of an event attend to each other."""
+        return network(x, [layout], condition, positions=positions, offset=offset)
 
     @abstractmethod
     def lift(self, vectors: Tensor, scalars: Tensor) -> Any:
         """The stream of vectors (..., C, 4) and scalars (..., S)."""
+
+    @abstractmethod
+    def join_stream(self, features: Features) -> Any:
+        """The stream of what `read_stage` gives, as far as the last linear map needs it."""
 
     @abstractmethod
     def read(self, stream: Any) -> Features:

@@ -6,7 +6,7 @@ and for a class token are rows like others.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -210,6 +210,7 @@ class LGATr(StreamBackbone, QueryBackbone):
 
     def run(
         self,
+        network: Callable[..., Paired],
         x: Paired,
         layout: Layout,
         condition: Condition | None,
@@ -218,8 +219,18 @@ class LGATr(StreamBackbone, QueryBackbone):
     ) -> Paired:
         """Apply the network, along the axes of a grid where tokens stand in one."""
         if self.grid is None:
-            return super().run(x, layout, condition, positions, offset)
-        return self.grid.run(self.network, x, layout, condition, positions, offset)
+            return super().run(network, x, layout, condition, positions, offset)
+        return self.grid.run(network, x, layout, condition, positions, offset)
+
+    @property
+    def stages(self) -> Mapping[str, nn.Module]:
+        """The blocks; on a grid their rows are its places, not the particles."""
+        return super().stages if self.grid is None else {}
+
+    def join_stream(self, features: Features) -> Paired:
+        """Bivectors, which no output sees, are zero."""
+        vectors = features.vectors.movedim(-1, 0).to(features.scalars.dtype)
+        return Paired(features.scalars, vectors, torch.zeros_like(vectors[1:]))
 
     def read(self, stream: Paired) -> Features:
         """Vector parts, and scalar parts or auxiliary scalars."""
@@ -231,7 +242,9 @@ class LGATr(StreamBackbone, QueryBackbone):
     def queries_and_keys(self, features: Features, layout: Layout) -> tuple[Tensor, Tensor]:
         """Multivectors and scalars with the algebra's inner product, normalised; (*lead, out_queries, D) each."""
         options = self.options
-        stream = self.run(self.lift(features.vectors, features.scalars), layout, None, None, None)
+        stream = self.run(
+            self.network, self.lift(features.vectors, features.scalars), layout, None, None, None
+        )
         stream = normalize(stream, options.eps_norm, options.eps_mode, options.eps_scalars)
         shares = (width // (2 * self.out_queries) for width in self._multivectors.outputs)
         query, key = to_heads(*stream, HeadWidths.of_multivectors(*shares), 2, query=True)

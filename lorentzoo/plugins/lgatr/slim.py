@@ -128,6 +128,10 @@ class LGATrSlim(StreamBackbone):
         """Components of the vectors come first."""
         return SlimStream(scalars, vectors.movedim(-1, 0))
 
+    def join_stream(self, features: Features) -> SlimStream:
+        """Components of the vectors come first."""
+        return SlimStream(features.scalars, features.vectors.movedim(-1, 0))
+
     def read(self, stream: SlimStream) -> Features:
         """Scalars and vectors, as many as were asked for."""
         return Features(stream.scalars, stream.vectors.movedim(0, -1))

@@ -132,7 +132,18 @@ class StreamTransformer(nn.Module, Generic[S]):
         positions: Tensor | None = None,
         offset: Tensor | None = None,
     ) -> S:
-        """Map the stream of every token.
+        """Map the stream of every token; parameters and errors as for `run_blocks`."""
+        return self.output(self.run_blocks(x, layouts, condition, positions, offset))
+
+    def run_blocks(
+        self,
+        x: S,
+        layouts: Sequence[Layout],
+        condition: Condition | None = None,
+        positions: Tensor | None = None,
+        offset: Tensor | None = None,
+    ) -> S:
+        """The stream of every token before the last linear map.
 
         Parameters
         ----------
@@ -162,7 +173,7 @@ class StreamTransformer(nn.Module, Generic[S]):
                 x = checkpoint(block, x, layouts, condition, positions, further, use_reentrant=False)
             else:
                 x = block(x, layouts, condition, positions, further)
-        return self.output(x)
+        return x
 
     def choose_reinserted(self, x: S) -> S | None:
         """Input channels that join the queries and keys of every block again; none unless overridden."""

@@ -20,6 +20,11 @@ _TAGGER: dict[str, Any] = {
     "head": {"hidden": [72], "dropout": 0.2},
 }
 
+_SIZES: dict[str, Any] = {
+    "tiny": {"backbone": {"num_blocks": 3, "hidden_channels": 20}, "head": {"hidden": [20]}},
+    "small": {"backbone": {"num_blocks": 5, "hidden_channels": 52}, "head": {"hidden": [52]}},
+}
+
 
 @hookimpl
 def lorentzoo_components() -> list[Component]:
@@ -42,5 +47,6 @@ def lorentzoo_components() -> list[Component]:
             ),
             references=(_PAPER, "arXiv:2508.14898"),
             recipe=_RECIPE,
+            sizes=_SIZES,
         ),
     ]

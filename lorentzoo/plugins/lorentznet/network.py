@@ -81,16 +81,26 @@ class LorentzNet(Backbone):
 
     def forward(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
         """Scalars (*lead, out_scalars), or (B, out_scalars) where it pools, and vectors (*lead, out_vectors, 4)."""
+        return self.project(self.last_features(features, frames, layout, context), layout)
+
+    @property
+    def last_map(self) -> nn.Module:
+        return self.last
+
+    def last_features(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
+        """Scalars h and vectors x of the rows, or the mean of h over all of them."""
         scalars, x = features.scalars, features.vectors
         h = self.embed(scalars)
         for block in self.blocks:
             h, x = block(h, x, scalars, layout)
-        if self.pools:
-            return Features.of_scalars(self.last(layout.pool(h, "mean")))
-        h = self.last(h)
+        return Features.of_scalars(layout.pool(h, "mean")) if self.pools else Features(h, x)
+
+    def project(self, features: Features, layout: Layout) -> Features:
+        """A linear map of h, and linear combinations of the vectors."""
+        h = self.last(features.scalars)
         if self.mix is None:
             return Features.of_scalars(h)
-        return Features(h, torch.einsum("ov,...vd->...od", self.mix.weight, x))
+        return Features(h, torch.einsum("ov,...vd->...od", self.mix.weight, features.vectors))
 
 
 class _Embedding(nn.Linear):

@@ -16,6 +16,10 @@ _FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "pelican-fair": ("PELICAN with unfactorised coefficients", {"hidden_channels": 72, "factorised": False}),
     "pelican-mini": ("A small PELICAN", {"hidden_channels": 60}),
 }
+_SIZES: dict[str, Any] = {
+    "tiny": {"backbone": {"num_blocks": 3, "hidden_channels": 36}},
+    "small": {"backbone": {"num_blocks": 5, "hidden_channels": 96}},
+}
 _ORIGINAL: dict[str, tuple[str, dict[str, Any]]] = {
     "pelican-official": ("The first PELICAN tagger", {}),
     "pelican-official-mini": (
@@ -35,6 +39,7 @@ def lorentzoo_components() -> list[Component]:
             {**_TAGGER, "backbone": {"name": "pelican", **parameters}},
             summaries=(f"{summary}, top-tagging form", f"{summary}, ten classes"),
             references=(_TABLE, _TABLE),
+            sizes=_SIZES if name == "pelican" else None,
         )
     for name, (summary, parameters) in _ORIGINAL.items():
         # Published for top jets alone.

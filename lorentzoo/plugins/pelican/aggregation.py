@@ -22,6 +22,7 @@ __all__ = [
     "PairsToPairs",
     "Scales",
     "pair_sums",
+    "particle_sums",
     "pairs_to_particles",
     "particles_to_pairs",
 ]
@@ -234,14 +235,25 @@ def pairs_to_particles(x: Tensor, weight: Tensor, mask: Tensor | None, scales: S
     -------
     Shape (b, n, O).
     """
+    particles, events = _list_sums(x, mask, scales)
+    return particles @ weight[:3].flatten(0, 1) + (events @ weight[3:].flatten(0, 1)).unsqueeze(1)
+
+
+def particle_sums(x: Tensor, mask: Tensor | None, scales: Scales) -> Tensor:
+    """What those maps mix, side by side; (b, n, n, C) -> (b, n, 5C)."""
+    particles, events = _list_sums(x, mask, scales)
+    return torch.cat([particles, events.unsqueeze(1).expand(-1, x.shape[1], -1)], -1)
+
+
+def _list_sums(x: Tensor, mask: Tensor | None, scales: Scales) -> tuple[Tensor, Tensor]:
+    """x_ii, row and column sums (b, n, 3C); total and trace (b, 2C)."""
     if mask is not None:
         real = allowed_pairs(mask, x, self_pairs=True) & mask.unsqueeze(2)
         x = torch.where(real.unsqueeze(-1), x, torch.zeros_like(x))
     diagonal = _diagonal(x)
     sums = [diagonal, _scaled(x.sum(2), scales.rows), _scaled(x.sum(1), scales.rows)]
     trace, total = _scaled(diagonal.sum(1), scales.diagonal), _scaled(x.sum((1, 2)), scales.pairs)
-    out = torch.cat(sums, -1) @ weight[:3].flatten(0, 1)
-    return out + (torch.cat([total, trace], -1) @ weight[3:].flatten(0, 1)).unsqueeze(1)
+    return torch.cat(sums, -1), torch.cat([total, trace], -1)
 
 
 def _diagonal(x: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from lorentzoo.plugins.pelican.aggregation import (
     Scales,
     pair_sums,
     pairs_to_particles,
+    particle_sums,
     particles_to_pairs,
 )
 
@@ -187,9 +188,33 @@ class PELICAN(PairBackbone):
 
     def forward(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
         """Scalars (B, out_scalars), or (*lead, out_scalars) and vectors (*lead, out_vectors, 4)."""
-        self.require_fitted()
+        if self.pools:
+            return self.project(self.last_features(features, frames, layout, context), layout)
         assert self.read_out is not None
-        weight = self.read_out()
+        return self._read_rows(features, layout, self.read_out())
+
+    @property
+    def stages(self) -> dict[str, nn.Module]:
+        """None: blocks act on pairs."""
+        return {}
+
+    @property
+    def last_map(self) -> nn.Module | None:
+        return self.read_out
+
+    def last_features(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
+        """The sums over pairs that the maps to events, or to particles, mix; vectors as they are emitted."""
+        return self._read_rows(features, layout, None)
+
+    def project(self, features: Features, layout: Layout) -> Features:
+        """The maps from pairs to events, or to particles."""
+        assert self.read_out is not None
+        scalars = features.scalars @ self.read_out().flatten(0, 1)
+        return Features(scalars, features.vectors)
+
+    def _read_rows(self, features: Features, layout: Layout, weight: Tensor | None) -> Features:
+        """What blocks of events give; without a weight the sums that it is to mix."""
+        self.require_fitted()
         rows = layout.map_blocks(
             lambda mask, vectors, scalars: self._rows(mask, vectors, scalars, weight),
             features.vectors,
@@ -198,23 +223,26 @@ class PELICAN(PairBackbone):
             max_pairs=BLOCK_PAIRS,
         )
         if self.pools:
-            return Features.of_scalars(layout.pool(rows, "sum") @ weight.flatten(0, 1))
+            return Features.of_scalars(layout.pool(rows, "sum"))
         if self.read_vectors is None:
             return Features.of_scalars(rows)
-        scalars, vectors = rows.split([self.width, 4 * self.out_vectors], dim=-1)
+        scalars, vectors = rows.tensor_split([rows.shape[-1] - 4 * self.out_vectors], dim=-1)
         return Features(scalars, vectors.unflatten(-1, (self.out_vectors, 4)))
 
     def pair_numbers(self, mask: Tensor | None, edges: Tensor, scalars: Tensor) -> Tensor:
         assert self.read_pairs is not None
         return self.read_pairs(*self._pairs(mask, edges, scalars))
 
-    def _rows(self, mask: Tensor | None, vectors: Tensor, scalars: Tensor, weight: Tensor) -> Tensor:
+    def _rows(self, mask: Tensor | None, vectors: Tensor, scalars: Tensor, weight: Tensor | None) -> Tensor:
         """What a block of events gives to each row, (b, n, ...)."""
         edges = (self._log_masses(mask, vectors) - self.edge_mean) / self.edge_std
         x, mask, scales = self._pairs(mask, edges.to(scalars.dtype), scalars)
         if self.pools:
             return pair_sums(x, mask, scales)
-        numbers = pairs_to_particles(x, weight, mask, scales)
+        if weight is None:
+            numbers = particle_sums(x, mask, scales)
+        else:
+            numbers = pairs_to_particles(x, weight, mask, scales)
         if self.read_vectors is None:
             return numbers
         factors = self.read_vectors(x, mask, scales)

@@ -51,6 +51,11 @@ class DeepSets(Backbone):
         if out_vectors:
             self.vector_layer = nn.Linear(width, 4 * out_vectors)
 
+    @property
+    def stages(self) -> dict[str, nn.Module]:
+        """The end of each layer."""
+        return {f"blocks.{number}": layer for number, layer in enumerate([*self.layers][2::3])}
+
     def read_published(self, reader: WeightReader, package: str) -> list[str]:
         """Weights of the particle-flow network, without batch norms, that the authors of ``weaver`` trained."""
         require_package(package, "weaver-0.4", "weaver-0.5")

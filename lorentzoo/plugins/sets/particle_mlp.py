@@ -71,17 +71,38 @@ class ParticleMLP(Backbone):
 
     def forward(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
         """Scalars (*lead, out_scalars); vectors (*lead, out_vectors, 4) in local frames."""
+        return self._of_events(self._hidden(features, layout, context), layout)
+
+    @property
+    def last_map(self) -> nn.Module:
+        return self.layers[-1]
+
+    def last_features(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
+        """The last hidden layer of the event, for each of its particles."""
+        return Features.of_scalars(layout.spread(self._hidden(features, layout, context)))
+
+    def project(self, features: Features, layout: Layout) -> Features:
+        """What the last layer says of the place of each particle."""
+        return self._of_events(layout.pool(features.scalars, "max"), layout)
+
+    def _hidden(self, features: Features, layout: Layout, context: Tensor) -> Tensor:
+        """The last hidden layer of each event, (B, H)."""
         read = [features.scalars] if self.read_scalars else []
         rows = torch.cat([*read, features.vectors.flatten(-2)], dim=-1)
         taken = layout.take(rows, self.num_particles).flatten(1)
-        out = self.layers(torch.cat([taken, context.to(taken.dtype)], dim=-1))
-        out = self._of_rows(out.unflatten(1, (self.num_particles, -1)), layout, rows)
+        hidden: Tensor = self.layers[:-1](torch.cat([taken, context.to(taken.dtype)], dim=-1))
+        return hidden
+
+    def _of_events(self, hidden: Tensor, layout: Layout) -> Features:
+        """Scalars and vectors of the particles from the last hidden layer of each event."""
+        out = self.layers[-1](hidden).unflatten(1, (self.num_particles, -1))
+        out = self._of_rows(out, layout)
         scalars, vectors = out.split([self.out_scalars, 4 * self.out_vectors], dim=-1)
         return Features(scalars, vectors.unflatten(-1, (self.out_vectors, 4)))
 
-    def _of_rows(self, out: Tensor, layout: Layout, rows: Tensor) -> Tensor:
+    def _of_rows(self, out: Tensor, layout: Layout) -> Tensor:
         """What the place of each row in its event says, (B, num_particles, C) to (*lead, C); zero beyond."""
-        real = layout.pad(torch.ones_like(rows[..., :1])).squeeze(-1)
+        real = layout.pad(out.new_ones(*layout.lead, 1)).squeeze(-1)
         place = real.long().cumsum(1) - 1
         extended = F.pad(out, (0, 0, 0, 1))
         index = place.clamp(min=0, max=self.num_particles).unsqueeze(-1)

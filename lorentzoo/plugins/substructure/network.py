@@ -41,13 +41,17 @@ class Substructure(MeasuredEvents):
         if not observables or len(set(observables)) != len(observables):
             raise ValueError(f"observables needs at least one, none twice, not {list(observables)}")
         self.observables: tuple[str, ...] = tuple(observables)
-        self.exact = kept_exactly(self.observables)
+        self.weights_scalars = in_scalars > 0
+        self.exact = self.weights_scalars or kept_exactly(self.observables)
         self.set_width(len(self.observables) + in_scalars)
 
     @property
     def symmetry(self) -> Symmetry:
-        """Beam boosts and rotations about the beam, of which observables see only differences; masses see nothing."""
-        return kept_by(self.observables)
+        """Beam boosts and rotations about the beam, of which observables see only differences; masses see nothing.
+
+        Means of scalars are weighted by transverse momenta, which see the beam.
+        """
+        return kept_by((*self.observables, "width") if self.weights_scalars else self.observables)
 
     def measure(self, features: Features, layout: Layout) -> Tensor:
         """Observables and means of scalars, in float64, shape (B, width)."""

@@ -17,6 +17,49 @@ _PART_RECIPE: dict[str, Any] = {
 """RAdam with lookahead, flat for 70 % of the training and then down to 1 % (arXiv:2202.03772)."""
 
 
+_TRANSFORMER: dict[str, Any] = {
+    "tiny": {"num_blocks": 3, "num_heads": 2, "head_reps": "4x0n+1x1n"},
+    "small": {"num_blocks": 4, "num_heads": 4, "head_reps": "4x0n+2x1n"},
+}
+_PART: dict[str, Any] = {
+    "tiny": {
+        "num_blocks": 2,
+        "num_class_blocks": 1,
+        "embed_dims": [16, 32, 16],
+        "pair_dims": [8, 8],
+        "num_heads": 2,
+        "head_reps": "4x0n+1x1n",
+    },
+    "small": {
+        "num_blocks": 3,
+        "num_class_blocks": 1,
+        "embed_dims": [32, 64, 40],
+        "pair_dims": [32, 32],
+        "num_heads": 4,
+        "head_reps": "6x0n+1x1n",
+    },
+}
+_FRAMES: dict[str, Any] = {"tiny": {"hidden": 16}, "small": {"hidden": 48}}
+
+
+def _list_sizes(
+    backbone: Mapping[str, Any], frames: Mapping[str, Any] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Parameters of the smaller sizes, of the backbone and where frames are learned of what predicts them."""
+    return {
+        size: {"backbone": given, **({} if frames is None else {"frames": frames[size]})}
+        for size, given in backbone.items()
+    }
+
+
+_SIZES: dict[str, dict[str, dict[str, Any]]] = {
+    "transformer": _list_sizes(_TRANSFORMER),
+    "lloca-transformer": _list_sizes(_TRANSFORMER, _FRAMES),
+    "part": _list_sizes(_PART),
+    "lloca-part": _list_sizes(_PART, _FRAMES),
+}
+
+
 def _list_forms(name: str, summary: str, backbone: Any, slots: Mapping[str, Any]) -> list[Component]:
     """Both forms of a network on kinematics; those that read momenta besides have the recipe of ParT."""
     return make_taggers(
@@ -25,6 +68,7 @@ def _list_forms(name: str, summary: str, backbone: Any, slots: Mapping[str, Any]
         summaries=(f"{summary}, top-tagging form", f"{summary}, ten classes"),
         references=(_PAPER, _PAPER),
         recipe=_PART_RECIPE if "momenta" in slots.get("embedding", ()) else {},
+        sizes=_SIZES.get(name),
     )
 
 

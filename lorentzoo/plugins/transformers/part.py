@@ -147,6 +147,14 @@ class ParT(Backbone):
         return Symmetry.spanned_by("Kz", "Jz", discrete=("P", "z-flip"))
 
     @property
+    def stages(self) -> dict[str, nn.Module]:
+        """Blocks of particles; those of the class token have no features of particles."""
+        named = {"interaction_blocks": self.interaction_blocks, "blocks": self.blocks}
+        return {
+            f"{name}.{number}": block for name, blocks in named.items() for number, block in enumerate(blocks)
+        }
+
+    @property
     def exchanges_vectors(self) -> bool:
         return self._exchanges
 

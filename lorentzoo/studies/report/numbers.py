@@ -60,6 +60,9 @@ def _numbers(row: RowResult, group: TaskRows) -> dict[str, Any]:
         numbers[name] = float(np.mean([run.training[name] for run in row.runs]))
     for name in _COSTS:
         numbers[name] = float(np.mean([getattr(run.costs, name) for run in row.runs]))
+    learned = [run.symmetry["subgroups"] for run in row.runs if run.symmetry and "subgroups" in run.symmetry]
+    for name in learned[0] if learned else ():
+        numbers[f"breaks {name}"] = float(np.mean([each[name][0] for each in learned]))
     return numbers
 
 

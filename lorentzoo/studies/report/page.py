@@ -8,12 +8,11 @@ from typing import Any
 
 import yaml
 
-from lorentzoo.output.figure import ReportFigure
 from lorentzoo.output.page import legend_entries, render_page
-from lorentzoo.output.row_plots import plot_costs, plot_history
 from lorentzoo.output.table import Table
-from lorentzoo.studies.report.rows import TaskRows, group_by_task
-from lorentzoo.studies.report.sizes import plot_train_sizes
+from lorentzoo.studies.report.details import describe_rows
+from lorentzoo.studies.report.figures import study_figures
+from lorentzoo.studies.report.rows import group_by_task
 from lorentzoo.studies.report.tables import study_tables
 from lorentzoo.studies.results import StudyResult
 
@@ -24,16 +23,23 @@ def report_html(result: StudyResult) -> str:
     """The report as one self-contained HTML page."""
     groups = group_by_task(result)
     tables = study_tables(result)
+    figures = study_figures(result)
     shown = [table for name, table in tables.items() if name not in ("results", "costs")]
     return render_page(
         "report.html.j2",
-        name=result.study.name,
+        name=result.study.report.title or result.study.name,
         facts=_describe_size(result),
         description=result.study.description,
         results=tables["results"] if result.finished else None,
-        figures=[figure for group in groups for figure in _compare_rows(result, group)],
+        details=list(describe_rows(groups, result.finished).values()),
+        choices={
+            axis: list(dict.fromkeys(row.choices[axis] for row in result.finished))
+            for axis in result.study.varying
+        },
+        plots_command=f"lorentzoo study show {result.directory} --plots {result.directory / 'figures'}",
+        figures=figures.rows,
         legend=legend_entries([row for group in groups for row in group.rows]),
-        detailed=[(_title_details(group), figures) for group in groups if (figures := _show_best(group))],
+        detailed=figures.best,
         tables=_sort_tables(shown, tables["costs"]),
         refused=[(row.label, row.refusal) for row in result.refused],
         problems=[(row.label, problem) for row in result.rows for problem in row.problems],
@@ -54,58 +60,6 @@ def _describe_size(result: StudyResult) -> str:
 def _sort_tables(tables: list[Table], costs: Table) -> list[Table]:
     """What says most first: effects before single differences, costs last."""
     return [*sorted(tables, key=lambda table: table.title.startswith("Differences")), costs]
-
-
-def _compare_rows(result: StudyResult, group: TaskRows) -> list[ReportFigure]:
-    """Figures of all rows: training events, those of the task, the course of training, quality against costs."""
-    rows, metric = group.rows, group.ranking
-    figures = list(group.task.figures(rows))
-    if metric is not None and len(result.study.train_sizes) > 1:
-        sizes = plot_train_sizes(result, metric, group.task.name)
-        caption = (
-            f"{metric.label or metric.name} of the test split against the number of training events; error bars: spread "
-            "over seeds."
-        )
-        figures.insert(0, ReportFigure("train-sizes", sizes, caption))
-    recorded = {name for row in rows for history in row.history for point in history for name in point}
-    if metric is not None and f"val_{metric.name}" in recorded:
-        name, label = f"val_{metric.name}", f"{metric.heading} (validation)"
-        caption = (
-            f"Validation {metric.label or metric.name} in training, mean and spread over seeds, against processor time "
-            "of training."
-        )
-        course = plot_history(rows, name, "cpu_seconds", label=label, legend=False)
-        figures.append(ReportFigure("history", course, caption))
-        course = plot_history(rows, name, "step", label=label, legend=False)
-        figures.append(ReportFigure("history-steps", course, "The same against optimiser steps."))
-    if "val_loss" in recorded:
-        course = plot_history(rows, "val_loss", "step", legend=False)
-        figures.append(ReportFigure("loss", course, "Validation loss against optimiser steps."))
-    if metric is not None:
-        label = metric.label or metric.name
-        for cost, what in (
-            ("flops", "the arithmetic of one forward pass"),
-            ("training_ms", "the processor time of training an event once"),
-        ):
-            caption = f"{label} of the test split against {what}; error bars: spread over seeds."
-            figures.append(
-                ReportFigure(f"costs-{cost}", plot_costs(rows, cost, metric, legend=False), caption)
-            )
-    return figures
-
-
-def _show_best(group: TaskRows) -> list[ReportFigure]:
-    """Figures of the best row, for which those of all rows would be too many."""
-    best = group.best
-    return [] if best is None else list(group.task.details(best.evaluations))
-
-
-def _title_details(group: TaskRows) -> str:
-    best, metric = group.best, group.ranking
-    if best is None or metric is None:
-        return "In detail"
-    extreme = "largest" if metric.better == "high" else "smallest"
-    return f"In detail: {best.label}, the row with the {extreme} {metric.label or metric.name}"
 
 
 def _describe_runs(result: StudyResult) -> dict[str, Any]:
@@ -186,8 +140,10 @@ def _put_inline(data: Mapping[str, Any]) -> str:
 def _write_study(result: StudyResult) -> str:
     study = {
         key: value
-        for key, value in result.study.model_dump(mode="json").items()
+        for key, value in result.study.model_dump(mode="json", exclude={"report"}).items()
         if value not in ({}, [], "", None)
     }
+    texts = result.study.report.model_dump(exclude_defaults=True, exclude_none=True)
+    study |= {"report": texts} if texts else {}
     study["budget"] = {key: value for key, value in study["budget"].items() if value is not None}
     return yaml.safe_dump(study, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)

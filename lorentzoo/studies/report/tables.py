@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
+from lorentzoo.core.numbers import format_count, with_prefix
 from lorentzoo.output.metric import Metric
-from lorentzoo.output.numbers import format_count, with_prefix
 from lorentzoo.output.table import Cell, Table, difference_cell, range_cell, spread_cell, text_cell
 from lorentzoo.studies.report.matched import MatchedColumn
 from lorentzoo.studies.report.pairs import compare_partners, find_partners, paired_values
 from lorentzoo.studies.report.rows import TaskRows, group_by_task
+from lorentzoo.studies.report.significance import significance_table
+from lorentzoo.studies.report.symmetries import symmetry_table
 from lorentzoo.studies.results import RowResult, StudyResult
 
 __all__ = ["study_tables"]
@@ -21,17 +24,28 @@ _INTERVALS: Final = (
 
 
 def study_tables(result: StudyResult) -> dict[str, Table]:
-    """Tables by name: ``results``, ``costs``; with several rows ``differences`` and ``effects``; then those of tasks."""
+    """Tables by name: ``results``, ``costs``, ``differences``, ``effects``, ``symmetry``, ``significance``, others."""
     groups = group_by_task(result)
     tables = {"results": results_table(result, groups), "costs": costs_table(result)}
     if len(result.finished) > 1:
         tables["differences"] = differences_table(result, groups)
         if result.study.varying:
             tables["effects"] = effects_table(result, groups)
+    learned = symmetry_table(result)
+    if learned is not None:
+        tables["symmetry"] = learned
     for group in groups:
+        significance = significance_table(result, group)
+        if significance is not None:
+            name = "significance"
+            tables[name if name not in tables else f"{group.task.name} {name}"] = significance
         for name, table in group.task.tables(group.rows).items():
             tables[name if name not in tables else f"{group.task.name} {name}"] = table
-    return tables
+    captions = result.study.report.tables
+    return {
+        name: replace(table, caption=captions.get(name, f"{table.title} ({result.study.name})"))
+        for name, table in tables.items()
+    }
 
 
 def results_table(result: StudyResult, groups: list[TaskRows]) -> Table:

@@ -26,10 +26,12 @@ def study_text(result: StudyResult, width: int = 160) -> str:
 def write_report(result: StudyResult) -> Path:
     """Write tables (text, Markdown, LaTeX, CSV) and ``report.html`` into the study's directory; returns the report."""
     directory = result.directory
-    tables = list(study_tables(result).values())
-    write_text(directory / "tables.txt", "\n".join(table.to_text() for table in tables))
-    write_text(directory / "tables.md", "\n".join(table.to_markdown() for table in tables))
-    write_text(directory / "tables.tex", "\n".join(table.to_latex() for table in tables))
+    tables = study_tables(result)
+    study = result.study.name
+    write_text(directory / "tables.txt", "\n".join(table.to_text() for table in tables.values()))
+    write_text(directory / "tables.md", "\n".join(table.to_markdown() for table in tables.values()))
+    latex = (table.to_latex(f"{study}-{name}") for name, table in tables.items())
+    write_text(directory / "tables.tex", "% needs booktabs and graphicx\n" + "\n".join(latex))
     write_text(directory / "results.csv", study_csv(result))
     write_text(directory / REPORT, report_html(result))
     return directory / REPORT

@@ -6,7 +6,6 @@ more classes each stands against all others (one versus rest).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lorentzoo.output.metric import Metric
-from lorentzoo.output.table import Cell
-from lorentzoo.output.uncertainty import summarise
+from lorentzoo.output.table import Cell, spread_cell
 from lorentzoo.output.weights import effective_number
 
 __all__ = [
@@ -256,17 +254,11 @@ def _mean_rejection(each: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def rejection_cell(each: Sequence[Mapping[str, Any]]) -> Cell:
-    """Mean, spread over seeds and binomial error of rejections (as `Rejection.to_data` has them), one a seed."""
+    """Mean ± error of rejections (as `Rejection.to_data` has them), one a seed: spread over seeds and binomial error."""
     values = [float(one["value"]) for one in each]
     if any(one["is_limit"] for one in each):
         return Cell(f"> {min(values):.0f}", min(values))
-    summary = summarise(values)
-    statistical = float(np.mean([one["error"] for one in each]))
-    places = max(1 - math.floor(math.log10(max(statistical, 1e-3))), 0)
-    texts = [f"{summary.mean:.{places}f}"]
-    if summary.count > 1:
-        texts.append(f"{summary.spread:.{places}f}")
-    return Cell(" ± ".join([*texts, f"{statistical:.{places}f}"]), summary.mean)
+    return spread_cell(values, [float(one["error"]) for one in each])
 
 
 def rejection_numbers(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -278,8 +270,8 @@ def rejection_numbers(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 _REJECTION_NOTE = (
-    "Background rejections: spread over seeds where there are several ± binomial error of the finite number of "
-    "background events; '>' is a lower limit at 95 % confidence, where in some seed no background event passes."
+    "Background rejections: ± is the spread of one seed and the binomial error of the finite number of background events "
+    "in quadrature; '>' is a lower limit at 95 % confidence, where in some seed no background event passes."
 )
 
 METRICS: Final = (

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lorentzoo.core.numbers import format_number
 from lorentzoo.output.metric import Metric
 from lorentzoo.output.rows import Row
 from lorentzoo.output.table import Cell, Table, text_cell
@@ -47,8 +48,9 @@ def rejection_table(runs: Sequence[ClassPredictions]) -> Table:
         cells += [_pair_cell(runs, signal, background, efficiency) for background in range(len(names))]
         rows.append(tuple(cells))
     notes = (
-        f"{_SCORE}; rejections {'± spread over seeds ' if len(runs) > 1 else ''}± binomial error of the finite number of "
-        "background events; '>' is a lower limit at 95 % confidence.",
+        f"{_SCORE}; ± is the binomial error of the finite number of background events"
+        f"{' and the spread of one seed in quadrature' if len(runs) > 1 else ''}; '>' is a lower limit at 95 % "
+        "confidence.",
     )
     return Table("Rejection of each class", ("Signal", "ε_S", *names), tuple(rows), (), notes)
 
@@ -77,8 +79,8 @@ def class_table(rows: Sequence[Row]) -> Table | None:
     )
     notes = (
         f"Columns name the signal and its efficiency ε_S, as results on JetClass quote them. {_SCORE}.",
-        "Rejections are means over seeds, with their spread and the binomial error; '>' is a lower limit at 95 % "
-        "confidence.",
+        "Rejections are means over seeds ± spread of one seed and binomial error in quadrature; '>' is a lower limit at "
+        "95 % confidence.",
     )
     return Table(f"Rejection of {names[background]} by class", tuple(columns), cells, (), notes)
 
@@ -154,4 +156,6 @@ def _pair_cell(runs: Sequence[ClassPredictions], signal: int, background: int, e
 def _single_cell(value: Any) -> Cell:
     if value is None:
         return Cell("–")
-    return rejection_cell([value]) if isinstance(value, Mapping) else Cell(f"{value:.4f}", value)
+    if isinstance(value, Mapping):
+        return rejection_cell([value])
+    return Cell(f"{value:.4f}" if abs(value) >= 0.001 else format_number(value), value)

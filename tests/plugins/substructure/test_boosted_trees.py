@@ -131,6 +131,8 @@ def test_scalars_enter_as_means_weighted_by_transverse_momentum() -> None:
     pt = torch.where(cloud.layout.mask, cloud.momenta[..., 1:3].norm(dim=-1), 0.0)
     wanted = (pt.unsqueeze(-1) * cloud.scalars).sum(1) / pt.sum(1, keepdim=True)
     np.testing.assert_allclose(features(model, batch)[:, 1:], wanted.numpy(), rtol=1e-6)
+    assert lz.verify(model).passed
+    assert model.symmetry == lz.Symmetry.spanned_by("Kz", "Jz", discrete=("P", "z-flip"))
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,10 @@ class Nothing(Backbone):
         """Zeros."""
         return Columns((0.0,) * self.out_scalars)
 
+    def last_features(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
+        """The same zeros: there is no map."""
+        return self(features, frames, layout, context)
+
     def forward(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
         """Zeros, (B, out_scalars)."""
         return Features.of_scalars(features.scalars.new_zeros(layout.num_events, self.out_scalars))

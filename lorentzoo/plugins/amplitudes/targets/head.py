@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lorentzoo import Batch, Features, Head, ParticleCloud
 from lorentzoo.nn import Activation, Columns, EventSteps, Pooling, make_part
@@ -104,6 +104,11 @@ class AmplitudeRatio(Head):
     @pooling.setter
     def pooling(self, value: Pooling | None) -> None:
         self.ratio.pooling = value
+
+    @property
+    def last_map(self) -> nn.Module | None:
+        """That of the head inside; references have none."""
+        return self.ratio.last_map
 
     def fit_statistics(self, batches: Iterable[Batch]) -> None:
         """Fit the references to ln|x|, and T to the ratios; and see where events lie."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lorentzoo import Cell, Metric
-from lorentzoo.nn import format_uncertain, weighted_mean, weighted_quantile
+from lorentzoo.nn import spread_cell, weighted_mean, weighted_quantile
 from lorentzoo.plugins.amplitudes.task.unweighting import Unweighting
 
 __all__ = [
@@ -152,12 +152,10 @@ def average_channels(found: Sequence[Mapping[str, Any]], counts: Sequence[int]) 
 
 
 def _bias_cell(recorded: Sequence[Any]) -> Cell:
-    """Mean over seeds in percent, ± the Monte Carlo error, or the spread over seeds where that is larger."""
-    values = 100 * np.array([each["value"] for each in recorded])
-    error = 100 * float(np.mean([each["error"] for each in recorded]))
-    spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-    mean = float(values.mean())
-    return Cell(format_uncertain(mean, max(error, spread)).replace("-", "−"), mean)
+    """Mean over seeds in percent, ± the spread of one seed and the Monte Carlo error in quadrature."""
+    return spread_cell(
+        [100 * float(each["value"]) for each in recorded], [100 * float(each["error"]) for each in recorded]
+    )
 
 
 def _bias_numbers(recorded: Sequence[Any]) -> dict[str, float]:
@@ -190,8 +188,8 @@ METRICS: Final = (
         unit="%",
         cell=_bias_cell,
         numbers=_bias_numbers,
-        note="Δσ: bias of the cross-section, Σ w prediction/Σ w truth - 1, ± its Monte Carlo error on the test events or "
-        "the spread over seeds, whichever is larger.",
+        note="Δσ: bias of the cross-section, Σ w prediction/Σ w truth - 1, ± its Monte Carlo error on the test events "
+        "and the spread of one seed in quadrature.",
     ),
     Metric("truth_per_event", "Truth/event", "low", shown="file"),
     Metric(

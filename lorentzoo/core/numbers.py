@@ -9,30 +9,31 @@ __all__ = ["format_count", "format_number", "format_range", "format_uncertain", 
 
 _FIXED: Final = (1e-3, 1e5)
 """Sizes between which numbers are written without a power of ten."""
-_PLACES: Final = 4
+_ROUNDING: Final = 1e-8
+"""Errors that are smaller than this part of their number are rounding."""
 _SUPERSCRIPTS: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def format_uncertain(mean: float, error: float) -> str:
-    """A number and its error, rounded to two digits of the error but to four places at most.
+    """A number ± its error: two significant digits of the error, and as many decimals of the number.
 
-    Very large and very small numbers are put with a power of ten, so that none has more than a few digits.
+    Very large and very small numbers are put with a power of ten. A number without an error stands alone, as does one
+    whose error is rounding.
 
     >>> format_uncertain(0.93127, 0.00118)
     '0.9313 ± 0.0012'
+    >>> format_uncertain(1234.5, 167.0)
+    '1230 ± 170'
     >>> format_uncertain(1.23456e-7, 2.3e-9)
     '(1.235 ± 0.023)·10⁻⁷'
     """
-    if not math.isfinite(error) or error <= 0 or not math.isfinite(mean):
+    if not (math.isfinite(error) and math.isfinite(mean)) or error <= _ROUNDING * abs(mean) or error <= 0:
         return format_number(mean)
-    size = max(abs(mean), error)
-    if not _FIXED[0] <= size < _FIXED[1]:
-        exponent = math.floor(math.log10(size))
-        places = min(max(1 - math.floor(math.log10(error)) + exponent, 0), 6)
-        scale = 10.0**exponent
-        return f"({mean / scale:.{places}f} ± {error / scale:.{places}f})·{_power(exponent)}"
-    places = min(max(1 - math.floor(math.log10(error)), 0), _PLACES)
-    return f"{mean:.{places}f} ± {error:.{places}f}"
+    exponent = _exponent_of(max(abs(mean), error))
+    scale = 10.0**exponent
+    places = _places_of(error / scale)
+    text = f"{_round(mean / scale, places)} ± {_round(error / scale, places)}"
+    return f"({text})·{_power(exponent)}" if exponent else text
 
 
 def format_number(value: float, digits: int = 4) -> str:
@@ -44,26 +45,23 @@ def format_number(value: float, digits: int = 4) -> str:
     if not math.isfinite(value):
         return "–" if math.isnan(value) else ("∞" if value > 0 else "−∞")
     if value == 0 or _FIXED[0] <= abs(value) < _FIXED[1]:
-        return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
+        text = f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
+        return text.replace("-", "−")
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
-    return f"{mantissa}·{_power(int(exponent))}"
+    return f"{mantissa}·{_power(int(exponent))}".replace("-", "−")
 
 
 def format_range(mean: float, low: float, high: float) -> str:
-    """A signed number with its interval, to two digits of half the interval.
+    """A signed number with its interval, to two significant digits of half the interval.
 
     >>> format_range(0.0123, 0.0101, 0.0145)
     '+0.0123 [+0.0101, +0.0145]'
     """
-    half = high - mean
-    size = max(abs(mean), abs(low), abs(high))
-    scale, exponent = 1.0, 0
-    if size > 0 and not _FIXED[0] <= size < _FIXED[1]:
-        exponent = math.floor(math.log10(size))
-        scale = 10.0**exponent
-    places = min(max(1 - math.floor(math.log10(half / scale)), 0), _PLACES)
-    first, *ends = (f"{value / scale:+.{places}f}" for value in (mean, low, high))
+    exponent = _exponent_of(max(abs(mean), abs(low), abs(high)))
+    scale = 10.0**exponent
+    places = _places_of((high - low) / 2 / scale)
+    first, *ends = (_round(value / scale, places, sign="+") for value in (mean, low, high))
     text = f"{first} [{', '.join(ends)}]"
     return f"({text})·{_power(exponent)}" if exponent else text
 
@@ -87,6 +85,23 @@ def with_prefix(value: float) -> str:
         if value >= size:
             return f"{value / size:.3g} {prefix}"
     return f"{value:.0f}"
+
+
+def _exponent_of(size: float) -> int:
+    """Of the power of ten that is written apart; 0 for sizes that need none."""
+    return 0 if size == 0 or _FIXED[0] <= size < _FIXED[1] else math.floor(math.log10(size))
+
+
+def _places_of(error: float) -> int:
+    """Decimals that show two significant digits; below zero where these stand left of the point."""
+    # Of the rounded error: 0.0996 has its first digit where 0.10 has it.
+    return 1 - int(f"{error:.1e}".partition("e")[2])
+
+
+def _round(value: float, places: int, sign: str = "") -> str:
+    # The sum makes zero of minus zero.
+    rounded = round(value, places) + 0.0
+    return f"{rounded:{sign}.{max(places, 0)}f}".replace("-", "−")
 
 
 def _power(exponent: int) -> str:
