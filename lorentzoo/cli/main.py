@@ -19,6 +19,7 @@ from lorentzoo.cli.catalogue import (
 )
 from lorentzoo.cli.data import data_app
 from lorentzoo.cli.export import export_command
+from lorentzoo.cli.migrate import migrate_command
 from lorentzoo.cli.models import evaluate_command, import_command, train_command, verify_command
 from lorentzoo.cli.output import error_console
 from lorentzoo.cli.plugins import new_plugin_command
@@ -56,6 +57,7 @@ app.command("import")(import_command)
 app.command("evaluate")(evaluate_command)
 app.command("export")(export_command)
 app.command("push")(push_command)
+app.command("migrate")(migrate_command)
 app.add_typer(study_app, name="study")
 app.add_typer(data_app, name="data")
 app.add_typer(table_app, name="table")

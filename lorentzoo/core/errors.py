@@ -25,6 +25,7 @@ __all__ = [
     "NotFittedError",
     "ParameterError",
     "PluginError",
+    "RenamedWarning",
     "RunError",
     "ShapeError",
     "SpecError",
@@ -127,6 +128,10 @@ class RunError(LorentzooError, RuntimeError):
 
 class CardWarning(UserWarning):
     """A README.md that is not a card as it was written, and is kept under another name."""
+
+
+class RenamedWarning(FutureWarning):
+    """An old name of a component or a parameter, which is read until a date."""
 
 
 class UnitsWarning(UserWarning):

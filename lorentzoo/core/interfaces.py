@@ -58,7 +58,7 @@ class Part(nn.Module, ABC):
         Whether it is for events of the processes that it was fitted to, told by their particles; drawn events mean
         nothing to it, so that an export is checked on events that are given.
     older_buffers
-        Values of buffers that weights written before there were any stand for.
+        Values of buffers that weights written before there were any stand for; None for what the constructor gives.
     """
 
     exportable: ClassVar[bool | str] = True
@@ -66,7 +66,7 @@ class Part(nn.Module, ABC):
     exact: bool = True
     process_specific: bool = False
     without_gradient: tuple[str, ...] = ()
-    older_buffers: ClassVar[Mapping[str, float]] = {}
+    older_buffers: ClassVar[Mapping[str, float | None]] = {}
 
     published_ignored: ClassVar[tuple[str, ...]] = ()
     """Endings of keys in published state dicts that hold no weights."""

@@ -32,7 +32,10 @@ def complete_state(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, T
         older = getattr(part, "older_buffers", {})
         names = {f"{prefix}.{name}": value for name, value in older.items() if f"{prefix}.{name}" in own}
         if names and not any(name in state for name in names):
-            completed |= {name: torch.full_like(own[name], value) for name, value in names.items()}
+            completed |= {
+                name: own[name] if value is None else torch.full_like(own[name], value)
+                for name, value in names.items()
+            }
     return completed
 
 

@@ -11,6 +11,7 @@ import fnmatch
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
@@ -18,10 +19,10 @@ from typing import Any, Final, TypeVar
 
 import pluggy
 
-from lorentzoo.core.errors import AmbiguousNameError, UnknownNameError
+from lorentzoo.core.errors import AmbiguousNameError, RenamedWarning, UnknownNameError
 from lorentzoo.core.text import plain
 from lorentzoo.registry import hookspecs
-from lorentzoo.registry.components import KINDS, Component, Kind
+from lorentzoo.registry.components import KINDS, Component, Kind, has_passed
 from lorentzoo.registry.weights import Weights
 
 __all__ = [
@@ -112,7 +113,7 @@ class Catalogue:
         kinds = KINDS if kind is None else (kind,)
         return [c for k in kinds for name in sorted(self._components[k]) for c in self._components[k][name]]
 
-    def find(self, kind: str, name: str, prefer: Collection[str] = ()) -> Component:
+    def find(self, kind: str, name: str, prefer: Collection[str] = (), *, saved: bool = False) -> Component:
         """The component of this name or ``plugin/name``.
 
         Parameters
@@ -122,6 +123,8 @@ class Catalogue:
         prefer
             The plugins of which one is meant where several offer the name: what a specification recorded, or those that
             come with the package.
+        saved
+            Whether the name was recorded by a save, so that an old one is read without a word, whatever its date.
 
         Raises
         ------
@@ -137,6 +140,13 @@ class Catalogue:
         offers = self._components[kind].get(bare, [])
         if plugin:
             offers = [component for component in offers if component.plugin == plugin]
+        renamed = not offers
+        if renamed:
+            offers = [
+                component
+                for component in self.components(kind)
+                if bare in component.renamed_from and plugin in ("", component.plugin)
+            ]
         if not offers:
             raise UnknownNameError(self._unknown(kind, name))
         if len(offers) > 1:
@@ -144,6 +154,8 @@ class Catalogue:
         if len(offers) > 1:
             full = " and ".join(repr(component.full_name) for component in offers)
             raise AmbiguousNameError(f"several plugins offer the {kind} {name!r}; write {full}")
+        if renamed and not saved:
+            _tell_renamed(name, offers[0])
         return offers[0]
 
     def weights(self, model: str | None = None) -> list[Weights]:
@@ -314,7 +326,11 @@ def _load(manager: pluggy.PluginManager, point: EntryPoint, taken: set[str]) -> 
             components=_read_answers(answers, Component, name),
             weights=_read_answers(weights, Weights, name),
         )
-        names = [f"{component.kind} {component.name}" for component in record.components]
+        names = [
+            f"{component.kind} {name}"
+            for component in record.components
+            for name in (component.name, *component.renamed_from)
+        ]
         names += [f"weights {item.name}" for item in record.weights]
         twice = sorted({each for each in names if names.count(each) > 1})
         if twice:
@@ -336,6 +352,16 @@ def _read_answers(answers: Iterable[Iterable[Any]], kind: type[D], plugin: str) 
             raise TypeError(f"plugin {plugin!r} declares {item!r}, which is not a {kind.__name__}")
         found.append(replace(item, plugin=plugin))
     return tuple(found)
+
+
+def _tell_renamed(name: str, component: Component) -> None:
+    """Warn of an old name, or refuse it after its date."""
+    what = f"the {component.kind} {name!r} is now called {component.name!r}"
+    if has_passed(component.deprecated_until):
+        raise UnknownNameError(f"{what}; the old name was read until {component.deprecated_until}")
+    warnings.warn(
+        f"{what}; the old name is read until {component.deprecated_until}", RenamedWarning, stacklevel=4
+    )
 
 
 def _check_kind(kind: str) -> None:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import platform
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from torch import Tensor
 import lorentzoo
 from lorentzoo.core.adapters import copy_merged
 from lorentzoo.core.compiled import compile_model
-from lorentzoo.core.errors import CheckpointError, ParameterError
+from lorentzoo.core.errors import CheckpointError, ParameterError, RenamedWarning
 from lorentzoo.core.fitted_inputs import FittedInputs
 from lorentzoo.core.model import Model
 from lorentzoo.core.trainable import Trainable, complete_state
@@ -33,6 +34,7 @@ from lorentzoo.registry.composition import build
 from lorentzoo.registry.details import CostDetails, Details, write_down
 from lorentzoo.registry.files import locked, remove_stale, write_atomically
 from lorentzoo.registry.plain_data import read_json_file
+from lorentzoo.registry.renaming import update_spec
 from lorentzoo.registry.saved import CARD, DETAILS, NEW, SPEC, WEIGHTS, read_pair, seal
 from lorentzoo.registry.sources import locate
 from lorentzoo.registry.specs import Spec
@@ -137,6 +139,12 @@ def load(directory: str | Path, *, device: torch.device | str = "cpu", compile: 
         If the specification cannot be read or is of a newer version.
     ParameterError
         If a generator is to be compiled.
+
+    Warns
+    -----
+    RenamedWarning
+        Once, if names of parts or parameters, or defaults, have changed since: what was saved keeps its meaning, and
+        ``lorentzoo migrate`` writes it anew.
     """
     directory = locate(directory)
     if directory.is_file():
@@ -145,7 +153,9 @@ def load(directory: str | Path, *, device: torch.device | str = "cpu", compile: 
         )
     saved, payload = read_pair(directory)
     state = read_tensors(payload)
-    model = build(saved.spec)
+    spec = update_spec(saved.spec)
+    _tell_changes(directory, saved.spec, spec)
+    model = build(spec)
     dtype = getattr(torch, str(saved.weights.get("dtype", "float32")), torch.float32)
     if model.dtype != dtype:
         model.to(dtype)
@@ -198,6 +208,19 @@ def load_state(
         for name, tensor in model.state_dict(keep_vars=True).items():
             tensor.data = tensor.data.to(state[name].dtype)
     model.load_state_dict(state)
+
+
+def _tell_changes(directory: Path, old: Spec, new: Spec) -> None:
+    """One note of what is read by other names than it was saved by, or has other defaults today."""
+    before, after = old.to_data(), new.to_data()
+    changed = [slot for slot in old.slots if before[slot] != after[slot]]
+    if changed:
+        warnings.warn(
+            f"{directory} was saved when {', '.join(changed)} had other names or defaults; it is read with the meaning "
+            f"that it had. `lorentzoo migrate {directory}` writes it anew.",
+            RenamedWarning,
+            stacklevel=3,
+        )
 
 
 def _complete_details(details: Details, model: Trainable) -> Details:

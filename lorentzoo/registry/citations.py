@@ -115,7 +115,7 @@ def _read_spec(model: str | Path | Mapping[str, Any] | Spec | Trainable) -> Spec
 def _find_preset(name: str) -> Component | None:
     """The model of which a composition was made, if it is still there: a saved one needs its parts alone."""
     try:
-        return catalogue().find("model", name, catalogue().own_plugins)
+        return catalogue().find("model", name, catalogue().own_plugins, saved=True)
     except (UnknownNameError, AmbiguousNameError):
         return None
 

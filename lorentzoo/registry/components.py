@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from importlib import import_module
 from typing import Any, Final, Literal, get_args
 
 from lorentzoo.core.errors import MissingExtraError, PluginError
 from lorentzoo.core.text import plain
 
-__all__ = ["KINDS", "NAME_PATTERN", "Component", "Kind"]
+__all__ = ["KINDS", "NAME_PATTERN", "Component", "Kind", "has_passed"]
 
 Kind = Literal[
     "spurions", "frames", "embedding", "backbone", "head", "model", "dataset", "generator", "task", "executor"
@@ -20,6 +21,12 @@ KINDS: Final[tuple[str, ...]] = get_args(Kind)
 
 NAME_PATTERN: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 """Lower-case kebab."""
+_MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+
+
+def has_passed(month: str) -> bool:
+    """Whether a month such as ``"2027-06"`` is over."""
+    return date.today().strftime("%Y-%m") > month
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,16 @@ class Component:
         ``"lorentzoo[name]"``.
     recipe
         For models: the published training options, which `lorentzoo train` starts from.
+    renamed_from
+        Names that it had before. They are read, with a `RenamedWarning`, until `deprecated_until`, and in what was saved
+        with them always; they are not listed, and a component of such a name comes first.
+    renamed_parameters
+        New names of parameters by old ones, read as long.
+    deprecated_until
+        The last month of old names that are written by hand, ``"2027-06"``.
+    older_defaults
+        Defaults that parameters had before a version of the package that brings the plugin, by that version:
+        ``{"2.0": {"activation": "relu"}}``. What was saved with an older version keeps them.
     published_flops
         For backbones and frames: ``"package.module:function"`` that counts the arithmetic of the published
         implementation from a `lorentzoo.nn.FlopsSetting`, see `lorentzoo.studies.published_flops`.
@@ -72,6 +89,10 @@ class Component:
     plugin: str = ""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     published_flops: str = ""
+    renamed_from: tuple[str, ...] = ()
+    renamed_parameters: Mapping[str, str] = field(default_factory=dict)
+    deprecated_until: str = ""
+    older_defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     size_of: str = ""
 
     def __post_init__(self) -> None:
@@ -91,6 +112,32 @@ class Component:
             raise ValueError(
                 f"{self.kind} {self.name!r}: target {self.target!r} is not 'package.module:attribute'"
             )
+
+        self._check_old_names()
+
+    def _check_old_names(self) -> None:
+        label = f"{self.kind} {self.name!r}"
+        if isinstance(self.renamed_from, str):
+            raise ValueError(f"{label}: renamed_from is a tuple of names, not {self.renamed_from!r}")
+        for name in self.renamed_from:
+            if not isinstance(name, str) or not NAME_PATTERN.fullmatch(name):
+                raise ValueError(f"{label}: old name {name!r} is not lower-case kebab such as 'my-net'")
+            if name == self.name:
+                raise ValueError(f"{label} is renamed from itself")
+        for old, new in self.renamed_parameters.items():
+            if old == new or new in self.renamed_parameters:
+                raise ValueError(
+                    f"{label}: parameter {old!r} is renamed to {new!r}, which is an old name itself"
+                )
+        dated = _MONTH.fullmatch(self.deprecated_until)
+        if (self.renamed_from or self.renamed_parameters) and not dated:
+            raise ValueError(
+                f"{label}: old names need the month until which they are read, deprecated_until='2027-06', not "
+                f"{self.deprecated_until!r}"
+            )
+        for before in self.older_defaults:
+            if not re.match(r"\d+(\.\d+)*", before):
+                raise ValueError(f"{label}: older_defaults are by version such as '2.0', not by {before!r}")
 
     @property
     def full_name(self) -> str:

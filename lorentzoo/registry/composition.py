@@ -19,6 +19,7 @@ from lorentzoo.registry.construction import bounded_construction
 from lorentzoo.registry.meaning import find_part, record_own_parts, record_wanted
 from lorentzoo.registry.overrides import COMPOSITION_KEYS, override_parameter, override_slot
 from lorentzoo.registry.parameters import FILLED, check_parameters, parameters_of
+from lorentzoo.registry.renaming import update_part, update_spec
 from lorentzoo.registry.specs import (
     NO_BACKBONE,
     SLOTS,
@@ -170,6 +171,7 @@ def override(spec: Spec, parameters: Mapping[str, Any], model: str) -> Spec:
 
 def build(spec: Spec) -> Model | Generator:
     """Make the model or the generator that a specification describes; see `compose`."""
+    spec = update_spec(spec)
     return build_model(spec) if spec.generator is None else build_generator(spec)
 
 
@@ -325,7 +327,8 @@ def make_part(kind: Kind, part: PartLike, base: type[P], **filled: Any) -> P:
         Widths, given to the constructor as far as it asks for them.
     """
     item = parse_part(part, kind)
-    return _construct(catalogue().find(kind, item.name, catalogue().own_plugins), item, base, filled)
+    component = catalogue().find(kind, item.name, catalogue().own_plugins)
+    return _construct(component, update_part(component, item), base, filled)
 
 
 def load_dataset(name: str, **parameters: Any) -> Any:
@@ -340,6 +343,7 @@ def load_dataset(name: str, **parameters: Any) -> Any:
     """
     inline = parse_part(name, "dataset").merged(parameters)
     component = catalogue().find("dataset", inline.name)
+    inline = update_part(component, inline)
     target = catalogue().target(component)
     label = f"dataset {inline.name!r}"
     checked = check_parameters(label, target, {**component.defaults, **inline.parameters}, finite=False)

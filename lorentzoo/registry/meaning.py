@@ -27,7 +27,8 @@ def find_part(spec: Spec, kind: str, name: str) -> Component:
     recorded = spec.plugins.get(f"{kind}/{name}", "")
     plugin = recorded.partition(" (")[0]
     try:
-        return catalogue().find(kind, name, (plugin,))
+        # A part that a save recorded with its version is one that was saved.
+        return catalogue().find(kind, name, (plugin,), saved=recorded != plugin)
     except UnknownNameError as error:
         if not plugin or plugin in {record.name for record in catalogue().plugins if not record.error}:
             raise

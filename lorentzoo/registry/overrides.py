@@ -46,9 +46,10 @@ def override_parameter(spec: Spec, key: str, value: Any, model: str) -> Spec:
             continue  # the generator brings it
         current = getattr(spec, slot)
         for index, item in enumerate(current) if isinstance(current, tuple) else ((None, current),):
-            names = set(parameters_of(catalogue().target(find_part(spec, slot, item.name)))) - FILLED
+            component = find_part(spec, slot, item.name)
+            names = set(parameters_of(catalogue().target(component))) - FILLED
             everything |= names
-            if key in names:
+            if key in names or key in component.renamed_parameters:
                 owners.append((slot, index, item))
     if not owners:
         listing = ", ".join(sorted(everything | set(SLOTS) | set(COMPOSITION_KEYS)))

@@ -18,13 +18,11 @@ from typing import Any, Final
 import yaml
 
 from lorentzoo.core.errors import SpecError
+from lorentzoo.registry.migrations import FORMAT, migrate
 from lorentzoo.registry.plain_data import check_plain, read_json
 from lorentzoo.registry.yaml_text import read_yaml
 
 __all__ = ["FORMAT", "NO_BACKBONE", "SLOTS", "PartSpec", "Spec", "parse_inline", "parse_part", "write_value"]
-
-FORMAT: Final = 1
-"""Version of the specification's own layout; a file of a newer one is refused."""
 
 SLOTS: Final = ("spurions", "frames", "embedding", "backbone", "head")
 _LISTS: Final = ("spurions", "embedding")
@@ -191,11 +189,13 @@ class Spec:
         # The spec.json of a saved model states more than the composition.
         for name in ("weights", "inputs", "checksum"):
             values.pop(name, None)
-        if not isinstance(stated, int) or stated > FORMAT:
+        if not isinstance(stated, int) or isinstance(stated, bool) or not 1 <= stated <= FORMAT:
             raise SpecError(
                 f"this specification has format {stated!r} (made by lorentzoo {made_by or 'unknown'}), "
                 f"but this version reads formats up to {FORMAT}: upgrade lorentzoo"
             )
+        values = migrate({"format": stated, **values})
+        del values["format"]
         known = {item.name for item in fields(cls)}
         unknown = [key for key in values if key not in known]
         if unknown:

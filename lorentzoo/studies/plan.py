@@ -84,7 +84,8 @@ class RunSpec:
     def to_data(self) -> dict[str, Any]:
         """Plain data that `from_data` reads back."""
         return {
-            "spec": self.spec.to_data(),
+            # Keys of runs hold it: it goes on with the layout of runs, not with that of saved models.
+            "spec": {**self.spec.to_data(), "format": 1},
             "dataset": self.dataset.to_data(),
             "data_hash": self.data_hash,
             "train_size": self.train_size,

@@ -55,6 +55,7 @@ __all__ = [
     "read_run",
     "read_run_spec",
     "record_failure",
+    "renew_checksums",
     "state_of",
 ]
 
@@ -346,6 +347,18 @@ def environment(num_threads: int, processes: int) -> dict[str, Any]:
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "versions": versions,
     }
+
+
+def renew_checksums(directory: Path) -> None:
+    """State the checksums of a finished run's model anew, after it was written anew; other folders stay as they are."""
+    path = directory / _FINISHED
+    if not path.is_file():
+        return
+    stated = {name: value for name, value in _read_json(path).items() if name != "seal"}
+    for name in ("spec.json", "weights.safetensors"):
+        stated["checksums"][name] = checksum(directory / name)
+    # Files of the first format had no seal.
+    write_json(path, {**stated, "seal": digest_of(stated)} if stated["format"] > 1 else stated)
 
 
 def _check(directory: Path) -> None:

@@ -104,7 +104,9 @@ def read_recipe(config: TrainConfig | Mapping[str, Any] | None, spec: Spec) -> T
     if isinstance(config, TrainConfig):
         return config
     recipe = (
-        {} if spec.model is None else catalogue().find("model", spec.model, catalogue().own_plugins).recipe
+        {}
+        if spec.model is None
+        else catalogue().find("model", spec.model, catalogue().own_plugins, saved=True).recipe
     )
     return TrainConfig.of({**recipe, **(config or {})})
 

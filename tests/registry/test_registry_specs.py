@@ -149,8 +149,8 @@ def test_text_runs_no_code() -> None:
         ({"backbone": DEEP, "model": 1}, "model is a name, not 1"),
         ({"backbone": DEEP, "plugins": 1}, "plugins is a mapping"),
         (
-            {"backbone": DEEP, "format": 2, "lorentzoo": "9.1"},
-            r"format 2 \(made by lorentzoo 9.1\).*upgrade lorentzoo",
+            {"backbone": DEEP, "format": 3, "lorentzoo": "9.1"},
+            r"format 3 \(made by lorentzoo 9.1\).*upgrade lorentzoo",
         ),
         ({"backbone": DEEP, "format": "new"}, "has format 'new'"),
     ],

@@ -8,7 +8,7 @@ and again in the backward pass, so that memory follows the largest event and not
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import ClassVar, Final
 
 import torch
 import torch.nn.functional as F
@@ -33,6 +33,8 @@ class EdgeInvariant(nn.Module):
     eps_absolute
         The same in GeV² (1e-10 and 1e-12 in the published networks), added to the relative ones.
     """
+
+    older_buffers: ClassVar = {"floors": None}
 
     edge_mean: Tensor
     edge_std: Tensor
