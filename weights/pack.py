@@ -28,7 +28,7 @@ LIMITS = {
     ),
     "ttbar": ("Six jets matched to quarks, at particle level by Pythia 8: no detector, no additional jets.",),
     "showers": (
-        "Parametrised showers, not Geant4; of the two detectors and energies that it was trained on.",
+        "Parametrised showers, not Geant4; of the detector and the energies that it was trained on.",
     ),
 }
 

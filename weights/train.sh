@@ -1,5 +1,5 @@
 #!/bin/sh
-# What trained the weights of this distribution: every command, in order. About an hour and a half of one processor.
+# What trained the weights of this distribution: every command, in order. About an hour of one processor, and as long for the jets.
 # Usage: sh train.sh [FOLDER], with the extras train, simulate, generative and substructure of lorentzoo.
 set -e
 mkdir -p "${1:-trained}"
@@ -31,8 +31,8 @@ lorentzoo train "transformer:backbone={$small}" --dataset toptag:path=toptag-300
 lorentzoo train amplitude-recipe --task amplitudes --dataset "amplitudes:process=qq-Zng,multiplicity=[2,3],num_events=100000" \
     -s max_steps=12000 -s cpu_seconds=null --out amplitude-recipe/zgluons-v1
 
-# Densities: events of top pairs, showers in two calorimeters.
+# Densities: events of top pairs, showers in a calorimeter.
 lorentzoo train "rqs-flow-eventgen:generator={num_transforms: 5}" --dataset ttbar \
     $recipe -s batch_size=256 -s learning_rate=1e-3 -s ema=0.99 -s max_steps=3000 --test num_samples=5000 --out rqs-flow-eventgen/ttbar-v1
-lorentzoo train vit-showers --dataset "showers:detector=[lead-argon,tungsten-silicon],num_showers=6000,energy_max=50" \
-    $recipe -s batch_size=128 -s learning_rate=1e-3 -s ema=0.99 -s max_steps=1500 --out vit-showers/two-detectors-v1
+lorentzoo train vit-showers --dataset "showers:detector=lead-argon,num_showers=6000,energy_max=50" \
+    $recipe -s batch_size=128 -s learning_rate=1e-3 -s ema=0.99 -s max_steps=1500 --out vit-showers/lead-argon-v1

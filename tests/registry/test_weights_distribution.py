@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -24,6 +25,13 @@ pytestmark = pytest.mark.skipif(not OURS, reason="lorentzoo-weights is not insta
 def test_every_folder_is_listed_and_readable() -> None:
     folders = {path.parent.relative_to(SOURCE / "lorentzoo_weights") for path in SOURCE.rglob("spec.json")}
     assert {Path(item.model) / item.tag for item in OURS} == folders
+
+
+def test_the_page_names_all_of_them() -> None:
+    page = (SOURCE.parent / "docs" / "pretrained.md").read_text()
+    assert set(re.findall(r"^\| `([\w-]+:pretrained=[\w-]+)`", page, re.MULTILINE)) == {
+        item.name for item in OURS
+    }
 
 
 def test_files_are_small() -> None:

@@ -11,10 +11,7 @@ _SUMMARIES = {
     ("particlenet-observables", "toptag-v1"): "Top jets against QCD jets, the best of these taggers",
     ("rqs-flow-eventgen", "ttbar-v1"): "Density of six-jet events of top pairs",
     ("transformer", "toptag-v1"): "Top jets against QCD jets, with rotations about the beam alone",
-    (
-        "vit-showers",
-        "two-detectors-v1",
-    ): "Electromagnetic showers in lead and argon, and in tungsten and silicon",
+    ("vit-showers", "lead-argon-v1"): "Electromagnetic showers in lead and liquid argon",
 }
 
 
