@@ -26,7 +26,10 @@ LIMITS = {
     "amplitudes": (
         "Tree level, flat phase space within the cuts of the data set; fitted there, and nowhere else.",
     ),
-    "ttbar": ("Six jets matched to quarks, at particle level by Pythia 8: no detector, no additional jets.",),
+    "ttbar": (
+        "Six jets matched to quarks, at particle level by Pythia 8: no detector, no additional jets.",
+        "Energies beyond some 500 GeV are drawn too often.",
+    ),
     "showers": (
         "Parametrised showers, not Geant4; of the detector and the energies that it was trained on.",
     ),

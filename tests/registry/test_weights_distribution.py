@@ -98,7 +98,7 @@ def test_the_surrogate_knows_amplitudes_of_fresh_points() -> None:
         points = lz.load_dataset(
             "amplitudes", process="qq-Zng", multiplicity=gluons, num_events=2000, seed=77
         )
-        ratio = model.predict(points)[:, 0] / points.target[:, 0].double().numpy()
+        ratio = model.predict(points)[:, 0] / points.target.double().numpy().reshape(-1)
         assert np.median(np.abs(ratio - 1)) < 0.02, gluons
 
 
@@ -106,9 +106,10 @@ def test_the_densities_draw_what_they_were_trained_on() -> None:
     flow = lz.create_model("rqs-flow-eventgen", pretrained="ttbar-v1")
     events = lz.load_dataset("ttbar", split="test", num_events=1000)
     torch.manual_seed(0)
-    drawn = flow.sample(500)
-    truth = events[:].cloud.momenta[:, 0].double().mean()
-    assert float(drawn.momenta[:, 0].double().mean()) == pytest.approx(float(truth), rel=0.05)
+    drawn = flow.sample(500).momenta[:, 0].double()
+    truth = events[:].cloud.momenta[:, 0].double()
+    for level in (0.25, 0.5, 0.75):
+        assert float(drawn.quantile(level)) == pytest.approx(float(truth.quantile(level)), rel=0.08)
 
 
 def test_it_builds_installs_and_is_found(tmp_path: Path) -> None:
