@@ -9,8 +9,11 @@ import subprocess
 import sys
 from typing import Any, Final
 
+from lorentzoo.core.text import plain
 from lorentzoo.registry.catalogue import catalogue
+from lorentzoo.registry.checkpoints import load
 from lorentzoo.registry.components import Component
+from lorentzoo.registry.details import read_details
 from lorentzoo.registry.parameters import FILLED, parameters_of
 from lorentzoo.testing.report import Report, require, run_check
 
@@ -20,7 +23,7 @@ _LOADS_WITHIN_MS: Final = 20.0
 
 
 def check_plugin(name: str) -> Report:
-    """Check how a plugin loads: without error, without torch, in less than 20 ms, and with targets that exist.
+    """Check how a plugin loads: without error, without torch, in less than 20 ms, with targets and weights that exist.
 
     Parameters
     ----------
@@ -35,7 +38,7 @@ def check_plugin(name: str) -> Report:
 
     def loads(_: object) -> None:
         require(not record.error, record.error)
-        require(bool(record.components), "it offers no component")
+        require(bool(record.components or record.weights), "it offers no component and no weights")
 
     def light(_: object) -> None:
         measured = [_cost_of_loading(name) for _ in range(3)]
@@ -48,12 +51,26 @@ def check_plugin(name: str) -> Report:
             if component.kind != "model":
                 component.load()
 
+    def weights(_: object) -> None:
+        for item in record.weights:
+            model = load(item.path)
+            stated = plain(model.spec.model or "a model without a name")
+            require(stated == item.model, f"{item.path} holds {stated}, which it offers as {item.model!r}")
+            told = read_details(item.path)
+            lacking = [what for what in ("data", "licence", "limits") if not getattr(told, what)]
+            require(
+                not lacking,
+                f"{item.name} does not tell its {', '.join(lacking)}: lorentzoo.save(..., details=...)",
+            )
+
     outcomes = [run_check("loads", loads, None, None)]
     if outcomes[0].ok:
         outcomes += [
             run_check("imports no torch, loads quickly", light, None, None),
             run_check("targets exist", targets, None, None),
         ]
+        if record.weights:
+            outcomes.append(run_check("weights load and are told of", weights, None, None))
     return Report(f"plugin {name}", tuple(outcomes))
 
 

@@ -144,9 +144,9 @@ class TestComposition:
 
     def test_another_head_is_refused(self) -> None:
         with pytest.raises(
-            CompositionError, match="brings the head of its network, 'regress'; leave head='classify2'"
+            CompositionError, match="brings the head of its network, 'regress'; leave head='likelihood-ratio'"
         ):
-            lz.compose(generator="thermal", backbone="deep-sets", head="classify2")  # type: ignore[call-overload]
+            lz.compose(generator="thermal", backbone="deep-sets", head="likelihood-ratio")  # type: ignore[call-overload]
 
     def test_parameters_are_checked_and_a_missing_network_is_named(self) -> None:
         with pytest.raises(ParameterError, match="generator 'thermal' has no parameter 'heat'"):  # type: ignore[attr-defined]

@@ -267,3 +267,18 @@ def test_weights_that_changed_since_a_run_was_planned_are_refused(installed: Cat
     with pytest.raises(errors.RunError, match="not those that were meant"):
         find_pretrained(stated)
     assert find_pretrained("0123456789abcdef") is None
+
+
+def test_the_kit_looks_at_weights(
+    trained: Any, plugin: Callable[..., EntryPoint], with_plugins: Callable[..., Catalogue]
+) -> None:
+    from lorentzoo.testing import check_plugin
+
+    point = plugin("bare", brings(weights(trained[1])))
+    with_plugins(point)
+    (check,) = (one for one in check_plugin("bare").outcomes if one.check == "weights load and are told of")
+    assert check.status == "failed"
+    assert "does not tell its data, licence, limits" in check.detail
+    lz.save(trained[0], trained[1], details={"data": "toptag", "licence": "MIT", "limits": ["None known."]})
+    (check,) = (one for one in check_plugin("bare").outcomes if one.check == "weights load and are told of")
+    assert check.status == "passed"

@@ -159,7 +159,8 @@ NETWORKS = [
 def test_no_product_of_any_network_escapes_the_counter(name) -> None:
     spec = model_spec(name)
     parameters = parameters_of(catalogue().target(catalogue().find("backbone", spec.backbone.name)))
-    small = {key: 1 for key in ("num_blocks", "num_interaction_blocks") if key in parameters}
+    given = {**{key: each.default for key, each in parameters.items()}, **spec.backbone.parameters}
+    small = {key: 1 for key in ("num_blocks", "num_interaction_blocks") if given.get(key)}
     model = build(replace(spec, backbone=spec.backbone.merged(small))).eval()
     if "reference" in spec.head.parameters:
         # References are of the particles of a process.

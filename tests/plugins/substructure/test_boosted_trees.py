@@ -70,7 +70,7 @@ def test_a_model_of_one_learns_and_is_saved_without_pickle(tmp_path) -> None:
     area = float((probability[test.target == 1, 1][:, None] > probability[test.target == 0, 1][None]).mean())
     assert area > 0.93
     files = {path.name for path in lz.save(model, tmp_path).iterdir()}
-    assert files == {"spec.json", "weights.safetensors"}
+    assert files == {"spec.json", "weights.safetensors", "details.json", "README.md"}
     np.testing.assert_array_equal(lz.load(tmp_path).predict(test), probability)
 
 
