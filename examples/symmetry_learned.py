@@ -41,7 +41,7 @@ COLUMNS = ("SO(2)_beam", "SO⁺(1,1)_beam", "SO(3)", "SO⁺(1,3)")
 
 
 def train(
-    options: dict[str, Any], steps: list[int], seed: int, data: lz.JetDataset
+    options: dict[str, Any], steps: list[int], seed: int, data: lz.JetDataset, num_events: int
 ) -> list[tuple[Any, float]]:
     """Spectra and AUC of one network, before the first step and after each of the given ones."""
     torch.manual_seed(seed)
@@ -50,7 +50,7 @@ def train(
     loader = lz.make_loader(training, batch_size=64, shuffle=True, seed=seed)
     model.fit_statistics(loader)
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01)
-    found, done = [_measure(model, test)], 0
+    found, done = [_measure(model, test, num_events)], 0
     model.train()
     while done < steps[-1]:
         for batch in loader:
@@ -60,18 +60,18 @@ def train(
             optimiser.step()
             done += 1
             if done in steps:
-                found.append(_measure(model, test))
+                found.append(_measure(model, test, num_events))
                 model.train()
             if done >= steps[-1]:
                 break
     return found
 
 
-def _measure(model: lz.Model, test: lz.JetDataset) -> tuple[SymmetrySpectrum, float]:
+def _measure(model: lz.Model, test: lz.JetDataset, num_events: int) -> tuple[SymmetrySpectrum, float]:
     model.eval()
     probabilities = model.predict(test)[:, 1]
-    value = auc(probabilities, test.target.numpy() == 1, test.weight.numpy())
-    return lz.symmetry_spectrum(model, test, num_events=128), float(getattr(value, "value", value))
+    value = float(auc(probabilities, test.target.numpy() == 1, test.weight.numpy()))
+    return lz.symmetry_spectrum(model, test, num_events=num_events), value
 
 
 def write_table(found: dict[str, list[tuple[SymmetrySpectrum, list[float]]]], steps: list[int]) -> str:
@@ -124,6 +124,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/symmetry-learned"))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, nargs="+", default=[10, 30, 100, 400])
+    parser.add_argument("--events", type=int, default=128)
     parser.add_argument("--jets", type=int, default=None)
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
     arguments = parser.parse_args()
@@ -133,7 +134,7 @@ def main() -> None:
     for name in arguments.networks:
         courses = []
         for seed in range(arguments.seeds):
-            courses.append(train(NETWORKS[name], arguments.steps, seed, data))
+            courses.append(train(NETWORKS[name], arguments.steps, seed, data, arguments.events))
             print(f"{name}, seed {seed}: AUC {courses[-1][-1][1]:.4f}", flush=True)
         found[name] = [
             (combine_spectra([spectrum for spectrum, _ in moment]), [value for _, value in moment])

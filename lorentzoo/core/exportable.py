@@ -17,11 +17,11 @@ def find_refusal(model: Any) -> str | None:
     if model.backbone.takes_condition:
         return f"{type(model.backbone).__name__} attends to a second cloud, for which exported files have no input"
     for slot in ("spurions", "frames_net", "embedding", "backbone", "head"):
-        part = getattr(model, slot)
-        if part.exportable is not True:
-            return (
-                f"the {slot.removesuffix('_net')} {type(part).__name__} cannot be exported: {part.exportable}"
-            )
+        # Also parts of parts: one embedding of several, a network inside a frames-net.
+        for part in getattr(model, slot).modules():
+            if isinstance(part, Part) and part.exportable is not True:
+                named = f"the {slot.removesuffix('_net')} {type(part).__name__}"
+                return f"{named} cannot be exported: {part.exportable}"
     return None
 
 

@@ -17,7 +17,7 @@ from lorentzoo.registry.composition import model_spec
 from lorentzoo.registry.hub import is_address
 from lorentzoo.registry.meaning import find_part
 from lorentzoo.registry.saved import read_saved_spec
-from lorentzoo.registry.sources import locate
+from lorentzoo.registry.sources import locate, names_weights
 from lorentzoo.registry.specs import NO_BACKBONE, SLOTS, PartSpec, Spec
 
 __all__ = ["cite", "find_references"]
@@ -107,7 +107,7 @@ def _read_spec(model: str | Path | Mapping[str, Any] | Spec | Trainable) -> Spec
         return model.spec
     if isinstance(model, Mapping):
         return Spec.from_data(model)
-    if is_address(model) or Path(model).is_dir():
+    if is_address(model) or names_weights(model) or Path(model).is_dir():
         return read_saved_spec(locate(model)).spec
     return model_spec(str(model))
 

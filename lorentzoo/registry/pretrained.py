@@ -13,6 +13,7 @@ from lorentzoo.core.errors import LorentzooError, UnknownNameError
 from lorentzoo.core.text import plain
 from lorentzoo.registry.catalogue import catalogue
 from lorentzoo.registry.details import Details, read_details
+from lorentzoo.registry.saved import WEIGHTS
 from lorentzoo.registry.weights import Weights
 
 __all__ = ["Pretrained", "list_pretrained"]
@@ -126,8 +127,6 @@ def list_pretrained(
 
 
 def _read(weights: Weights) -> Pretrained | None:
-    from lorentzoo.registry.saved import WEIGHTS
-
     try:
         size = (weights.path / WEIGHTS).stat().st_size
         return Pretrained(weights, read_details(weights.path), size)

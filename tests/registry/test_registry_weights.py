@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -81,6 +83,7 @@ def test_weights_are_loaded_and_told_of_by_name_like_a_folder(installed: Catalog
     cloud = batch(3).cloud
     assert torch.equal(lz.load(name)(cloud), trained[0](cloud))
     assert lz.read_details(name) == lz.read_details(trained[1])
+    assert lz.cite(name) == lz.cite(trained[0])
     with pytest.raises(errors.CheckpointError, match=r"not as it was saved \(num_classes\)"):
         lz.load(f"{name},num_classes=2")
     with pytest.raises(errors.UnknownNameError, match="no weights 'v7'"):
@@ -282,3 +285,9 @@ def test_the_kit_looks_at_weights(
     lz.save(trained[0], trained[1], details={"data": "toptag", "licence": "MIT", "limits": ["None known."]})
     (check,) = (one for one in check_plugin("bare").outcomes if one.check == "weights load and are told of")
     assert check.status == "passed"
+
+
+def test_listing_loads_neither_torch_nor_weights() -> None:
+    code = "import sys, lorentzoo as lz; lz.list_pretrained(); assert 'torch' not in sys.modules"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
