@@ -96,7 +96,7 @@ class FileDataset(EventData):
             for start in range(0, source.num_events, block_size)
         ]
         if not blocks:
-            raise EventFileError(found[0][1], "it holds no events")
+            raise EventFileError(found[0][1], sources[0].why_empty)
         self._blocks = _Blocks(blocks, files, self.scalar_names, choose)
         scanned = self._scan(blocks, progress)
         self.lengths = torch.from_numpy(_join(each.lengths for each in scanned))
@@ -166,7 +166,7 @@ class FileDataset(EventData):
         ]
         # Events stand block by block now; put them back in their order.
         standing = torch.argsort(which, stable=True)
-        joined = _concatenate(parts, self.num_scalars).choose(torch.argsort(standing).numpy())
+        joined = Events.join(parts, self.num_scalars).choose(torch.argsort(standing).numpy())
         return JetDataset(
             joined.momenta,
             joined.ptr,
@@ -286,14 +286,3 @@ def _hash_unchanged(path: str, *identity: int) -> str:
 def _join(parts: Iterable[NDArray[np.integer]]) -> NDArray[np.int64]:
     listed = list(parts)
     return np.concatenate(listed).astype(np.int64) if listed else np.zeros(0, np.int64)
-
-
-def _concatenate(parts: Sequence[Events], num_scalars: int) -> Events:
-    if not parts:
-        return Events(np.zeros((0, 4)), np.zeros(1, np.int64), np.zeros((0, num_scalars), np.float32))
-    lengths = np.concatenate([np.diff(part.ptr) for part in parts])
-    return Events(
-        np.concatenate([part.momenta for part in parts]),
-        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        np.concatenate([part.scalars for part in parts]),
-    )

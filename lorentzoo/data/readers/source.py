@@ -92,6 +92,20 @@ class Events:
         )
         return cls(momenta[real].astype(np.float64), ptr, rows)
 
+    @classmethod
+    def join(cls, parts: Sequence[Events], num_scalars: int) -> Events:
+        """Events of several parts one after another."""
+        if len(parts) == 1:
+            return parts[0]
+        if not parts:
+            return cls(np.zeros((0, 4)), np.zeros(1, np.int64), np.zeros((0, num_scalars), np.float32))
+        lengths = np.concatenate([np.diff(part.ptr) for part in parts])
+        return cls(
+            np.concatenate([part.momenta for part in parts]),
+            np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            np.concatenate([part.scalars for part in parts]),
+        )
+
     def choose(self, events: NDArray[np.integer]) -> Events:
         """Some of the events, in the given order."""
         if len(events) == len(self) and (events == np.arange(len(self))).all():
@@ -206,6 +220,15 @@ class Source(ABC):
         Anywhere is as good in most formats.
         """
         return np.append(np.arange(0, self.num_events, BLOCK_SIZE), self.num_events)
+
+    def row_numbers(self, start: int, stop: int) -> NDArray[np.int64]:
+        """What numbers events `start` to `stop` in this file, (n,): events of one number are in one split."""
+        return np.arange(start, stop)
+
+    @property
+    def why_empty(self) -> str:
+        """What to say of a file without events."""
+        return "it holds no events"
 
     @abstractmethod
     def close(self) -> None:
