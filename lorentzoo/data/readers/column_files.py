@@ -196,7 +196,7 @@ class ROOTColumns(AwkwardFile):
     @cached_property
     def num_rows(self) -> int:
         """Entries of the tree."""
-        return check_size(self.path, int(self._tree().num_entries), _LEAST_BYTES)
+        return check_size(self.path, int(self._ask(lambda tree: tree.num_entries)), _LEAST_BYTES)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -206,11 +206,21 @@ class ROOTColumns(AwkwardFile):
     @cached_property
     def _branches(self) -> dict[str, str]:
         """Branches by what they are called."""
-        keys = list(self._tree().keys())
+        keys = self._ask(lambda tree: list(tree.keys()))
         if self._call is None:
             return {key: key for key in keys}
         # Of branches that are called alike the first is meant: the one that is not in another.
         return {self._call(key): key for key in reversed(keys)}
+
+    def _ask(self, question: Callable[[Any], Any]) -> Any:
+        """What the tree says of itself; an RNTuple reads its lists only then."""
+        tree = self._tree()
+        try:
+            return question(tree)
+        except Exception as error:
+            raise EventFileError(
+                self.path, f"its tree is damaged or truncated ({error}); copy or download it again"
+            ) from error
 
     def read_records(self, name: str, fields: Sequence[str], start: int, stop: int) -> dict[str, Column]:
         """Rows `start` to `stop` of fields of a branch of objects, such as references in lists in lists.
@@ -232,7 +242,7 @@ class ROOTColumns(AwkwardFile):
     @property
     def borders(self) -> NDArray[np.int64] | None:
         """Where clusters of an RNTuple end; baskets of a tree end where each branch likes."""
-        clusters = getattr(self._tree(), "cluster_summaries", None)
+        clusters = self._ask(lambda tree: getattr(tree, "cluster_summaries", None))
         return (
             None if clusters is None else np.array([0, *np.cumsum([each.num_entries for each in clusters])])
         )

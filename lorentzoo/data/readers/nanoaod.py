@@ -281,7 +281,7 @@ class NanoAODJets(JetFile):
         generator = [f"GenPart_{name}" for name in ("pdgId", "genPartIdxMother", "eta", "phi")]
         if chosen == "auto":
             flavour = f"{self.prefix}hadronFlavour"
-            if self._radius > 0.6 and self._known.issuperset(generator):
+            if self._is_large and self._known.issuperset(generator):
                 return "generator"
             return "hadron-flavour" if flavour in self._known else "none"
         needed = generator if chosen == "generator" else []
@@ -295,10 +295,15 @@ class NanoAODJets(JetFile):
         return chosen
 
     @property
+    def _is_large(self) -> bool:
+        """Whether these are jets of radius 0.8."""
+        return "Fat" in self.jets or "AK8" in self.jets
+
+    @property
     def _radius(self) -> float:
         if self._choice.radius is not None:
             return self._choice.radius
-        return 0.8 if "Fat" in self.jets or "AK8" in self.jets else 0.4
+        return 0.8 if self._is_large else 0.4
 
     # ---- reading --------------------------------------------------------------------------
 
@@ -314,7 +319,7 @@ class NanoAODJets(JetFile):
         if weight not in self._known:
             return False
         if not self._known.issuperset(needed):
-            return "Fat" in self.jets or "AK8" in self.jets
+            return self._is_large
         for start in range(0, self.num_entries, EVENTS_AT_ONCE):
             stop = min(start + EVENTS_AT_ONCE, self.num_entries)
             read = self._file.read(needed, start, stop)

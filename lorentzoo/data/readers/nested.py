@@ -170,7 +170,7 @@ class NestedJets(JetFile):
                 f"constituents may be {', '.join(map(repr, deepest))}: choose with constituents=..."
                 if deepest
                 else f"no columns of momenta in lists; it has {', '.join(self._file.names)}: name them with "
-                "momentum={'pt': ..., 'eta': ..., 'phi': ..., 'mass': ...}",
+                "momentum={'pt': ..., 'eta': ..., 'phi': ...} (massless without 'mass' or 'E')",
             )
         return groups[deepest[0]]
 

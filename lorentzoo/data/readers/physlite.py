@@ -98,28 +98,20 @@ def _of_cluster(of: Variables) -> Mapping[str, NDArray[np.float64]]:
     return {"pt": of["calE"] / np.cosh(of["calEta"]), "eta": of["calEta"], "phi": of["calPhi"]}
 
 
+def _of_object(of: Variables) -> Mapping[str, NDArray[np.float64]]:
+    named = (("pt", "pt"), ("eta", "eta"), ("phi", "phi"), ("mass", "m"))
+    return {part: of[name] for part, name in named if name in of}
+
+
+def _of_truth(of: Variables) -> Mapping[str, NDArray[np.float64]]:
+    return {"px": of["px"], "py": of["py"], "pz": of["pz"], "E": of["e"]}
+
+
 _KINDS: Final = (
-    _Kind(
-        ("qOverP", "theta", "phi"),
-        _of_track,
-        quantities={"charge": "qOverP", "d0": "d0", "dz": "z0"},
-    ),
-    _Kind(
-        ("pt", "eta", "phi"),
-        lambda of: {
-            part: of[name]
-            for part, name in (("pt", "pt"), ("eta", "eta"), ("phi", "phi"), ("mass", "m"))
-            if name in of
-        },
-        optional=("m",),
-        quantities={"charge": "charge"},
-    ),
+    _Kind(("qOverP", "theta", "phi"), _of_track, quantities={"charge": "qOverP", "d0": "d0", "dz": "z0"}),
+    _Kind(("pt", "eta", "phi"), _of_object, optional=("m",), quantities={"charge": "charge"}),
     _Kind(("calE", "calEta", "calPhi"), _of_cluster),
-    _Kind(
-        ("px", "py", "pz", "e"),
-        lambda of: {"px": of["px"], "py": of["py"], "pz": of["pz"], "E": of["e"]},
-        quantities={"pdg": "pdgId", "charge": "charge"},
-    ),
+    _Kind(("px", "py", "pz", "e"), _of_truth, quantities={"pdg": "pdgId", "charge": "charge"}),
 )
 
 
@@ -236,9 +228,12 @@ class PhysliteJets(JetFile):
     def _choose_jets(self, choice: PhysliteChoice) -> tuple[str, str]:
         linked = self._list_linked()
         if choice.jets == ANY_JETS:
-            for jets, links in linked:
-                if self._can_follow(jets, links):
-                    return jets, links
+            keys = {pair: self._first_keys(*pair) for pair in linked}
+            followed = [pair for pair in linked if keys[pair] and set(keys[pair]) <= set(self._by_key)]
+            # Where no jet has any link, nothing speaks against the first.
+            chosen = followed or (linked if not any(keys.values()) else [])
+            if chosen:
+                return chosen[0]
             raise EventFileError(
                 self.path,
                 f"no links of jets to constituents can be followed; there are {_list_pairs(linked)}",
