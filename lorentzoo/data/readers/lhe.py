@@ -146,7 +146,11 @@ class LheEventSource(Source):
         """
         if name in _COLUMNS or name in self._weights:
             return name
-        weights = list(self._weights)
+        texts = {number: text for text, number in self._weights.items() if text != number}
+        weights = [
+            f"{number} ({texts[number]})" if number in texts else number
+            for number in dict.fromkeys(self._weights.values())
+        ]
         raise EventFileError(
             self.path,
             f"{name!r} missing, needed for {purpose}; events have {', '.join(_COLUMNS)} and {len(weights)} further "
