@@ -20,8 +20,8 @@ def soft_drop(
 ) -> Tensor:
     """Which particles soft drop keeps.
 
-    A jet is clustered by angle (Cambridge/Aachen, E scheme) into one, and taken apart again: the softer of two branches is
-    dropped until min(pT₁, pT₂) > z_cut (pT₁ + pT₂) (ΔR₁₂ / R₀)^β.
+    A jet is clustered by angle (Cambridge/Aachen, E scheme) into one, and taken apart again: the softer of two branches
+    is dropped until min(pT₁, pT₂) > z_cut (pT₁ + pT₂) (ΔR₁₂ / R₀)^β.
 
     Parameters
     ----------
