@@ -76,6 +76,7 @@ def _describe_events(source: Source) -> dict[str, Any]:
     found: dict[str, Any] = {
         "events": source.num_events,
         "classes": dict(zip(source.class_names, counts, strict=True)),
+        **({"left_out": source.left_out} if source.left_out else {}),
         "scalars": list(source.scalar_names),
         "read as": dict(source.settings()),
     }

@@ -116,12 +116,12 @@ class FileDataset(EventData):
             self.splits = torch.full_like(self.lengths, SPLITS.index(only))
         else:
             self.splits = self.splits_by_hash()
-        skipped = sum(each.skipped for each in scanned)
+        skipped = sum(each.skipped for each in scanned) + sum(source.left_out for source in sources)
         self.metadata = {"files": [str(source.path) for source in sources], "skipped": skipped}
         if skipped:
             warnings.warn(
                 f"{skipped} of {skipped + len(self)} events were left out: values that are not finite, energies that "
-                "are not positive, or space-like momenta",
+                "are not positive, space-like momenta, or jets without constituents",
                 stacklevel=3,
             )
 

@@ -124,10 +124,11 @@ class JetFile(ABC):
 class _Index:
     """Jets that are wanted: event, number among all jets of the file, constituents, class by truth, each (n,).
 
-    Event i of the file has the jets ``offsets[i]:offsets[i + 1]``.
+    Event i of the file has the jets ``offsets[i]:offsets[i + 1]``; `empty` is how many were left out for having none.
     """
 
     offsets: NDArray[np.int64]
+    empty: int
     event: NDArray[np.int64]
     number: NDArray[np.int64]
     length: NDArray[np.int32]
@@ -220,6 +221,11 @@ class JetSource(Source):
         found = self._read_by_jet(list(dict.fromkeys(resolved.values())), start, stop)
         return {name: found[column] for name, column in resolved.items()}
 
+    @property
+    def left_out(self) -> int:
+        """Jets without constituents."""
+        return self._index.empty
+
     def row_numbers(self, start: int, stop: int) -> NDArray[np.int64]:
         """Events of jets `start` to `stop`: jets of one event are in one split."""
         return self._index.event[start:stop]
@@ -282,9 +288,10 @@ class JetSource(Source):
 
     @cached_property
     def _index(self) -> _Index:
-        counts, parts, before = [np.zeros(1, np.int64)], [], 0
+        counts, parts, before, empty = [np.zeros(1, np.int64)], [], 0, 0
         for start, stop in pairwise(self._file.borders.tolist()):
-            ptr, columns = self._list_jets(start, stop, before)
+            ptr, columns, without = self._list_jets(start, stop, before)
+            empty += without
             counts.append(np.diff(ptr))
             parts.append(columns)
             before += int(ptr[-1])
@@ -294,13 +301,14 @@ class JetSource(Source):
         types = (np.int64, np.int64, np.int32, np.int16)
         return _Index(
             np.cumsum(np.concatenate(counts)),
+            empty,
             *(part.astype(kind) for part, kind in zip(joined, types, strict=True)),
         )
 
     def _list_jets(
         self, start: int, stop: int, before: int
-    ) -> tuple[NDArray[np.int64], tuple[NDArray[np.int64], ...]]:
-        """Jets of some events; and event, number, constituents and class of those that are wanted."""
+    ) -> tuple[NDArray[np.int64], tuple[NDArray[np.int64], ...], int]:
+        """Jets of some events; event, number, constituents and class of those that are wanted; and how many are empty."""
         ptr, lengths = self._file.read_lengths(start, stop)
         events = event_index(ptr)
         wanted = np.ones(len(events), dtype=bool)
@@ -320,7 +328,7 @@ class JetSource(Source):
                 "such jets out with on_bad='skip', or by a condition, select='pt > 20'",
             )
         kept = np.flatnonzero(wanted & ~empty)
-        return ptr, (start + events[kept], before + kept, lengths[kept], truth[kept])
+        return ptr, (start + events[kept], before + kept, lengths[kept], truth[kept]), int(empty.sum())
 
     def _number_truth(self, found: NDArray[np.int64]) -> NDArray[np.int64]:
         """Classes of the file as those that are wanted."""

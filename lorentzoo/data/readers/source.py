@@ -230,6 +230,11 @@ class Source(ABC):
         """What to say of a file without events."""
         return "it holds no events"
 
+    @property
+    def left_out(self) -> int:
+        """How many events the file holds that cannot be used and are not counted: jets without constituents."""
+        return 0
+
     @abstractmethod
     def close(self) -> None:
         """Close the file, for instance because others are to be opened; the next reading opens it again."""

@@ -27,6 +27,8 @@ from lorentzoo.cli.main import main
 from lorentzoo.data.make import describe_sample
 from lorentzoo.data.readers.source import EventFileError
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* events were left out")
+
 TREES = {"nanoaod": "Events", "delphes-root": "Delphes", "physlite": "CollectionTree"}
 COLUMNS: dict[str, Callable[[JetEvents], dict[str, Any]]] = {
     "nanoaod": nanoaod_columns,
@@ -133,7 +135,10 @@ def test_jets_without_constituents(name: str, events: JetEvents, tmp_path: Path)
         EventFileError, match=rf"jet 0 of '\w+' in event 0 has no constituents \({lost} of the"
     ):
         lz.load_dataset(**opened)
-    assert len(lz.load_dataset(**opened, on_bad="skip")) == int(events.jets.sum()) - lost
+    with pytest.warns(UserWarning, match=rf"{lost} of \d+ events were left out: .*jets without constituents"):
+        data = lz.load_dataset(**opened, on_bad="skip")
+    assert len(data) == int(events.jets.sum()) - lost
+    assert describe_sample(opened["path"])["left_out"] == lost
 
 
 def test_indices_out_of_range_are_named(events: JetEvents, tmp_path: Path) -> None:

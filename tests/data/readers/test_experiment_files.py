@@ -26,6 +26,8 @@ from lorentzoo.data.readers.files import FileDataset
 from lorentzoo.data.readers.source import EventFileError
 from lorentzoo.data.readers.storegate import key_of
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* events were left out")
+
 FORMATS = ("nanoaod", "nanoaod-rntuple", "delphes-root", "physlite", "jets-parquet")
 
 

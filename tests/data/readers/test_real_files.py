@@ -21,6 +21,8 @@ from lorentzoo.cli.main import main
 from lorentzoo.data.make import describe_sample
 from lorentzoo.data.readers.source import EventFileError
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* events were left out")
+
 HERE = Path(__file__).parent / "real"
 TREE, RNTUPLE = HERE / "pfnano-ttree.root", HERE / "pfnano-rntuple.root"
 ELSEWHERE = Path(os.environ.get("LORENTZOO_REAL_FILES", Path(__file__).parents[4] / "shared" / "real"))
