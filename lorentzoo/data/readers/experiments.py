@@ -7,11 +7,11 @@ fields of a value type, what all files have in common and what the format adds.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from lorentzoo.data.readers.columns import as_names
+from lorentzoo.data.readers.columns import ColumnNames, as_names
 from lorentzoo.data.readers.delphes import DelphesChoice, DelphesJets, DelphesTruth
 from lorentzoo.data.readers.jetclass import Particles
 from lorentzoo.data.readers.jets import JetChoice, JetFile, JetSource
@@ -243,11 +243,16 @@ class LheFiles(LabelledFiles):
         ``anticolour``, ``mother``, ``spin``.
     """
 
-    weight: str | None = "weight"
+    weight: str | int | None = "weight"  # type: ignore[assignment]  # an ``id`` may look like a number
     particles: WhichParticles = "final"
     scalars: Names = ("pdg", "role")
 
     suffixes: ClassVar[tuple[str, ...]] = (".lhe", ".lhe.gz")
+
+    @property
+    def columns(self) -> ColumnNames:
+        """Which columns are target, weight, context and number of the events."""
+        return replace(super().columns, weight=None if self.weight is None else str(self.weight))
 
     def source(self, path: Path) -> LheEventSource:
         """One of the files."""

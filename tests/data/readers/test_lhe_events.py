@@ -59,6 +59,7 @@ def test_weights_by_name_and_by_what_the_head_says() -> None:
     events = parsed(MADGRAPH)
     by_id = lz.load_dataset("lhe", path=str(MADGRAPH), weight="16")
     assert by_id.weight.tolist() == [event.weights["16"] for event in events]
+    assert torch.equal(lz.load_dataset(f"lhe:path={MADGRAPH},weight=16").weight, by_id.weight)
     by_text = lz.load_dataset("lhe", path=str(MADGRAPH), weight="MUF=0.5")
     assert torch.equal(by_text.weight, by_id.weight)
     with pytest.raises(
