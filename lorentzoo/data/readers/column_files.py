@@ -17,7 +17,15 @@ from lorentzoo.data.readers.hdf5 import HDF5File
 from lorentzoo.data.readers.jetclass import find_tree, list_trees, open_parquet, open_root
 from lorentzoo.data.readers.source import EventFileError, check_size, need
 
-__all__ = ["AwkwardFile", "Column", "ColumnFile", "HDF5Columns", "ParquetColumns", "ROOTColumns"]
+__all__ = [
+    "AwkwardFile",
+    "Column",
+    "ColumnFile",
+    "HDF5Columns",
+    "ParquetColumns",
+    "ROOTColumns",
+    "find_lists",
+]
 
 _LEAST_BYTES: Final = 4
 """Bytes of a row that are believed to be there at least."""
@@ -40,6 +48,31 @@ class Column:
     values: NDArray[Any]
     ptr: NDArray[np.int64] | None
     inner: NDArray[np.int64] | None = None
+
+
+def find_lists(path: Path, read: Mapping[str, Column], names: Sequence[str], start: int) -> NDArray[np.int64]:
+    """Where the entries of each row begin in columns that belong together, shape (n + 1,).
+
+    Raises
+    ------
+    EventFileError
+        Naming the first row in which they are not equally many, or the column that has no lists.
+    """
+    first = read[names[0]].ptr
+    for name in names:
+        own = read[name].ptr
+        if own is None or first is None:
+            alone = names[0] if first is None else name
+            raise EventFileError(path, f"{alone!r} has one number a row, not a list: another format?")
+        if not np.array_equal(own, first):
+            row = int(np.argmax(np.diff(own) != np.diff(first)))
+            raise EventFileError(
+                path,
+                f"row {start + row} has {np.diff(first)[row]} entries in {names[0]!r}, but {np.diff(own)[row]} in "
+                f"{name!r}: the file is damaged; copy or make it again",
+            )
+    assert first is not None
+    return first
 
 
 class ColumnFile(ABC):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from lorentzoo.core.momentum_columns import join_momenta
 from lorentzoo.data.ragged import event_index
-from lorentzoo.data.readers.column_files import Column, ROOTColumns
+from lorentzoo.data.readers.column_files import Column, ROOTColumns, find_lists
 from lorentzoo.data.readers.constituents import choose_features, make_features, quantities_of
 from lorentzoo.data.readers.generator_truth import TRUTH_CLASSES, GeneratorParticles, match_jets
 from lorentzoo.data.readers.jetclass import Particles
@@ -204,14 +204,14 @@ class DelphesJets(JetFile):
         read = self._file.read([*jets, *generator], start, stop)
         pdg, mother, *direction = (read[name].values for name in generator)
         particles = GeneratorParticles(
-            self._ptr(read, generator[0]),
+            find_lists(self.path, read, generator, start),
             pdg.astype(np.int64),
             mother.astype(np.int64),
             direction[0].astype(np.float64),
             direction[1].astype(np.float64),
         )
         eta, phi = (read[name].values.astype(np.float64) for name in jets)
-        return match_jets(self._ptr(read, jets[0]), eta, phi, particles, self._radius)
+        return match_jets(find_lists(self.path, read, jets, start), eta, phi, particles, self._radius)
 
     def settings(self) -> Mapping[str, Any]:
         """How the file is read."""
@@ -303,7 +303,7 @@ class DelphesJets(JetFile):
             columns = {item: column for item, column in self._columns[name].items() if item in wanted}
             number = f"{name}.fUniqueID"
             read = self._file.read([number, *momentum.values(), *columns.values()], start, stop)
-            ptr = self._ptr(read, number)
+            ptr = find_lists(self.path, read, [number, *momentum.values(), *columns.values()], start)
             count = int(ptr[-1])
             parts = {part: read[column].values.astype(np.float64) for part, column in momentum.items()}
             if "eta" in parts:
@@ -320,14 +320,6 @@ class DelphesJets(JetFile):
             found.append((identifiers, momenta, *values))
         joined = [np.concatenate(column) for column in zip(*found, strict=True)]
         return joined[0], joined[1], dict(zip(wanted, joined[2:], strict=True))
-
-    def _ptr(self, read: Mapping[str, Column], name: str) -> NDArray[np.int64]:
-        found = read[name].ptr
-        if found is None:
-            raise EventFileError(
-                self.path, f"{name!r} has one number an event, not a list; is it a file of Delphes?"
-            )
-        return found
 
 
 def _call(branch: str) -> str:

@@ -99,11 +99,13 @@ def _list_root(path: Path) -> dict[str, Any]:
     for key, kind in file.classnames().items():
         name = key.split(";")[0]
         if "Tree" in kind or "RNTuple" in kind:
-            found[name] = {
-                "kind": kind,
-                "entries": int(file[key].num_entries),
-                "columns": list(file[key].keys()),
-            }
+            try:
+                tree = file[key]
+                found[name] = {"kind": kind, "entries": int(tree.num_entries), "columns": list(tree.keys())}
+            except Exception as error:  # what uproot and the packers raise on damaged bytes
+                raise EventFileError(
+                    path, f"its tree {name!r} is damaged ({error}); copy or download it again"
+                ) from error
         else:
             found.setdefault(name, kind)
     return found

@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from lorentzoo.core.name_lists import list_names
 from lorentzoo.data.ragged import event_index
 from lorentzoo.data.readers.column_files import Column
 from lorentzoo.data.readers.columns import ColumnNames
@@ -254,7 +255,8 @@ class JetSource(Source):
         )
         raise EventFileError(
             self.path,
-            f"{name!r} missing, needed for {purpose}; jets of {self._file.jets!r} have {', '.join(own) or 'nothing'}, "
+            f"{name!r} missing, needed for {purpose}; jets of {self._file.jets!r} have "
+            f"{', '.join(list_names(own, [base])) or 'nothing'}, "
             f"and the file has {len(self._known) - len(own)} other columns",
         )
 
@@ -316,7 +318,14 @@ class JetSource(Source):
             wanted = evaluate(_AllJets(self, events, ptr), self._select, start, stop, len(events))
         truth = np.zeros(len(events), dtype=np.int64)
         if self._truth:
-            truth = self._number_truth(self._file.read_truth(start, stop))
+            found = self._file.read_truth(start, stop)
+            if len(found) != len(events):
+                raise EventFileError(
+                    self.path,
+                    f"the events {start} to {stop} have {len(events)} jets of {self._file.jets!r} by their constituents, but "
+                    f"{len(found)} by what says their class: the file is damaged; copy or make it again",
+                )
+            truth = self._number_truth(found)
             wanted = wanted & (truth != _NOT_WANTED)
         empty = wanted & (lengths == 0)
         if empty.any() and not self._choice.skip_empty:

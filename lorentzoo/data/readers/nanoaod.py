@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from lorentzoo.core.momentum_columns import join_momenta
 from lorentzoo.data.ragged import event_index
-from lorentzoo.data.readers.column_files import Column, ROOTColumns
+from lorentzoo.data.readers.column_files import Column, ROOTColumns, find_lists
 from lorentzoo.data.readers.constituents import choose_features, make_features, quantities_of
 from lorentzoo.data.readers.generator_truth import TRUTH_CLASSES, GeneratorParticles, match_jets
 from lorentzoo.data.readers.jetclass import Particles
@@ -179,13 +179,13 @@ class NanoAODJets(JetFile):
         generator = {name: f"GenPart_{name}" for name in ("pdgId", "genPartIdxMother", "eta", "phi")}
         read = self._file.read([*jets.values(), *generator.values()], start, stop)
         particles = GeneratorParticles(
-            self._ptr(read, generator["pdgId"]),
+            self._lists(read, list(generator.values()), start),
             read[generator["pdgId"]].values.astype(np.int64),
             read[generator["genPartIdxMother"]].values.astype(np.int64),
             read[generator["eta"]].values.astype(np.float64),
             read[generator["phi"]].values.astype(np.float64),
         )
-        ptr = self._ptr(read, jets["eta"])
+        ptr = self._lists(read, list(jets.values()), start)
         eta, phi = (read[jets[part]].values.astype(np.float64) for part in ("eta", "phi"))
         return match_jets(ptr, eta, phi, particles, self._radius)
 
@@ -352,13 +352,16 @@ class NanoAODJets(JetFile):
             [] if table.index is None else [f"{table.candidates}_pt"]
         )
         read = self._file.read(list(dict.fromkeys([jet_name, size, *index, *wanted])), start, stop)
-        ptr, links = self._ptr(read, size), self._ptr(read, jet_name)
+        ptr, links = self._lists(read, [size], start), self._lists(read, [jet_name, *index], start)
         numbers, event = read[jet_name].values.astype(np.int64), event_index(links)
         self._require_within(jet_name, numbers, np.diff(ptr)[event], event + start, self.jets, least=-1)
         kept = np.flatnonzero(numbers >= 0)
         jet, rows = (numbers + ptr[:-1][event])[kept], kept
-        if table.index is not None:
-            candidates, places = self._ptr(read, wanted[0]), read[table.index].values.astype(np.int64)[kept]
+        if table.index is None:
+            self._lists(read, [jet_name, *wanted], start)
+        else:
+            candidates = self._lists(read, wanted, start)
+            places = read[table.index].values.astype(np.int64)[kept]
             self._require_within(
                 table.index, places, np.diff(candidates)[event[kept]], event[kept] + start, table.candidates
             )
@@ -392,11 +395,8 @@ class NanoAODJets(JetFile):
         counts = np.bincount(jet, minlength=int(ptr[-1]))
         return Events(momenta, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), np.hstack(scalars))
 
-    def _ptr(self, read: Mapping[str, Column], name: str) -> NDArray[np.int64]:
-        found = read[name].ptr
-        if found is None:
-            raise EventFileError(self.path, f"{name!r} has one number an event, not a list; is it NanoAOD?")
-        return found
+    def _lists(self, read: Mapping[str, Column], names: Sequence[str], start: int) -> NDArray[np.int64]:
+        return find_lists(self.path, read, names, start)
 
     def _require_within(
         self,

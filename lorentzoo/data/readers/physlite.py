@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from lorentzoo.core.momentum_columns import join_momenta
 from lorentzoo.core.units import IN_GEV
 from lorentzoo.data.ragged import event_index
-from lorentzoo.data.readers.column_files import Column, ROOTColumns
+from lorentzoo.data.readers.column_files import Column, ROOTColumns, find_lists
 from lorentzoo.data.readers.constituents import choose_features, make_features, quantities_of
 from lorentzoo.data.readers.jetclass import Particles
 from lorentzoo.data.readers.jets import JetFile
@@ -317,9 +317,7 @@ class PhysliteJets(JetFile):
         columns = {item: store[item] for item in dict.fromkeys([*variables, *quantities.values()])}
         read = self._file.read(list(columns.values()), start, stop)
         values = {item: read[column].values.astype(np.float64) for item, column in columns.items()}
-        ptr = read[columns[variables[0]]].ptr
-        if ptr is None:
-            raise EventFileError(self.path, f"{columns[variables[0]]!r} has one number an event, not a list")
+        ptr = find_lists(self.path, read, list(columns.values()), start)
         parts = {item: torch.from_numpy(part) for item, part in kind.momenta(values).items()}
         momenta = join_momenta(parts).numpy() * IN_GEV["MeV"]
         found = {item: values[variable] for item, variable in quantities.items()}

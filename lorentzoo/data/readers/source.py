@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from lorentzoo.core.cloud import Units
 from lorentzoo.core.errors import LorentzooError, MissingExtraError
+from lorentzoo.core.name_lists import list_names
 from lorentzoo.core.units import doubt_units
 from lorentzoo.data.ragged import event_index, gather, hardest
 from lorentzoo.data.readers.columns import ColumnNames, EventColumns
@@ -275,7 +276,7 @@ def require_columns(path: Path, found: Iterable[str], needed: Sequence[str], pur
         raise EventFileError(
             path,
             f"{', '.join(map(repr, missing))} missing, needed for {purpose}; "
-            f"the file has {', '.join(sorted(present)) or 'nothing'}",
+            f"the file has {', '.join(list_names(present, missing)) or 'nothing'}",
         )
 
 

@@ -234,3 +234,25 @@ def test_the_command_line_says_it_in_one_line(
     said = capsys.readouterr().err.strip()
     assert "no candidates of jets" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "short", "other"),
+    [
+        ("nanoaod", "PFCands_phi", "PFCands"),
+        ("nanoaod", "FatJetPFCands_pFCandsIdx", "FatJetPFCands_jetIdx"),
+        ("nanoaod", "GenPart_eta", "GenPart_pdgId"),
+        ("nanoaod", "FatJet_phi", "FatJet_eta"),
+        ("delphes-root", "EFlowTrack.Phi", "EFlowTrack.fUniqueID"),
+        ("delphes-root", "Particle.M1", "Particle.PID"),
+        ("physlite", "UFOCSSKAuxDyn.phi", "UFOCSSKAuxDyn"),
+    ],
+)
+def test_columns_of_different_lengths_are_named(
+    name: str, short: str, other: str, events: JetEvents, tmp_path: Path
+) -> None:
+    columns = COLUMNS[name](events)
+    columns[short] = columns[short][:, :-1] if len(columns[short][0]) else columns[short]
+    columns[short] = ak.concatenate([columns[short][:1], COLUMNS[name](events)[short][1:]])
+    with pytest.raises(EventFileError, match=rf"row 0 has \d+ entries in '{other}.*', but \d+ in '"):
+        lz.load_dataset(**write(name, tmp_path, columns)).batch(slice(None))
