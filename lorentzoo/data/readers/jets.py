@@ -322,8 +322,8 @@ class JetSource(Source):
             if len(found) != len(events):
                 raise EventFileError(
                     self.path,
-                    f"the events {start} to {stop} have {len(events)} jets of {self._file.jets!r} by their constituents, but "
-                    f"{len(found)} by what says their class: the file is damaged; copy or make it again",
+                    f"the events {start} to {stop} have {len(events)} jets of {self._file.jets!r} by their constituents, "
+                    f"but {len(found)} by what says their class: the file is damaged; copy or make it again",
                 )
             truth = self._number_truth(found)
             wanted = wanted & (truth != _NOT_WANTED)

@@ -275,3 +275,59 @@ def test_pieces_do_not_change_what_is_read(
     assert pieces.fingerprint() == whole.fingerprint()
     one, other = (each.batch(slice(None)).cloud.momenta for each in (pieces, whole))
     torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_links_to_tracks_clusters_and_truth(tmp_path: Path) -> None:
+    """Each class of objects keeps its momenta in its own way; links that name nothing are left out."""
+    rng = np.random.default_rng(0)
+    pt, eta, phi = rng.uniform(1e3, 1e5, 6), rng.normal(size=6), rng.uniform(-3, 3, 6)
+    charge = np.array([1, -1, 1, -1, 1, -1])
+    mass = 139.57039
+    theta = 2 * np.arctan(np.exp(-eta))
+    three = np.stack([pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)], axis=1)
+    collections = {
+        ("InDetTrackParticles", "TrackParticleContainer"): {
+            "qOverP": charge / np.linalg.norm(three, axis=1),
+            "theta": theta,
+            "phi": phi,
+            "d0": np.full(6, 0.5),
+            "z0": np.zeros(6),
+        },
+        ("CaloCalTopoClusters", "CaloClusterContainer"): {
+            "calE": pt * np.cosh(eta),
+            "calEta": eta,
+            "calPhi": phi,
+        },
+        ("TruthParticles", "TruthParticleContainer"): {
+            **dict(zip(("px", "py", "pz"), three.T, strict=True)),
+            "e": np.sqrt((three**2).sum(1) + mass**2),
+            "pdgId": 211.0 * charge,
+        },
+    }
+    for (name, container), own in collections.items():
+        key = key_of(name, container)
+        links = [[[(key, 0), (0, 0), (key, 2)], [(key, 1)]], [], [[(key, 1), (key, 0)]]]
+        records = [
+            [[dict(zip(("m_persKey", "m_persIndex"), each, strict=True)) for each in jet] for jet in e]
+            for e in links
+        ]
+        columns = {f"{name}AuxDyn.{item}": ak.unflatten(values, [3, 0, 3]) for item, values in own.items()}
+        columns["AnalysisJetsAuxDyn.pt"] = ak.Array([[1e5, 1e5], [], [1e5]])
+        columns["AnalysisJetsAuxDyn.GhostTrack"] = ak.values_astype(ak.Array(records), np.uint32)
+        write_columns(tmp_path / f"{name}.root", columns, "CollectionTree", rntuple=True)
+        data = lz.load_dataset(
+            "physlite", path=str(tmp_path / f"{name}.root"), jets="AnalysisJets", links="GhostTrack"
+        )
+        assert data.lengths.tolist() == [2, 1, 2]
+        cloud = data.batch(slice(None)).cloud
+        rows = [0, 2, 1, 4, 3]
+        by_pt = [r for part in ([0, 2], [1], [4, 3]) for r in sorted(part, key=lambda r: -pt[r])]
+        assert sorted(by_pt) == sorted(rows)
+        np.testing.assert_allclose(cloud.momenta[:, 1:].numpy(), three[by_pt] / 1e3, rtol=1e-6)
+        if name != "CaloCalTopoClusters":
+            np.testing.assert_allclose(
+                cloud.momenta[:, 0] ** 2 - (cloud.momenta[:, 1:] ** 2).sum(1), (mass / 1e3) ** 2, rtol=1e-2
+            )
+        if name == "InDetTrackParticles":
+            assert cloud.scalars[:, 0].tolist() == charge[by_pt].tolist()
+            assert data.scalar_names == ("charge", "tanh_d0", "tanh_dz")
