@@ -256,11 +256,11 @@ class LheFile:
             raise self._damaged(parsed, cause) from cause
 
     def _head_of(self) -> Any:
-        pylhe = need("pylhe", "Les Houches files")
+        pylhe, head = need("pylhe", "Les Houches files"), self._head
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", RuntimeWarning)
-                return pylhe.LHEFile.frombuffer(io.BytesIO(self._head + b"\n" + _FILE_ENDS))
+                return pylhe.LHEFile.frombuffer(io.BytesIO(head + b"\n" + _FILE_ENDS))
         except _DAMAGES as cause:
             raise self._damaged(0, cause) from cause
 

@@ -132,7 +132,7 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
         with pytest.raises(EventFileError, match=message) as found:
             lz.load_dataset("lhe", path=str(path)).batch(slice(None))
         assert "\n" not in str(found.value)
-        assert str(path) in str(found.value)
+        assert str(found.value).count(str(path)) == 1
     path.write_text(text.replace("   4    1   6.7", "   4    7   6.7", 1))
     with pytest.raises(EventFileError, match="event 0 is of the process 7, but <init> announces 1"):
         lz.load_dataset("lhe", path=str(path))
