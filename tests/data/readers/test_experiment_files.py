@@ -21,6 +21,7 @@ from experiment_layouts import (
 )
 
 import lorentzoo as lz
+from lorentzoo.data.readers import files
 from lorentzoo.data.readers import jets as reading
 from lorentzoo.data.readers.files import FileDataset
 from lorentzoo.data.readers.source import EventFileError
@@ -331,3 +332,21 @@ def test_links_to_tracks_clusters_and_truth(tmp_path: Path) -> None:
         if name == "InDetTrackParticles":
             assert cloud.scalars[:, 0].tolist() == charge[by_pt].tolist()
             assert data.scalar_names == ("charge", "tanh_d0", "tanh_dz")
+
+
+def test_few_of_many_files_are_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_MOST_OPEN", 2)
+    for number in range(6):
+        opened = write("nanoaod", tmp_path / f"{number}", random_events(12, seed=number))
+    opened["path"] = str(tmp_path)
+    data = lz.load_dataset(**opened)
+    sources = {block.source for block in data._blocks._blocks}
+    assert len(sources) == 6
+
+    def are_open() -> int:
+        return sum(source._file._file._file._opened is not None for source in sources)
+
+    assert are_open() <= 2
+    whole = data.batch(slice(None))
+    assert are_open() <= 2
+    assert len(whole.target) == len(data)
