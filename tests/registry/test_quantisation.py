@@ -118,6 +118,8 @@ def test_files_hold_integers(tmp_path: Path) -> None:
         assert state[name].numel() == weight.numel() // (1 if kind == "int8" else 2)
         assert state[f"{name}.scales"].shape == weight.shape[:1]
     assert sizes[None] > 2.4 * sizes["int8"] > 2.4 * 1.25 * sizes["int4"]
+    assert "integers of 4 bits" in (tmp_path / "int4" / "README.md").read_text()
+    assert "integers of" not in (tmp_path / "None" / "README.md").read_text()
     written = json.loads((tmp_path / "int4" / "spec.json").read_text())["quantisation"]
     assert written == {"name": "int4"}
 
