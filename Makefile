@@ -52,7 +52,7 @@ lint: $(STAMP)  ## Style, types, and who may import whom.
 	$(BIN)/lint-imports
 
 docs: $(STAMP)  ## The site, in site/, with the catalogue of the zoo.
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	$(THREADS) $(BIN)/lorentzoo catalogue --out site/catalogue > site/catalogue/log.txt 2>&1 || { cat site/catalogue/log.txt; exit 1; }
 	rm site/catalogue/log.txt
 

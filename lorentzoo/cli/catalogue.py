@@ -119,8 +119,11 @@ def fold_sizes(components: Iterable[Component]) -> list[tuple[str, str, str, str
 
 
 def describe_command(
-    name: str = typer.Argument(
-        ..., help="Name of a component, e.g. transformer.", autocompletion=complete_names
+    words: list[str] = typer.Argument(
+        ...,
+        metavar="[KIND] NAME",
+        help="Name of a component, e.g. transformer; its kind may stand before it, as in Python.",
+        autocompletion=complete_names,
     ),
     kind: str | None = typer.Option(
         None,
@@ -134,11 +137,21 @@ def describe_command(
     """Describe a component: parameters with types and defaults, symmetry, reference.
 
     Example: lorentzoo describe transformer --kind backbone
+
+    Example: lorentzoo describe backbone transformer
     """
+    from lorentzoo.core.errors import ParameterError
     from lorentzoo.registry.catalogue import catalogue
     from lorentzoo.registry.components import KINDS
     from lorentzoo.registry.descriptions import describe
 
+    *before, name = words
+    if len(before) > 1:
+        raise ParameterError(f"describe takes a name, or a kind and a name: got {' '.join(words)!r}")
+    if before:
+        if kind not in (None, before[0]):
+            raise ParameterError(f"two kinds were given: {before[0]!r} and {kind!r}")
+        kind = before[0]
     bare = name.rpartition("/")[2]
     if kind is not None:
         kinds = [kind]

@@ -59,18 +59,22 @@ class SolverError(LorentzooError, RuntimeError):
         Their numbers.
     times
         The time at which each failed.
-    reason
-        Why.
+    method, reason
+        Of the solver, and why.
     """
 
     def __init__(self, events: list[int], times: list[float], method: str, reason: str) -> None:
-        self.events, self.times, self.reason = events, times, reason
+        self.events, self.times, self.method, self.reason = events, times, method, reason
         shown = ", ".join(f"{e} (t = {t:.4g})" for e, t in list(zip(events, times, strict=True))[:5])
         more = f" and {len(events) - 5} more" if len(events) > 5 else ""
         super().__init__(
             f"the solver {method!r} failed for {len(events)} events: {shown}{more}: {reason}. Train longer, take more "
             "steps, or loosen the tolerances; no event was left out silently"
         )
+
+    def counted_from(self, first: int) -> SolverError:
+        """The same of a part of the events, which begins at the event `first`."""
+        return SolverError([first + event for event in self.events], self.times, self.method, self.reason)
 
 
 @dataclass(frozen=True)
