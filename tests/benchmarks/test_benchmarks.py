@@ -25,6 +25,7 @@ SMALLEST = {
         ["--events", "2", "--only", "lorentznet", "--exported"],
     ],
     "helicities": [["--points", "400", "--seconds", "1", "--events", "200"]],
+    "integer_weights": [["no/such/study"]],
     "latency": [
         [
             "--models",
