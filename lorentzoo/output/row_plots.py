@@ -191,9 +191,7 @@ def finish_axes(ax: Axes, *, legend: bool) -> None:
     low, high = _widen(ax)
     decades = np.log10(high / low)
     ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 2.5 else (1.0,)))
-    ax.xaxis.set_major_formatter(
-        EngFormatter(sep=" ") if high >= 1e3 else StrMethodFormatter("{x:g}")
-    )
+    ax.xaxis.set_major_formatter(EngFormatter(sep=" ") if high >= 1e3 else StrMethodFormatter("{x:g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
 
 
