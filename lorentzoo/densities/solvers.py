@@ -59,12 +59,14 @@ class SolverError(LorentzooError, RuntimeError):
         Their numbers.
     times
         The time at which each failed.
+    method
+        Of the solver.
     reason
         Why.
     """
 
     def __init__(self, events: list[int], times: list[float], method: str, reason: str) -> None:
-        self.events, self.times, self.reason = events, times, reason
+        self.events, self.times, self.method, self.reason = events, times, method, reason
         shown = ", ".join(f"{e} (t = {t:.4g})" for e, t in list(zip(events, times, strict=True))[:5])
         more = f" and {len(events) - 5} more" if len(events) > 5 else ""
         super().__init__(

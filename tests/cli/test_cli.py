@@ -64,7 +64,10 @@ def test_describe(call: Callable[..., Answer]) -> None:
     assert [entry["kind"] for entry in both] == ["backbone", "model"]
     assert both[1]["symmetry"].startswith("SO(2)_beam")
     assert call("describe", "sets/deep-sets", "-k", "backbone").code == 0
-    assert call("describe", "backbone", "transformer").out == call("describe", "transformer", "-k", "backbone").out
+    assert (
+        call("describe", "backbone", "transformer").out
+        == call("describe", "transformer", "-k", "backbone").out
+    )
     text = call("describe", "generation").out
     assert "num_samples: int" in text
     assert "metrics: ['nll'" in text
@@ -134,7 +137,10 @@ def test_verify_fails_with_exit_code_one(call: Callable[..., Answer], own_catalo
     [
         (("describe", "transfomer"), "Did you mean 'transformer'"),
         (("describe", "backbon", "transformer"), "Did you mean 'backbone'"),
-        (("describe", "backbone", "transformer", "-k", "head"), "two kinds were given: 'backbone' and 'head'"),
+        (
+            ("describe", "backbone", "transformer", "-k", "head"),
+            "two kinds were given: 'backbone' and 'head'",
+        ),
         (("describe", "backbone", "transformer", "part"), "a name, or a kind and a name"),
         (("list", "backbones"), "Did you mean 'backbone'"),
         (("verify", "deep-sets:colour=3"), "has a parameter 'colour'"),
