@@ -14,7 +14,6 @@ _FLOW: dict[str, Any] = {
     "velocity_scale": _SCALE,
     "time_scale": 30.0,
     "steps": 16,
-    "divergence": "hutchinson",
 }
 _SPLINES: dict[str, Any] = {"name": "rqs-flow", **_CUTS, "momentum_layers": True, "relative_azimuths": True}
 _MOMENTA = {"name": "momenta", "scale": _SCALE}
