@@ -28,6 +28,25 @@ COMPOSITIONS: dict[str, dict[str, Any]] = {
         "momentum_layers=true,relative_azimuths=true",
         "in_context": 1,
     },
+    "varying-multiplicity": {
+        "generator": {
+            "name": "varying-multiplicity",
+            "multiplicities": [2, 3],
+            "generator": "flow-matching:steps=2",
+            "delta_r_min": 0.5,
+            "acceptance_events": 50,
+        },
+        **PLAIN,
+    },
+    "varying-multiplicity, one each": {
+        "generator": {
+            "name": "varying-multiplicity",
+            "multiplicities": [2, 3],
+            "generator": "rqs-flow:hidden=[8],num_transforms=1",
+            "networks": "each",
+        },
+        "in_context": 1,
+    },
     "calorimeter-flow": {},
 }
 
@@ -50,6 +69,7 @@ def test_no_events(name: str) -> None:
         )
     )
     fit_if_new(made, 100)
+    made.complete()
     some = training_events(made, 3).cloud
     none = some.select(torch.zeros(3, dtype=torch.bool))
     for condition in (none, some.select(torch.arange(1))):

@@ -11,6 +11,8 @@ _CUTS = {"pt_min": 22.0, "mass_min": 1.0, "eta_max": 5.0}
 _FLOW: dict[str, Any] = {
     "name": "flow-matching",
     **_CUTS,
+    "delta_r_min": 0.5,
+    "delta_r_leak": 0.1,
     "velocity_scale": _SCALE,
     "time_scale": 30.0,
     "steps": 16,

@@ -37,8 +37,9 @@ class VaryingMultiplicity(Generator):
     q_n included, and the density is divided by the accepted part A_n of q_n. It is measured on N drawn events once the
     weights are trained (`complete`, which `lorentzoo.train` calls). ln p has its statistical error √((1 - A)/(A N)), the
     same for all events of a multiplicity and context; `acceptance` holds both. Cuts on single particles are those of
-    q_n, whose base and coordinates keep them. A distance that the base keeps as well (``flow-matching:delta_r_min``)
-    leaves some events without a density: the flow may lead out of it.
+    q_n, whose base and coordinates keep them. Its base may keep the distance as well, but for a part
+    (``flow-matching:delta_r_min=0.5,delta_r_leak=0.1``): more events are accepted then. Without the leak some events
+    would have no density, since the flow may lead out of the base's part of phase space.
 
     Parameters
     ----------
@@ -178,7 +179,7 @@ class VaryingMultiplicity(Generator):
         if self.training:
             self.acceptance.forget()
         cloud = self._read(cloud)
-        if self.shared:
+        if self.shared or not cloud.num_events:
             return self._first.loss(self._shown(cloud), weight, rng=rng)
         given = torch.ones(cloud.num_events, dtype=torch.float64) if weight is None else weight
         given = given.to(cloud.device)
@@ -188,7 +189,7 @@ class VaryingMultiplicity(Generator):
             loss = cast("Generator", self.generators[place]).loss(cloud.select(events), own, rng=rng)
             parts.append(loss * own.abs().sum().to(loss))
         total = given.abs().sum()
-        return sum(parts, given.new_zeros(())) / torch.where(total == 0, torch.ones_like(total), total)
+        return torch.stack(parts).sum() / torch.where(total == 0, torch.ones_like(total), total)
 
     @torch.no_grad()
     def complete(self, rng: torch.Generator | None = None) -> None:

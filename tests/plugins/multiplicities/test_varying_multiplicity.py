@@ -78,7 +78,7 @@ def made(request: pytest.FixtureRequest) -> VaryingMultiplicity:
 class TestDensity:
     def test_the_integral_is_one(self) -> None:
         """Over events of one and of two particles, by importance sampling, within the error of the acceptance."""
-        flow = f"flow-matching:{CUTS},steps=2,solver=rk4"
+        flow = f"flow-matching:{CUTS},delta_r_min=0.5,delta_r_leak=0.2,steps=2,solver=rk4"
         made = fitted(multiplicities=[1, 2], generator=flow, acceptance_events=4000)
         base = made.generators[0].base
         width, mean, spread = base.widths.tolist()
