@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 THREADS := OMP_NUM_THREADS=1
 APT := DEBIAN_FRONTEND=noninteractive timeout 300 apt-get -o Acquire::Retries=0 -o Acquire::http::Timeout=20
 
-.PHONY: study test test-slow lint docs bench dist compilers browser clean
+.PHONY: study test test-slow test-oldest test-newest lint docs bench dist compilers browser clean
 
 $(STAMP): pyproject.toml constraints.txt weights/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -42,6 +42,24 @@ dist: $(STAMP)  ## Wheels and source archives of both distributions, checked, wi
 	$(BIN)/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml -o dist/sbom.cdx.json $(BIN)/python
 	$(BIN)/pip-audit --skip-editable --progress-spinner off || echo "pip-audit found flaws, or there is no network"
 
+test-oldest:  ## Tests of the core on the oldest Python and packages that pyproject.toml allows.
+	$(call versions,oldest,3.10,--resolution lowest-direct)
+
+test-newest:  ## The same on the newest ones.
+	$(call versions,newest,3.13,--upgrade)
+
+# Packages that others depend on may be newer than the oldest ones expect, and say so in warnings.
+define versions
+	$(MAKE) --no-print-directory $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
+	$(BIN)/uv venv --quiet --allow-existing --no-python-downloads --python $(2) .venv-$(1)
+	VIRTUAL_ENV=.venv-$(1) $(BIN)/uv pip install --quiet $(3) \
+	  --editable ".[train,substructure,generative,readers,nflows,scale]" "pytest>=8.3" "pytest-xdist>=3.6" "hypothesis>=6.115" "pandas>=2.2"
+	$(THREADS) .venv-$(1)/bin/python -m pytest -n 2 --dist loadfile -m "not slow" -p no:cacheprovider -W ignore::DeprecationWarning \
+	  -W ignore::PendingDeprecationWarning -W ignore::FutureWarning $(VERSION_TESTS)
+endef
+VERSION_TESTS := tests/core tests/densities tests/registry tests/tasks tests/training tests/plugins/lgatr tests/plugins/lloca
+
 test-slow: $(STAMP)  ## The long tests.
 	$(BIN)/python -m pytest -m slow
 
@@ -52,7 +70,7 @@ lint: $(STAMP)  ## Style, types, and who may import whom.
 	$(BIN)/lint-imports
 
 docs: $(STAMP)  ## The site, in site/, with the catalogue of the zoo.
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	$(THREADS) $(BIN)/lorentzoo catalogue --out site/catalogue > site/catalogue/log.txt 2>&1 || { cat site/catalogue/log.txt; exit 1; }
 	rm site/catalogue/log.txt
 

@@ -59,10 +59,8 @@ class SolverError(LorentzooError, RuntimeError):
         Their numbers.
     times
         The time at which each failed.
-    method
-        Of the solver.
-    reason
-        Why.
+    method, reason
+        Of the solver, and why.
     """
 
     def __init__(self, events: list[int], times: list[float], method: str, reason: str) -> None:
@@ -73,6 +71,10 @@ class SolverError(LorentzooError, RuntimeError):
             f"the solver {method!r} failed for {len(events)} events: {shown}{more}: {reason}. Train longer, take more "
             "steps, or loosen the tolerances; no event was left out silently"
         )
+
+    def counted_from(self, first: int) -> SolverError:
+        """The same of a part of the events, which begins at the event `first`."""
+        return SolverError([first + event for event in self.events], self.times, self.method, self.reason)
 
 
 @dataclass(frozen=True)

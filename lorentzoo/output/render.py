@@ -32,7 +32,15 @@ def to_text(
     for row in rows:
         table.add_row(*(Text(text) for text in row))
     stream = io.StringIO()
-    console = Console(file=stream, width=width, color_system=None, force_terminal=False, highlight=False)
+    # A notebook is no place for it: rich would show the table there and leave the stream empty.
+    console = Console(
+        file=stream,
+        width=width,
+        color_system=None,
+        force_terminal=False,
+        force_jupyter=False,
+        highlight=False,
+    )
     console.print(table)
     for label, message in messages:
         console.print(Text(f"{label}: {message}"))

@@ -27,6 +27,8 @@ _COSTS: Final = {
     "memory_mb": "Peak memory of a training step [MB]",
 }
 _FRONT: Final = "#b9bec7"
+_SPAN: Final = 30.0
+"""From this ratio of the largest to the smallest value on, an axis of positive values is logarithmic."""
 _QUANTITIES: Final = {
     "val_loss": "Loss (validation)",
     "loss": "Loss (training)",
@@ -62,6 +64,7 @@ def plot_history(
     """
     with style():
         ax = axes_or_new(ax)
+        seen: list[float] = []
         for row in rows:
             look = row.look
             histories = [[point for point in history if quantity in point] for history in row.history]
@@ -75,6 +78,7 @@ def plot_history(
                 [np.interp(grid, [p[against] for p in h], [p[quantity] for p in h]) for h in histories]
             )
             mean = curves.mean(0)
+            seen += [*mean]
             marker = look.marker if len(histories[0]) == 1 else ""
             ax.plot(
                 grid, mean, label=plain_text(row.label), color=look.colour, linestyle=look.line, marker=marker
@@ -85,6 +89,7 @@ def plot_history(
                     grid, mean - spread, mean + spread, color=look.colour, alpha=0.15, linewidth=0
                 )
         ax.set_xlim(left=0)
+        _scale_upwards(ax, seen)
         ax.set_xlabel({"step": "Optimiser steps", "cpu_seconds": "Training [CPU-s]"}[against])
         ax.set_ylabel(label or _QUANTITIES.get(quantity, quantity))
         finish_axes(ax, legend=legend)
@@ -150,6 +155,7 @@ def plot_costs(
                 label="_front",
             )
         ax.set_xscale("log")
+        _scale_upwards(ax, [value for _, value in points])
         ax.set_xlabel(cost.heading if isinstance(cost, Metric) else _COSTS[cost])
         ax.set_ylabel(plain_text(metric.heading))
         finish_axes(ax, legend=legend)
@@ -185,10 +191,17 @@ def finish_axes(ax: Axes, *, legend: bool) -> None:
     low, high = _widen(ax)
     decades = np.log10(high / low)
     ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 2.5 else (1.0,)))
-    ax.xaxis.set_major_formatter(
-        EngFormatter(sep="\N{THIN SPACE}") if high >= 1e3 else StrMethodFormatter("{x:g}")
-    )
+    ax.xaxis.set_major_formatter(EngFormatter(sep=" ") if high >= 1e3 else StrMethodFormatter("{x:g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _scale_upwards(ax: Axes, values: Sequence[float]) -> None:
+    """A logarithmic vertical axis for positive values of different orders; what spreads below them is cut off."""
+    finite = [value for value in values if np.isfinite(value)]
+    if not finite or min(finite) <= 0 or max(finite) < _SPAN * min(finite):
+        return
+    ax.set_yscale("log", nonpositive="clip")
+    ax.set_ylim(min(finite) / 2, max(finite) * 2)
 
 
 def _widen(ax: Axes) -> tuple[float, float]:

@@ -44,6 +44,8 @@ def make_taggers(
         Parameters by slot of the smaller sizes, e.g. ``{"tiny": {"backbone": {"num_blocks": 3}}}``. There are then
         ``<name>-tiny`` and so on, and ``<name>-base``, which is the first form.
 
+    Examples
+    --------
     >>> [model.name for model in make_taggers("net", {"backbone": "net"}, summaries=("a", "b"), references=("", ""))]
     ['net', 'net-jetclass']
     """

@@ -296,6 +296,7 @@ def test_the_command_line_takes_the_events_of_the_run(tmp_path: Path) -> None:
     about = json.loads(out.with_suffix(".json").read_text())
     assert about["particles"] == ["u", "u~", "Z", "g1", "g2"]
     assert about["checked"]["difference"] < 1e-12
+    assert f"Written by {about['lorentzoo']}" in (tmp_path / "zgg.h").read_text()
     assert set(about["sha256"]) >= {"zgg.c", "zgg.h", "zgg.par", "zgg.mk", "zgg_example.f90"}
     refused = runner.invoke(
         app, ["export", run, "--format", "c", "--out", str(out), "--dataset", "amplitudes:multiplicity=3"]

@@ -6,6 +6,8 @@ import csv
 import io
 import math
 
+import pytest
+
 from lorentzoo.output.spreadsheet import to_csv
 from lorentzoo.output.table import Cell, Table, text_cell
 from lorentzoo.output.uncertainty import paired_difference, summarise
@@ -25,6 +27,15 @@ def test_markdown_is_plain_text_everywhere() -> None:
     assert "<img" not in text
     assert "](" not in text
     assert text.count("&lt;img src=x&gt;") == 7
+
+
+def test_text_is_a_text_in_notebooks_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There rich shows what it is asked to write into a stream, and the stream stays empty."""
+    table = Table("Results", ("Model", "AUC"), ((text_cell("a"), text_cell("0.9")),), (), ("A note.",))
+    before = table.to_text()
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert table.to_text() == before
+    assert "A note." in before
 
 
 def test_infinite_numbers_have_no_spread_and_no_difference() -> None:

@@ -35,6 +35,7 @@ COMPOSITIONS = {
         "in_scalars": 33,
         "in_context": 9,
     },
+    "generator/calorimeter-rqs-flow": {"embedding": [], "in_scalars": 33, "in_context": 9},
     # Places alone are no functions of momenta, of which a symmetry could be measured.
     "embedding/places": {
         "embedding": [{"name": "places", "columns": ["scalar_0", "scalar_1"]}, "kinematics"],

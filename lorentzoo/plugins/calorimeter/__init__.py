@@ -1,4 +1,4 @@
-"""Calorimeter showers: a transformer over patches, and flow matching in two steps that conserves energy."""
+"""Calorimeter showers: a transformer over patches; flow matching and splines in two steps that conserve energy."""
 
 from lorentzoo import Component, hookimpl
 
@@ -33,6 +33,24 @@ def lorentzoo_components() -> list[Component]:
             f"{_HERE}.generator:CalorimeterFlow",
             "Showers in two steps of flow matching, layer energies and then cells: energy is conserved",
             "arXiv:2405.09629",
+        ),
+        Component(
+            "generator",
+            "calorimeter-rqs-flow",
+            f"{_HERE}.splines:CalorimeterSplines",
+            "Showers in two steps of spline flows whose knots come from a backbone: one pass, energy is conserved",
+            "arXiv:2312.09290",
+        ),
+        Component(
+            "model",
+            "vit-showers-rqs-flow",
+            summary="Spline flow of calorimeter showers whose knots come from vision transformers",
+            reference="arXiv:2312.09290",
+            spec={
+                "generator": {"name": "calorimeter-rqs-flow", "slots": _SLOTS},
+                "in_scalars": _SLOTS + 9,
+                "in_context": 9,
+            },
         ),
         Component(
             "model",

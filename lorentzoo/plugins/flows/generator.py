@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lorentzoo import Batch, Generator, ParticleCloud, Symmetry
-from lorentzoo.densities import CoordinateName, Cuts, Standardisation, make_coordinates
-from lorentzoo.nn import DensityWarning, Template, mean_and_deviation, mean_loss
+from lorentzoo.densities import CoordinateName, Cuts, Standardisation, Tails, make_coordinates
+from lorentzoo.nn import CompositionError, DensityWarning, Template, mean_and_deviation, mean_loss
 from lorentzoo.plugins.flows.conditioners import Backend
-from lorentzoo.plugins.flows.flow import SplineFlow, Tails, Transform
+from lorentzoo.plugins.flows.couplings import ParticleCouplings
+from lorentzoo.plugins.flows.flow import SplineFlow, Transform
 from lorentzoo.plugins.flows.momenta import MomentumLayers
 
 __all__ = ["RationalQuadraticFlow"]
@@ -38,6 +40,10 @@ class RationalQuadraticFlow(Generator):
         Of on-shell particles in GeV.
     transform, tails, bins, bound, hidden, num_transforms, backend
         Of the flow in standardised coordinates, see `SplineFlow`.
+    backbone
+        A backbone by name, inline text or mapping: the knots of each coupling layer then come from one that sees all
+        particles, see `CouplingFlow`, and ``hidden`` and ``backend`` are those of the momentum layers alone. Without
+        it, perceptrons give them, of all coordinates of the event in their order.
     momentum_layers
         Whether layers of transverse momenta that see the masses of pairs come nearest to the data, one for each
         particle, see `MomentumLayers`: with them narrow resonances are found.
@@ -76,6 +82,7 @@ class RationalQuadraticFlow(Generator):
         backend: Backend = "zuko",
         momentum_layers: bool = False,
         relative_azimuths: bool = False,
+        backbone: str | Mapping[str, Any] | None = None,
         *,
         in_scalars: int = 0,
         in_context: int = 0,
@@ -106,17 +113,30 @@ class RationalQuadraticFlow(Generator):
         self._azimuth = angles.index(True) if any(angles) else -1
         drawn = [i for i in range(len(circular)) if not (relative_azimuths and i == self._azimuth)]
         self.register_buffer("drawn", torch.tensor(drawn), persistent=False)
-        self.flow = SplineFlow(
-            [circular[i] for i in drawn],
-            given,
-            transform,
-            tails,
-            bins,
-            bound,
-            hidden,
-            num_transforms,
-            backend,
-        )
+        self.flow: SplineFlow | ParticleCouplings
+        if backbone is None:
+            chosen = [circular[i] for i in drawn]
+            self.flow = SplineFlow(
+                chosen, given, transform, tails, bins, bound, hidden, num_transforms, backend
+            )
+        elif transform != "coupling":
+            raise ValueError(f"a backbone gives the knots of coupling layers, not of transform={transform!r}")
+        else:
+            self.flow = ParticleCouplings(
+                angles,
+                drawn,
+                num_particles,
+                in_scalars,
+                in_context,
+                backbone,
+                tails,
+                bins,
+                bound,
+                num_transforms,
+            )
+            # Momentum layers know their particles by number.
+            symmetric = self.flow.permutation_symmetric and not momentum_layers
+            self.permutation_symmetric = symmetric  # type: ignore[misc]
         self.momentum_layers = (
             MomentumLayers(self.coordinates, num_particles, given, tails, bins, bound, hidden, backend)
             if momentum_layers
@@ -132,6 +152,20 @@ class RationalQuadraticFlow(Generator):
                 DensityWarning,
                 stacklevel=2,
             )
+
+    @property
+    def network_head(self) -> Mapping[str, Any]:
+        """There is none.
+
+        Raises
+        ------
+        CompositionError
+            Always: layers have backbones of their own, or none.
+        """
+        raise CompositionError(
+            "a spline flow takes its backbone as a parameter, since every layer has one of its own: "
+            "generator={'name': 'rqs-flow', 'backbone': 'vit', ...}"
+        )
 
     # ---- training --------------------------------------------------------------------------
 
@@ -157,6 +191,8 @@ class RationalQuadraticFlow(Generator):
             self.momentum_layers.fit(numbers, events)
         given = torch.cat([self._read_condition(batch.cloud) for batch in batches])
         mean, deviation = mean_and_deviation(given, events)
+        if isinstance(self.flow, ParticleCouplings):
+            mean, deviation = self.flow.share_statistics(mean, deviation)
         self.condition_mean.copy_(mean)
         self.condition_std.copy_(deviation)
         self.mark_fitted()

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
 
 from lorentzoo import DensityHead, Features, ParticleCloud
+from lorentzoo.densities import Tails
 from lorentzoo.nn import Pooling
 from lorentzoo.plugins.flows.conditioners import Backend
-from lorentzoo.plugins.flows.flow import SplineFlow, Tails, Transform
+from lorentzoo.plugins.flows.flow import SplineFlow, Transform
 
 __all__ = ["SplineDensity", "SplineDistribution"]
 

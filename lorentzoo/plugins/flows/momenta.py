@@ -14,11 +14,10 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lorentzoo.densities import Coordinates
+from lorentzoo.densities import Coordinates, Ends, Tails
 from lorentzoo.nn import mean_and_deviation, phi, pseudorapidity, pt, rapidity
 from lorentzoo.plugins.flows.conditioners import Backend
-from lorentzoo.plugins.flows.flow import SplineLayer, Tails
-from lorentzoo.plugins.flows.spline import Ends
+from lorentzoo.plugins.flows.flow import SplineLayer
 
 __all__ = ["MomentumLayers"]
 

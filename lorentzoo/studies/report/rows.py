@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from lorentzoo.output.style_names import COLOURS, LINES, MARKERS
 from lorentzoo.output.task import Task, load_task
 from lorentzoo.studies.results import RowResult, StudyResult
 
-__all__ = ["TaskRows", "group_by_task", "view_rows"]
+__all__ = ["TaskRows", "choose_looks", "group_by_task", "view_rows"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,12 @@ def group_by_task(result: StudyResult) -> list[TaskRows]:
 
 def view_rows(result: StudyResult) -> list[Row]:
     """What tasks see of each row with a finished run."""
-    return [_view(row, look) for row, look in zip(result.finished, _choose_looks(result), strict=True)]
+    return [
+        _view(row, look)
+        for row, look in zip(
+            result.finished, choose_looks(result.study.varying, result.finished), strict=True
+        )
+    ]
 
 
 def _view(row: RowResult, look: Look) -> Row:
@@ -90,24 +95,28 @@ def _list_costs(costs: Mapping[str, Any], training: Mapping[str, Any]) -> dict[s
     return {**costs, "training_cpu_seconds": float(training["cpu_seconds"])}
 
 
-def _choose_looks(result: StudyResult) -> list[Look]:
-    """The first axis of the study gives the line, all others together the colour."""
-    varying = result.study.varying
-    first = varying[0] if len(varying) > 1 else None
-    lines: list[str] = []
-    colours: list[tuple[object, ...]] = []
-    looks = []
-    for row in result.finished:
-        line = row.choices[first] if first else ""
-        rest = (row.train_size, *(row.choices[axis] for axis in varying if axis != first))
-        lines += [line] * (line not in lines)
-        colours += [rest] * (rest not in colours)
-        colour, number = colours.index(rest), lines.index(line)
-        looks.append(
-            Look(
-                COLOURS[colour % len(COLOURS)],
-                LINES[(number + colour // len(COLOURS)) % len(LINES)],
-                MARKERS[colour % len(MARKERS)],
-            )
-        )
-    return looks
+def choose_looks(varying: Sequence[str], rows: Sequence[RowResult]) -> list[Look]:
+    """An axis of the study gives the line, all others together the colour; no two rows look alike.
+
+    It is the first axis that has no more values than there are lines. Where colours do not suffice, rows are numbered.
+    """
+    by_line = next((axis for axis in varying if len({row.choices[axis] for row in rows}) <= len(LINES)), None)
+    if len(varying) == 1:
+        by_line = None
+    lines = _number([row.choices[by_line] if by_line else "" for row in rows])
+    colours = _number(
+        [(row.train_size, *(row.choices[axis] for axis in varying if axis != by_line)) for row in rows]
+    )
+    if max(colours, default=0) >= len(COLOURS):
+        colours = list(range(len(rows)))
+        lines = [number // len(COLOURS) for number in colours]
+    return [
+        Look(COLOURS[colour % len(COLOURS)], LINES[line % len(LINES)], MARKERS[colour % len(MARKERS)])
+        for line, colour in zip(lines, colours, strict=True)
+    ]
+
+
+def _number(values: Sequence[Hashable]) -> list[int]:
+    """The place of each value among the different ones."""
+    places = {value: place for place, value in enumerate(dict.fromkeys(values))}
+    return [places[value] for value in values]

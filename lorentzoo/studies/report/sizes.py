@@ -63,7 +63,7 @@ def plot_train_sizes(
                 capsize=3,
             )
         ax.set_xscale("log")
-        ax.xaxis.set_major_formatter(EngFormatter(sep="\N{THIN SPACE}"))
+        ax.xaxis.set_major_formatter(EngFormatter(sep=" "))
         if drawn and min(drawn) > 0 and max(drawn) > 10 * min(drawn):
             ax.set_yscale("log")
         ax.set_xlabel("Training events")

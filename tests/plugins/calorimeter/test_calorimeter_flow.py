@@ -166,7 +166,7 @@ class TestSampling:
     def test_layers_sum_to_what_was_drawn_first(
         self, model: lz.Generator, data: ShowerData, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        import lorentzoo.plugins.calorimeter.generator as module
+        import lorentzoo.plugins.calorimeter.base as module
 
         drawn: list[torch.Tensor] = []
 
@@ -314,7 +314,7 @@ class TestComposition:
             ({"in_scalars": 5}, "patches of 24 cells have in_scalars=33 and in_context=9, not 5 and 9"),
             ({"generator": {"slots": 0}}, "slots must be at least 1"),
             ({"generator": {"cell_weight": 0.0}}, "cell_weight must be positive"),
-            ({"generator": {"layers": "pcnn"}}, "must give numbers of each layer"),
+            ({"generator": {"layers": "pcnn"}}, "must give numbers of each row"),
         ],
     )
     def test_what_makes_no_sense_is_refused(self, given: dict, message: str) -> None:

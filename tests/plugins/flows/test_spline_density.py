@@ -13,8 +13,9 @@ from torch import Tensor
 
 import lorentzoo as lz
 from lorentzoo.core.errors import NotFittedError
+from lorentzoo.densities import Tails
 from lorentzoo.plugins.flows.conditioners import Backend
-from lorentzoo.plugins.flows.flow import Tails, Transform
+from lorentzoo.plugins.flows.flow import Transform
 from lorentzoo.plugins.flows.head import SplineDensity
 from lorentzoo.testing import random_cloud
 

@@ -184,6 +184,15 @@ class TestDensity:
         assert float(changed.abs().max()) > 1e-6
 
 
+def test_spline_flows_with_a_backbone_are_generators_like_others() -> None:
+    flow = f"rqs-flow:{CUTS},num_transforms=2,backbone='transformer:num_blocks=1'"
+    made = fitted(generator=flow, networks="each", multiplicities="2-3")
+    assert made.permutation_symmetric
+    cloud = made.sample(8, rng=rng())
+    assert bool(made.log_prob(cloud).isfinite().all())
+    assert bool(made.cuts.events(cloud.momenta, cloud.layout).all())
+
+
 class TestSampling:
     def test_every_event_obeys_the_cuts(self, made: VaryingMultiplicity) -> None:
         cloud = made.sample(400, rng=rng())

@@ -1,4 +1,4 @@
-/* @TITLE@: see @STEM@.h. Written by lorentzoo @VERSION@. */
+/* @TITLE@: see @STEM@.h. Written by @VERSION@. */
 #include "@STEM@.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
 ! @TITLE@
 !
-! Written by lorentzoo @VERSION@; the numbers are in @STEM@.par. Specification: SHA-256
+! Written by @VERSION@; the numbers are in @STEM@.par. Specification: SHA-256
 ! @SPEC@
 !
 ! Momenta are p(0:3, @PARTICLE_COUNT@, events): E, px, py, pz in GeV. Particles:

@@ -1,6 +1,6 @@
 /* @TITLE@
  *
- * Written by lorentzoo @VERSION@; the numbers are in @STEM@.par. Specification: SHA-256
+ * Written by @VERSION@; the numbers are in @STEM@.par. Specification: SHA-256
  * @SPEC@
  *
  * Momenta are p[event][particle][4] = (E, px, py, pz) in GeV, which is P(0:3, n, events) in Fortran. Particles:

@@ -1,5 +1,5 @@
 /* @TITLE@ as a matrix element of MadGraph 7 (UMAMI, the unified matrix element interface, version 1).
- * Written by lorentzoo @VERSION@ with @STEM@.c. The card is the parameter file @STEM@.par. */
+ * Written by @VERSION@ with @STEM@.c. The card is the parameter file @STEM@.par. */
 #include "@STEM@.h"
 
 #include <math.h>

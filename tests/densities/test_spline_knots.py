@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lorentzoo.plugins.flows.spline import Ends, Knots, num_parameters
+from lorentzoo.densities import Ends, Knots, num_parameters
 
 ENDS: tuple[Ends, ...] = ("linear", "bounded", "circular")
 
