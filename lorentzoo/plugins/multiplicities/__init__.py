@@ -17,7 +17,13 @@ _FLOW: dict[str, Any] = {
     "time_scale": 30.0,
     "steps": 16,
 }
-_SPLINES: dict[str, Any] = {"name": "rqs-flow", **_CUTS, "momentum_layers": True, "relative_azimuths": True}
+_SPLINES: dict[str, Any] = {
+    "name": "rqs-flow",
+    **_CUTS,
+    "num_transforms": 8,
+    "momentum_layers": True,
+    "relative_azimuths": True,
+}
 _MOMENTA = {"name": "momenta", "scale": _SCALE}
 _MLP = {"name": "mlp-particles", "num_particles": 10, "hidden": [336] * 6, "read_scalars": False}
 _TRANSFORMER = {"name": "transformer", "num_blocks": 6, "head_reps": "5x0n+2x1n", "mlp_ratio": 2}

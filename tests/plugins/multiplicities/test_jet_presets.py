@@ -39,7 +39,9 @@ def test_spline_flows_are_one_for_each_number() -> None:
     with torch.device("meta"):
         jets = lz.create_model("rqs-flow-eventgen-jets")
         alone = [
-            lz.create_model("rqs-flow-eventgen", generator={"num_particles": n}, in_scalars=10).num_parameters
+            lz.create_model(
+                "rqs-flow-eventgen", generator={"num_particles": n, "num_transforms": 8}, in_scalars=10
+            ).num_parameters
             for n in range(6, 11)
         ]
     assert jets.num_parameters == sum(alone)
