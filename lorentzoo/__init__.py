@@ -69,6 +69,7 @@ _HOMES = {
     "make_loader": "lorentzoo.data.batching",
     "make_taggers": "lorentzoo.registry.presets",
     "push": "lorentzoo.registry.publishing",
+    "quantise": "lorentzoo.registry.quantisation",
     "read_details": "lorentzoo.registry.details",
     "merge_adapters": "lorentzoo.core.adapters",
     "register": "lorentzoo.registry.catalogue",
@@ -135,6 +136,7 @@ if TYPE_CHECKING:
     from lorentzoo.registry.presets import make_taggers as make_taggers
     from lorentzoo.registry.pretrained import list_pretrained as list_pretrained
     from lorentzoo.registry.publishing import push as push
+    from lorentzoo.registry.quantisation import quantise as quantise
     from lorentzoo.registry.replacement import replace_head as replace_head
     from lorentzoo.registry.weights import Weights as Weights
     from lorentzoo.studies.executors.base import Executor as Executor

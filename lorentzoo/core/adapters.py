@@ -13,6 +13,7 @@ from torch.nn.utils import parametrize
 
 from lorentzoo.core.errors import ParameterError
 from lorentzoo.core.freezing import Freezable, find_part
+from lorentzoo.core.parametrised import settle
 
 __all__ = ["Adapters", "BiasOnly", "LowRank", "adapt", "copy_merged", "merge_adapters"]
 
@@ -110,18 +111,7 @@ def adapt(model: M, adapters: Adapters) -> M:
 
 def merge_adapters(model: M) -> M:
     """Put what adapters have learned into the weights, which then train as before; of a model without any nothing."""
-    for module in list(model.modules()):
-        lists = getattr(module, "parametrizations", None)
-        if not isinstance(lists, nn.ModuleDict) or not any(map(_is_update, lists.modules())):
-            continue
-        merged = {name: (each.original, getattr(module, name).detach()) for name, each in lists.items()}
-        del module.parametrizations
-        # Of torch's own way a copy would not get away: it takes the weight from the class that copies share.
-        module.__class__ = parametrize.type_before_parametrizations(module)
-        for name, (parameter, value) in merged.items():
-            assert isinstance(parameter, nn.Parameter)
-            parameter.data = value
-            module.register_parameter(name, parameter)
+    settle(model, _Update)
     model.stand_in(frozenset(), None)
     return model
 
@@ -129,10 +119,6 @@ def merge_adapters(model: M) -> M:
 def copy_merged(model: M) -> M:
     """The model itself, or where it has adapters a copy with them in its weights."""
     return model if model.adapters is None else merge_adapters(copy.deepcopy(model))
-
-
-def _is_update(module: nn.Module) -> bool:
-    return isinstance(module, _Update)
 
 
 def _matrix_shape(weight: Tensor) -> tuple[int, int]:

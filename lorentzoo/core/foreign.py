@@ -81,6 +81,10 @@ class WeightReader:
         self._updates: list[tuple[Tensor, Tensor]] = []
         self._prefix = ""
 
+    def has(self, key: str) -> bool:
+        """Whether there is such a key."""
+        return self._prefix + key in self.state
+
     def take(self, key: str, *shape: int) -> Tensor:
         """The tensor of a key; zeros of the shape needed where it is missing or misshapen."""
         key = self._prefix + key

@@ -153,7 +153,7 @@ class Frames:
             Of the result.
         mass_floor
             0 measures against the frame in which messages travel, L^0_0. A positive ε in GeV measures against the
-            event's total P, (L P)^0 / √(ε² + P²), which needs `totals`.
+            event's total P, (L P)^0 / √(ε² + P²), which needs `totals`; 1 where there is none.
 
         Raises
         ------
@@ -169,6 +169,8 @@ class Frames:
         totals = self.totals.to(torch.promote_types(self.totals.dtype, torch.float32))
         scaled = totals / (mass_floor**2 + mass_squared(totals).clamp(min=0)).sqrt().unsqueeze(-1)
         energies = (self.per_particle(dtype=scaled.dtype)[..., 0, :] * self.layout.spread(scaled)).sum(-1)
+        # Padded places and events without particles have no total, and features are divided by what this gives.
+        energies = torch.where(energies > 0, energies, torch.ones_like(energies))
         return energies.to(dtype or energies.dtype).detach()
 
     def detach(self) -> Frames:

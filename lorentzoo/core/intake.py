@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lorentzoo.core.errors import InputError, ParameterError
 from lorentzoo.core.momentum_columns import find_columns, join_momenta, read_order
+from lorentzoo.core.name_lists import list_names
 
 __all__ = [
     "MOMENTUM_ORDER",
@@ -207,7 +208,9 @@ def unpack_awkward(
     components = find_columns(fields, momentum, what="the awkward array")
     missing = [name for name in scalars if name not in fields]
     if missing:
-        raise InputError(f"the awkward array has no field {missing}; its fields are {sorted(fields)}")
+        raise InputError(
+            f"the awkward array has no field {missing}; its fields are {list_names(fields, missing)}"
+        )
     wanted = [*components.values(), *scalars]
     counts = np.zeros(0, np.int64)
     flat: list[NDArray[Any]] = []

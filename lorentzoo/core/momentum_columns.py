@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from lorentzoo.core.errors import InputError, ParameterError
+from lorentzoo.core.name_lists import list_names
 
 __all__ = ["find_columns", "join_momenta", "read_order"]
 
@@ -110,8 +111,8 @@ def find_columns(
             return {component: found[component] for component in chosen}
     lacking = _missing([component for component, column in by_name.items() if column is not None])
     raise InputError(
-        f"{what} has no field {lacking}; its fields are {sorted(there)}. Say which fields make a momentum, e.g. "
-        "momentum={'pt': 'Jet_pt', 'eta': 'Jet_eta', 'phi': 'Jet_phi', 'mass': 'Jet_mass'} (massless without 'mass')"
+        f"{what} has no field {lacking}; its fields are {list_names(there, lacking)}. Say which fields make a momentum, "
+        "e.g. momentum={'pt': 'Jet_pt', 'eta': 'Jet_eta', 'phi': 'Jet_phi', 'mass': 'Jet_mass'} (massless without 'mass')"
     )
 
 
@@ -168,7 +169,7 @@ def _take_given(there: Sequence[str], given: Mapping[str, str], what: str) -> di
     components = read_order(list(given))
     missing = [column for column in given.values() if column not in there]
     if missing:
-        raise InputError(f"{what} has no field {missing}; its fields are {sorted(there)}")
+        raise InputError(f"{what} has no field {missing}; its fields are {list_names(there, missing)}")
     return dict(zip(components, given.values(), strict=True))
 
 

@@ -56,11 +56,14 @@ class Trainable(Freezable, ABC):
         Name of the task for which it is trained.
     fitted_inputs
         Names of the scalars and of the context on which it was fitted, and what its events were like.
+    quantisation
+        To which integers its weights are rounded, see `lorentzoo.quantise`; None where they are not.
     """
 
     spec: Any = None
     task: str
     fitted_inputs: FittedInputs = FittedInputs()
+    quantisation: Any = None
 
     # ---- what training asks -------------------------------------------------------------------
 

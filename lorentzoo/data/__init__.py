@@ -77,4 +77,29 @@ def lorentzoo_components() -> list[Component]:
                 ("hdf5", "hdf5", "HDF5 files with data sets of any names, padded or compound", ""),
             )
         ),
+        *(
+            Component(
+                "dataset",
+                name,
+                target=f"lorentzoo.data.readers.experiments:{name.replace('-', '_')}",
+                summary=summary,
+                reference=paper,
+                extra="lorentzoo[readers]",
+            )
+            for name, summary, paper in (
+                ("delphes-root", "Jets of Delphes with their constituents", "arXiv:1307.6346"),
+                (
+                    "nanoaod",
+                    "Jets of CMS NanoAOD with particle candidates, classes by generator particles or flavour",
+                    "",
+                ),
+                ("physlite", "Large-radius jets of ATLAS PHYSLITE with their constituents", ""),
+                (
+                    "jets-parquet",
+                    "Parquet files of jets in nested columns: a jet a row, or jets in events",
+                    "",
+                ),
+                ("lhe", "Events of generators, Les Houches files, with their weights", "hep-ph/0609017"),
+            )
+        ),
     ]

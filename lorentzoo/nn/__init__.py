@@ -51,6 +51,7 @@ _HOMES = {
     "PublishedOption": "lorentzoo.core.foreign",
     "ProgressLine": "lorentzoo.output.progress",
     "QueryBackbone": "lorentzoo.core.inner_backbones",
+    "RMSNorm": "lorentzoo.nn.norms",
     "Readout": "lorentzoo.nn.readout",
     "SPACETIME": "lorentzoo.nn.clifford",
     "ShapeError": "lorentzoo.core.errors",
@@ -202,6 +203,7 @@ if TYPE_CHECKING:
     from lorentzoo.nn.frame_attention import moves_vectors as moves_vectors
     from lorentzoo.nn.norms import ChannelBatchNorm as ChannelBatchNorm
     from lorentzoo.nn.norms import MaskedBatchNorm as MaskedBatchNorm
+    from lorentzoo.nn.norms import RMSNorm as RMSNorm
     from lorentzoo.nn.pair_momenta import pair_masses as pair_masses
     from lorentzoo.nn.pair_momenta import pair_products as pair_products
     from lorentzoo.nn.pair_momenta import pair_statistics as pair_statistics

@@ -1,4 +1,4 @@
-"""How is a batch normalised over its real particles alone?"""
+"""How are channels normalised: over the real particles of a batch alone, or each particle by itself?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lorentzoo.core.shares import active_share, merge_moments
 
-__all__ = ["ChannelBatchNorm", "MaskedBatchNorm"]
+__all__ = ["ChannelBatchNorm", "MaskedBatchNorm", "RMSNorm"]
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):
@@ -103,3 +103,28 @@ class ChannelBatchNorm(MaskedBatchNorm):
         if not self.training or active_share() is None:
             return nn.BatchNorm1d.forward(self, x)
         return super().forward(x.transpose(1, 2), mask).transpose(1, 2)
+
+
+class RMSNorm(nn.Module):
+    """Root mean square norm of the last dimension, y = g x / √(mean x² + ε), ε the resolution of the type of x.
+
+    The numbers of `torch.nn.RMSNorm` and its one parameter ``weight``, of operations that derivatives of any order and
+    every export know (arXiv:1910.07467).
+
+    Parameters
+    ----------
+    width
+        Of the last dimension.
+    affine
+        Whether there are gains g.
+    """
+
+    def __init__(self, width: int, affine: bool = True) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width)) if affine else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shapes (..., C) -> (..., C)."""
+        square = x.square().mean(-1, keepdim=True)
+        out = x * torch.rsqrt(square + torch.finfo(x.dtype).eps)
+        return out if self.weight is None else out * self.weight

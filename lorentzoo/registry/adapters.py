@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any, Final
 
 from lorentzoo.core.adapters import Adapters, BiasOnly, LowRank
 from lorentzoo.core.adapters import adapt as adapt_by
-from lorentzoo.core.errors import ParameterError
 from lorentzoo.core.trainable import Trainable
-from lorentzoo.registry.parameters import check_parameters
-from lorentzoo.registry.specs import parse_part
+from lorentzoo.registry.kinds import Kinds
 
 __all__ = ["adapt", "read_adapters", "write_adapters"]
 
-_NAMES: Final[dict[str, type[Adapters]]] = {"bias": BiasOnly, "low-rank": LowRank}
+_KINDS: Final[Kinds[Adapters]] = Kinds(
+    "adapters", "there are no adapters", "adapters", {"bias": BiasOnly, "low-rank": LowRank}
+)
 
 
 def adapt(model: Trainable, adapters: str | Mapping[str, Any]) -> Trainable:
@@ -53,26 +52,10 @@ def adapt(model: Trainable, adapters: str | Mapping[str, Any]) -> Trainable:
 
 
 def read_adapters(value: Any) -> Adapters:
-    """Adapters from a name, inline text or a mapping.
-
-    Raises
-    ------
-    ParameterError
-        If there are no such adapters, or a parameter does not fit.
-    """
-    part = parse_part(value, "adapters")
-    kind = _NAMES.get(part.name)
-    if kind is None:
-        raise ParameterError(f"there are no adapters {part.name!r}, but {', '.join(_NAMES)}")
-    try:
-        made: Adapters = kind(**check_parameters(f"adapters {part.name!r}", kind, part.parameters))
-    except ValueError as error:
-        raise ParameterError(f"adapters {part.name!r}: {error}") from None
-    return made
+    """Adapters from a name, inline text or a mapping; errors as of `Kinds.read`."""
+    return _KINDS.read(value)
 
 
 def write_adapters(adapters: Adapters) -> dict[str, Any]:
     """Plain data that `read_adapters` reads back, without what is as it is by default."""
-    name = next(name for name, kind in _NAMES.items() if isinstance(adapters, kind))
-    usual = asdict(type(adapters)())
-    return {"name": name, **{key: value for key, value in asdict(adapters).items() if value != usual[key]}}
+    return _KINDS.write(adapters)

@@ -117,10 +117,12 @@ def _write_title(model: Trainable, spec: Spec, details: Details) -> str:
     part = spec.backbone if spec.generator is None else spec.generator
     version = f" {as_text(details.version)}" if details.version else ""
     kind = "generator of events" if isinstance(model, Generator) else "network"
+    rounded = model.quantisation
+    integers = "" if rounded is None else f", whose matrices are integers of {rounded.bits} bits"
     return (
         f"# {as_text(spec.model or part.name)}{version}\n\n"
         f"A {kind} of [lorentzoo](https://lorentzoo.readthedocs.io) for the task {as_code(model.task)}, with "
-        f"{model.num_parameters:,} parameters. Computed symmetry: {as_text(model.symmetry.name)}."
+        f"{model.num_parameters:,} parameters{integers}. Computed symmetry: {as_text(model.symmetry.name)}."
     )
 
 

@@ -28,12 +28,19 @@ from lorentzoo.core.compiled import compile_model
 from lorentzoo.core.errors import CheckpointError, ParameterError, RenamedWarning
 from lorentzoo.core.fitted_inputs import FittedInputs
 from lorentzoo.core.model import Model
+from lorentzoo.core.quantisation import quantise
 from lorentzoo.core.trainable import Trainable, complete_state
 from lorentzoo.registry.cards import keep_foreign_card, write_card
 from lorentzoo.registry.composition import build
 from lorentzoo.registry.details import CostDetails, Details, write_down
 from lorentzoo.registry.files import locked, remove_stale, write_atomically
 from lorentzoo.registry.plain_data import read_json_file
+from lorentzoo.registry.quantisation import (
+    pack_state,
+    read_quantisation,
+    unpack_state,
+    write_quantisation,
+)
 from lorentzoo.registry.renaming import update_spec
 from lorentzoo.registry.saved import CARD, DETAILS, NEW, SPEC, WEIGHTS, read_pair, seal
 from lorentzoo.registry.sources import locate
@@ -47,7 +54,8 @@ def save(
 ) -> Path:
     """Save a model or a generator as ``spec.json`` and ``weights.safetensors``, with what is told of it.
 
-    Adapters are merged into the weights. ``details.json`` holds the details, and ``README.md`` is the card: composition,
+    Adapters are merged into the weights. Of a quantised model (`lorentzoo.quantise`) integers and scales are written,
+    which `load` multiplies again. ``details.json`` holds the details, and ``README.md`` is the card: composition,
     computed symmetry, events of the fit, details, versions, and the papers of every part. The card belongs to the save
     and is written anew; one that was changed by hand, or that is something else, is kept as ``README.before.md``, with
     a `CardWarning`.
@@ -69,7 +77,8 @@ def save(
     Raises
     ------
     CheckpointError
-        If the model has no specification, details do not fit, or the disk does not take the files.
+        If the model has no specification, details do not fit, weights of a quantised model are no longer integers, or the
+        disk does not take the files.
     """
     told = Details.of(details)
     if not isinstance(model, Trainable) or not isinstance(model.spec, Spec):
@@ -80,8 +89,7 @@ def save(
     _require_loadable(model)
     told = _complete_details(told, model)
     directory = Path(directory)
-    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
-    payload = write_tensors(state)
+    payload = write_tensors(pack_state(model))
     digest = hashlib.sha256(payload).hexdigest()
     data = model.spec.to_data()
     data["weights"] = {
@@ -91,6 +99,8 @@ def save(
     }
     if inputs := model.fitted_inputs.to_data():
         data["inputs"] = inputs
+    if model.quantisation is not None:
+        data["quantisation"] = write_quantisation(model.quantisation)
     data["checksum"] = seal(data)
     # Weights come last: while they are under the new name, a save is not finished.
     beside = {
@@ -159,7 +169,12 @@ def load(directory: str | Path, *, device: torch.device | str = "cpu", compile: 
     dtype = getattr(torch, str(saved.weights.get("dtype", "float32")), torch.float32)
     if model.dtype != dtype:
         model.to(dtype)
+    quantisation = read_quantisation(saved.quantisation) if saved.quantisation else None
+    if quantisation is not None:
+        state = unpack_state(model, state, quantisation)
     load_state(model, state, source=str(directory), own_types=True)
+    if quantisation is not None:
+        quantise(model, quantisation)
     model.fitted_inputs = FittedInputs.from_data(saved.inputs)
     model.to(device).eval()
     if compile:

@@ -45,11 +45,14 @@ class SavedSpec:
         Checksum (``sha256``), size (``bytes``) and ``dtype`` of the weights.
     inputs
         What is known of the events of the fit, as `FittedInputs.to_data` wrote it.
+    quantisation
+        To which integers the weights are rounded, as `write_quantisation` wrote it; empty where they are not.
     """
 
     spec: Spec
     weights: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    quantisation: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_saved_spec(directory: str | Path) -> SavedSpec:
@@ -79,7 +82,7 @@ def read_saved_spec(directory: str | Path) -> SavedSpec:
         raise CheckpointError(
             f"{path} is damaged: its checksum is not the one it states. Restore it from a copy."
         )
-    beside = {name: data.pop(name, {}) for name in ("weights", "inputs")}
+    beside = {name: data.pop(name, {}) for name in ("weights", "inputs", "quantisation")}
     return SavedSpec(
         Spec.from_data(data), **{name: value for name, value in beside.items() if isinstance(value, dict)}
     )

@@ -187,7 +187,7 @@ class Spec:
         stated = values.pop("format", FORMAT)
         made_by = values.pop("lorentzoo", None)
         # The spec.json of a saved model states more than the composition.
-        for name in ("weights", "inputs", "checksum"):
+        for name in ("weights", "inputs", "quantisation", "checksum"):
             values.pop(name, None)
         if not isinstance(stated, int) or isinstance(stated, bool) or not 1 <= stated <= FORMAT:
             raise SpecError(

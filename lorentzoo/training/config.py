@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -19,6 +19,7 @@ from pydantic import (
 from lorentzoo.core.errors import LorentzooError
 from lorentzoo.core.freezing import PARTS, PartName
 from lorentzoo.registry.adapters import read_adapters, write_adapters
+from lorentzoo.registry.quantisation import read_quantisation, write_quantisation
 from lorentzoo.registry.settings import read_settings
 from lorentzoo.training.optimisers import OptimiserName
 from lorentzoo.training.schedules import ScheduleName
@@ -40,11 +41,20 @@ def _check_patterns(patterns: tuple[str, ...]) -> tuple[str, ...]:
     return patterns
 
 
-def _read_adapters(value: Any) -> dict[str, Any] | None:
-    try:
-        return None if value is None else write_adapters(read_adapters(value))
-    except LorentzooError as error:
-        raise ValueError(str(error)) from None
+def _as_data(read: Callable[[Any], Any], write: Callable[[Any], dict[str, Any]]) -> Callable[[Any], Any]:
+    """Plain data of what is read, or None."""
+
+    def convert(value: Any) -> dict[str, Any] | None:
+        try:
+            return None if value is None else write(read(value))
+        except LorentzooError as error:
+            raise ValueError(str(error)) from None
+
+    return convert
+
+
+Adapters = Annotated[dict[str, Any] | None, BeforeValidator(_as_data(read_adapters, write_adapters))]
+Quantise = Annotated[dict[str, Any] | None, BeforeValidator(_as_data(read_quantisation, write_quantisation))]
 
 
 class TrainConfig(BaseModel):
@@ -81,6 +91,9 @@ class TrainConfig(BaseModel):
     adapters
         What is trained beside the head in the place of all weights, ``"bias"`` or ``"low-rank:rank=4"``, see
         `lorentzoo.adapt`; merged into the weights in the end.
+    quantise
+        Train with weights that are rounded to integers, ``"int8"`` or ``"int4:activations=8"``, see `lorentzoo.quantise`;
+        the trained model has them. A model that is quantised is trained so in any case.
     precision
         ``"float32"``, or ``"bf16"`` for bfloat16 autocast.
     patience
@@ -123,7 +136,8 @@ class TrainConfig(BaseModel):
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     rates: dict[PartName, PositiveFloat] = {}
     freeze: Annotated[tuple[str, ...], AfterValidator(_check_patterns)] = ()
-    adapters: Annotated[dict[str, Any] | None, BeforeValidator(_read_adapters)] = None
+    adapters: Adapters = None
+    quantise: Quantise = None
     precision: Literal["float32", "bf16"] = "float32"
     patience: PositiveInt | None = None
     validation_steps: PositiveInt | None = None
@@ -159,6 +173,7 @@ class TrainConfig(BaseModel):
             ("events_per_epoch", None),
             ("accumulate", 1),
             ("adapters", None),
+            ("quantise", None),
         ):
             if data[name] == usual:
                 del data[name]

@@ -24,6 +24,7 @@ from torch import Tensor
 from lorentzoo.core.adapters import adapt, merge_adapters
 from lorentzoo.core.errors import LorentzooError, ParameterError, StoppedElsewhere, TrainingError
 from lorentzoo.core.fitted_inputs import FittedInputs
+from lorentzoo.core.quantisation import begin_quantised, end_quantised
 from lorentzoo.core.trainable import Trainable
 from lorentzoo.data.batching import make_loader
 from lorentzoo.data.events import EventData
@@ -33,6 +34,7 @@ from lorentzoo.output.files import digest_of
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.task import Task
 from lorentzoo.registry.adapters import read_adapters
+from lorentzoo.registry.quantisation import read_quantisation
 from lorentzoo.training.config import TrainConfig
 from lorentzoo.training.course import Course
 from lorentzoo.training.loop import TrainingLoop, seed_everything, steps_per_epoch
@@ -99,7 +101,7 @@ def _train(job: TrainingJob, world: World, line: ProgressLine) -> tuple[Course, 
     if "course" not in checkpoint:
         model.load_state_dict(checkpoint["model"])
     took = time.process_time() - started
-    with _adapted(model, recipe):
+    with _altered(model, recipe):
         loop = TrainingLoop(
             model,
             job.task,
@@ -131,20 +133,27 @@ def _train(job: TrainingJob, world: World, line: ProgressLine) -> tuple[Course, 
 
 
 @contextmanager
-def _adapted(model: Trainable, recipe: TrainConfig) -> Iterator[None]:
-    """A model with the adapters of a recipe, the same in every process, until they are merged into its weights."""
-    if recipe.adapters is None:
-        yield
-        return
-    seed_everything(recipe.seed)
+def _altered(model: Trainable, recipe: TrainConfig) -> Iterator[None]:
+    """A model with the adapters, or with rounded weights, of a recipe, until its weights are what they have become.
+
+    Adapters are the same in every process.
+    """
     try:
-        adapt(model, read_adapters(recipe.adapters))
+        if recipe.adapters is not None:
+            seed_everything(recipe.seed)
+            adapt(model, read_adapters(recipe.adapters))
+        if recipe.quantise is not None:
+            begin_quantised(model, read_quantisation(recipe.quantise))
     except ParameterError as error:
-        raise TrainingError(f"adapters: {error}") from None
+        option = "quantise" if recipe.adapters is None else "adapters"
+        raise TrainingError(f"{option}: {error}") from None
     try:
         yield
     finally:
-        merge_adapters(model)
+        if recipe.adapters is not None:
+            merge_adapters(model)
+        if recipe.quantise is not None:
+            end_quantised(model)
 
 
 def _prepare(job: TrainingJob, line: ProgressLine) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from lorentzoo.data.events import EventData
 from lorentzoo.data.streams import EventStream
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.task import Task, load_task
+from lorentzoo.registry.quantisation import quantise, write_quantisation
 from lorentzoo.training.config import TrainConfig
 from lorentzoo.training.course import Course
 from lorentzoo.training.launch import train_on
@@ -121,7 +122,7 @@ def train(
     for events in (train_set, validation_set):
         if events is not None:
             task.check_data(events.at_hand)
-    recipe = _freeze(model, recipe)
+    recipe = _keep_quantised(model, _freeze(model, recipe))
     path = None if directory is None else Path(directory)
     world, started_here = choose_world(devices)
     check_devices(max(world.local_size, started_here), max(world.size, started_here), recipe.batch_size)
@@ -141,6 +142,9 @@ def train(
             course, resumed_at = train_on(job, started_here, line)
         else:
             course, resumed_at = train_in(job, world, line)
+    if recipe.quantise is not None:
+        # Processes of their own have trained a copy: what they sent back lies on the grid.
+        quantise(model, recipe.quantise)
     task.complete(model, train_set, validation_set)
     return TrainResult(model, recipe, course, resumed_at, max(world.size, started_here))
 
@@ -181,6 +185,18 @@ def _freeze(model: Trainable, recipe: TrainConfig) -> TrainConfig:
     if learns and not model.num_parameters:
         raise TrainingError(f"nothing is left to train: freeze={list(model.frozen)} holds all parameters")
     return recipe.model_copy(update={"freeze": model.frozen})
+
+
+def _keep_quantised(model: Trainable, recipe: TrainConfig) -> TrainConfig:
+    """The recipe with the quantisation of the model, if it has one and the recipe none."""
+    if recipe.quantise is None and model.quantisation is not None:
+        recipe = recipe.model_copy(update={"quantise": write_quantisation(model.quantisation)})
+    if recipe.quantise is not None and (model.adapters is not None or recipe.adapters is not None):
+        raise TrainingError(
+            "weights are not rounded while adapters are trained: train with one of them first, then with the other "
+            "(lorentzoo.quantise(model, None) ends that the weights of a model are integers)"
+        )
+    return recipe
 
 
 def _drop_weightless(events: EventData) -> EventData:

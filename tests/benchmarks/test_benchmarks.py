@@ -11,6 +11,7 @@ import pytest
 
 SCRIPTS = Path(__file__).parents[2] / "benchmarks"
 EVENTS = Path(__file__).parents[1] / "plugins" / "amplitudes" / "lhe" / "madgraph-pp-jj.lhe.gz"
+NANOAOD = Path(__file__).parents[1] / "data" / "readers" / "real" / "pfnano-ttree.root"
 RECORDED = Path(__file__).parents[1] / "recorded"
 SMALLEST = {
     "amplitude_recipe": [["--gluons", "2", "--seconds", "1", "--fresh", "100", "--rows", "poly3", "recipe"]],
@@ -24,6 +25,7 @@ SMALLEST = {
         ["--events", "2", "--only", "lorentznet", "--exported"],
     ],
     "helicities": [["--points", "400", "--seconds", "1", "--events", "200"]],
+    "integer_weights": [["no/such/study"]],
     "latency": [
         [
             "--models",
@@ -41,6 +43,7 @@ SMALLEST = {
             "4",
         ]
     ],
+    "jet_observables": [[str(NANOAOD)]],
     "generated_c": [["--models", "sk-dnn", "--truth", "1", "--repeats", "1"]],
     "lgatr": [
         ["--rounds", "1", "--events", "1", "--only", "slim"],
@@ -97,6 +100,7 @@ def test_benchmarks_run(name: str, arguments: list[str]) -> None:
         "amplitude_published": ["lloca"],
         "lloca": ["lloca"],
         "other_generators": ["pylhe"],
+        "jet_observables": ["uproot", "awkward"],
         "readers": ["uproot", "awkward"],
         "streaming": ["uproot", "awkward", "pyarrow"],
         "few_jets": ["sklearn"],

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from experiment_layouts import EXPERIMENTS, random_events
 from file_layouts import (
     jetclass_columns,
     padded,
@@ -40,7 +41,13 @@ READERS = {
     "padded-npz": "a.npz",
     "jetclass-root": "a.root",
     "jetclass-parquet": "a.parquet",
+    "nanoaod": "a.root",
+    "delphes-root": "a.root",
+    "physlite": "a.root",
+    "jets-parquet": "a.parquet",
+    "lhe": "a.lhe",
 }
+LHE = Path(__file__).parents[1] / "plugins" / "amplitudes" / "lhe" / "sherpa-ee-jjj.lhe"
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +65,10 @@ def write_events(name: str, path: Path) -> None:
         write_jetnet(path, 64)
     elif name == "padded-npz":
         np.savez_compressed(path, momenta=padded(momenta, lengths, 64), labels=labels)
+    elif name in EXPERIMENTS:
+        EXPERIMENTS[name](path, random_events(20))
+    elif name == "lhe":
+        path.write_bytes(LHE.read_bytes())
     elif name == "jetclass-root":
         write_root(path, jetclass_columns(momenta, lengths, labels))
     else:
@@ -79,7 +90,7 @@ def test_files_of_events(tmp_path: Path, name: str, examples: int) -> None:
         return None if bool(torch.isfinite(cloud.momenta).all()) else "a cloud that is not finite"
 
     # uproot reads the list of streamers inside itself, again and again, where it names classes that it lacks.
-    hangs_allowed = 0.005 if name == "jetclass-root" else 0.0
+    hangs_allowed = 0.005 if READERS[name] == "a.root" else 0.0
     survey_damage(f"files of {name}", check, examples, seed=1, hangs_allowed=hangs_allowed)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from small_networks import SMALL
 
 import lorentzoo as lz
 from lorentzoo.core.errors import ParameterError
@@ -11,15 +12,6 @@ from lorentzoo.testing import random_cloud
 from lorentzoo.testing.report import relative_change
 from lorentzoo.verification.inputs import fit_if_needed
 
-SMALL = {
-    "lgatr": "lgatr:num_blocks=2,hidden_channels=8,hidden_scalars=16,num_heads=2",
-    "lgatr-full": "lgatr:num_blocks=2,hidden_channels=8,hidden_scalars=16,num_heads=2,group=full",
-    "lgatr-slim": "lgatr-slim:num_blocks=2,hidden_vectors=8,hidden_scalars=16,num_heads=2",
-    "lorentznet": "lorentznet:num_blocks=2,hidden_channels=16",
-    "cgenn": "cgenn:num_blocks=2,hidden_channels=8,hidden_scalars=16",
-    "pelican": "pelican:num_blocks=2,hidden_channels=16",
-    "transformer": "transformer:num_blocks=2,num_heads=2",
-}
 SLOW = ("cgenn", "lgatr-full", "pelican")
 SYMMETRIC = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in SMALL]

@@ -55,6 +55,12 @@ FIGURES: dict[str, tuple[str, dict[str, Any], int]] = {
     "Transformer, ten classes": ("transformer-jetclass", {}, 209_753_600),
     "LLoCa-Transformer": ("lloca-transformer", {}, 313_557_728),
     "LLoCa-Transformer, ten classes": ("lloca-transformer-jetclass", {}, 327_909_952),
+    # Later versions, counted on weaver-core 0.5.3 and lloca 2.0.0, with the boost of the jet as all others.
+    "ParT, version 2": ("part-v2", {}, 263_654_656 + 1_696),
+    "ParT, version 3": ("part-v3", {}, 263_654_656 + 1_696),
+    "ParT, version 3.5": ("part-v3-5", {}, 276_827_392 + 1_696),
+    "ParT, version 3.6": ("part-v3-6", {}, 273_977_600 + 1_696),
+    "second Transformer": ("transformer-v2", {}, 176_742_400 + 1_696),
     "GraphNet": ("graphnet", {}, 1_204_328_096),
     "GraphNet, ten classes": ("graphnet-jetclass", {}, 1_204_569_600),
     "GraphNet with edges": ("graphnet-edges", {}, 1_206_209_696),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lorentzoo.core.errors import InputError, ShapeError
@@ -327,6 +328,12 @@ class Extended:
         if self._index is None or self._inverse is None:
             return torch.cat([tokens, x], dim=1)
         return gather_rows(torch.cat([tokens.flatten(0, 1), x]), self._index, self._inverse)
+
+    def join_pairs(self, values: PairValues) -> PairValues:
+        """Values on pairs of particles, with zeros for pairs with the tokens."""
+        count = self.count
+        blocks = tuple(F.pad(block, (0, 0, count, 0, count, 0)) for block in values.blocks)
+        return PairValues(self.layout, values.groups, blocks)
 
     @property
     def tokens_layout(self) -> Layout:

@@ -117,7 +117,7 @@ class BlockReader:
             If the file's are not whole numbers.
         """
         if columns is None or columns.event_id is None:
-            return block.file * _ROWS_PER_FILE + np.arange(block.start, block.stop)
+            return block.file * _ROWS_PER_FILE + block.source.row_numbers(block.start, block.stop)
         try:
             return np.asarray(id_column(join_columns([columns.event_id]), len(block)).numpy())
         except EventValueError as error:

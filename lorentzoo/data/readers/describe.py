@@ -15,6 +15,7 @@ from lorentzoo.data.readers.hdf5 import HDF5File
 from lorentzoo.data.readers.jetclass import open_parquet, open_root
 from lorentzoo.data.readers.named import FORMATS
 from lorentzoo.data.readers.padded import list_arrays
+from lorentzoo.data.readers.physlite import ANY_JETS
 from lorentzoo.data.readers.source import EventFileError, Source
 
 __all__ = ["describe_file"]
@@ -22,8 +23,12 @@ __all__ = ["describe_file"]
 _LEAST: Final[dict[str, dict[str, Any]]] = {
     "jetclass-root": {"features": "fourmomenta"},
     "jetclass-parquet": {"features": "fourmomenta"},
+    "delphes-root": {"on_bad": "skip"},
+    "nanoaod": {"on_bad": "skip"},
+    "physlite": {"jets": ANY_JETS, "on_bad": "skip"},
+    "jets-parquet": {"on_bad": "skip"},
 }
-"""Parameters with which a format asks for the fewest columns."""
+"""Parameters with which a format asks for least."""
 
 
 def describe_file(path: Path) -> dict[str, Any]:
@@ -50,7 +55,7 @@ def describe_file(path: Path) -> dict[str, Any]:
     head: dict[str, Any] = {"path": str(path), "bytes": path.stat().st_size}
     refusals = {}
     for name, kind in FORMATS.items():
-        if path.suffix not in kind.suffixes:
+        if not path.name.endswith(kind.suffixes):
             continue
         try:
             source = kind(str(path), **_LEAST.get(name, {})).source(path)
@@ -58,7 +63,10 @@ def describe_file(path: Path) -> dict[str, Any]:
         except EventFileError as error:
             refusals[name] = error.reason
     if path.suffix not in _CONTENTS:
-        raise EventFileError(path, f"it is not a file of events; those end with {', '.join(_CONTENTS)}")
+        if refusals:
+            raise EventFileError(path, next(iter(refusals.values())))
+        endings = dict.fromkeys([*_CONTENTS, *(each for kind in FORMATS.values() for each in kind.suffixes)])
+        raise EventFileError(path, f"it is not a file of events; those end with {', '.join(endings)}")
     return {**head, "contents": _CONTENTS[path.suffix](path), "not read by": refusals}
 
 
@@ -68,8 +76,13 @@ def _describe_events(source: Source) -> dict[str, Any]:
     found: dict[str, Any] = {
         "events": source.num_events,
         "classes": dict(zip(source.class_names, counts, strict=True)),
+        **({"left_out": source.left_out} if source.left_out else {}),
+        "scalars": list(source.scalar_names),
+        "read as": dict(source.settings()),
     }
-    if source.num_events:
+    if not source.num_events:
+        found["empty"] = source.why_empty
+    else:
         first = source.read(0, min(source.num_events, BLOCK_SIZE))
         mass, pt, multiplicity = jet_observables(first.momenta, first.ptr)
         found |= {
@@ -86,11 +99,13 @@ def _list_root(path: Path) -> dict[str, Any]:
     for key, kind in file.classnames().items():
         name = key.split(";")[0]
         if "Tree" in kind or "RNTuple" in kind:
-            found[name] = {
-                "kind": kind,
-                "entries": int(file[key].num_entries),
-                "columns": list(file[key].keys()),
-            }
+            try:
+                tree = file[key]
+                found[name] = {"kind": kind, "entries": int(tree.num_entries), "columns": list(tree.keys())}
+            except Exception as error:  # what uproot and the packers raise on damaged bytes
+                raise EventFileError(
+                    path, f"its tree {name!r} is damaged ({error}); copy or download it again"
+                ) from error
         else:
             found.setdefault(name, kind)
     return found

@@ -43,6 +43,9 @@ from lorentzoo.output.progress import ProgressLine
 
 __all__ = ["Choose", "FileDataset"]
 
+_MOST_OPEN = 2 * BLOCKS_TOGETHER
+"""Files that stay open: what a reader knows of an open file may be megabytes, and a process has few handles."""
+
 Choose: TypeAlias = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
 
 
@@ -85,18 +88,13 @@ class FileDataset(EventData):
         found = files.find()
         if only is not None and files.has_roles:
             found = [(role, path) for role, path in found if role == SPLITS.index(only)]
-        sources = [files.source(path) for _, path in found]
+        sources, blocks = _open_all(files, [path for _, path in found], block_size)
         self.units = files.units
         self.scalar_names = common_scalars(sources)
         self.class_names = () if files.target else common_classes(sources)
         self.num_scalars = len(self.scalar_names)
-        blocks = [
-            Block(number, source, start, min(start + block_size, source.num_events))
-            for number, source in enumerate(sources)
-            for start in range(0, source.num_events, block_size)
-        ]
         if not blocks:
-            raise EventFileError(found[0][1], "it holds no events")
+            raise EventFileError(found[0][1], sources[0].why_empty)
         self._blocks = _Blocks(blocks, files, self.scalar_names, choose)
         scanned = self._scan(blocks, progress)
         self.lengths = torch.from_numpy(_join(each.lengths for each in scanned))
@@ -116,12 +114,12 @@ class FileDataset(EventData):
             self.splits = torch.full_like(self.lengths, SPLITS.index(only))
         else:
             self.splits = self.splits_by_hash()
-        skipped = sum(each.skipped for each in scanned)
+        skipped = sum(each.skipped for each in scanned) + sum(source.left_out for source in sources)
         self.metadata = {"files": [str(source.path) for source in sources], "skipped": skipped}
         if skipped:
             warnings.warn(
                 f"{skipped} of {skipped + len(self)} events were left out: values that are not finite, energies that "
-                "are not positive, or space-like momenta",
+                "are not positive, space-like momenta, or jets without constituents",
                 stacklevel=3,
             )
 
@@ -166,7 +164,7 @@ class FileDataset(EventData):
         ]
         # Events stand block by block now; put them back in their order.
         standing = torch.argsort(which, stable=True)
-        joined = _concatenate(parts, self.num_scalars).choose(torch.argsort(standing).numpy())
+        joined = Events.join(parts, self.num_scalars).choose(torch.argsort(standing).numpy())
         return JetDataset(
             joined.momenta,
             joined.ptr,
@@ -225,9 +223,10 @@ class _Blocks:
         self._blocks, self._reader, self._choose = blocks, BlockReader(files, scalar_names), choose
         self._most = files.max_constituents
         self._kept: OrderedDict[int, Events] = OrderedDict()
+        self._open: OrderedDict[int, Source] = OrderedDict()
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_kept": OrderedDict()}
+        return {**self.__dict__, "_kept": OrderedDict(), "_open": OrderedDict()}
 
     def settings(self) -> dict[str, object]:
         """How particles are read, beside what a source says of itself."""
@@ -236,6 +235,7 @@ class _Blocks:
     def summarise(self, number: int) -> _Summary:
         """Numbers of particles, columns, numbers and rows in the block of the events of a block that are kept."""
         block, reader = self._blocks[number], self._reader
+        self._keep_few_open(block)
         columns, bad = reader.read_columns(block)
         if reader.skips_bad:
             events = reader.read(block)
@@ -256,12 +256,20 @@ class _Blocks:
             self._kept.move_to_end(number)
             return self._kept[number]
         block = self._blocks[number]
+        self._keep_few_open(block)
         events = self._reader.read(block)
         self._reader.find_bad(block, events)
         self._kept[number] = events = self._reader.prepare(events)
         while len(self._kept) > 2 * BLOCKS_TOGETHER:
             self._kept.popitem(last=False)
         return events
+
+    def _keep_few_open(self, block: Block) -> None:
+        """Close the files that were used longest ago, where too many would be open with that of a block."""
+        self._open[block.file] = block.source
+        self._open.move_to_end(block.file)
+        while len(self._open) > _MOST_OPEN:
+            self._open.popitem(last=False)[1].close()
 
     def locate(self, block: NDArray[np.int64], rows: NDArray[np.int64]) -> _Places:
         """In which files events are, by their block and their row in it."""
@@ -270,6 +278,22 @@ class _Blocks:
         present, place = np.unique(files, return_inverse=True)
         by_file = {item.file: item.source for item in self._blocks}
         return _Places([by_file[int(file)] for file in present], place.astype(np.int64), starts[block] + rows)
+
+
+def _open_all(files: EventFiles, paths: Sequence[Path], block_size: int) -> tuple[list[Source], list[Block]]:
+    """All files and their blocks; the first few stay open."""
+    sources, blocks = [], []
+    for number, path in enumerate(paths):
+        source = files.source(path)
+        count = source.num_events
+        blocks += [
+            Block(number, source, start, min(start + block_size, count))
+            for start in range(0, count, block_size)
+        ]
+        sources.append(source)
+        if number >= _MOST_OPEN:
+            source.close()
+    return sources, blocks
 
 
 def _hash_file(path: Path) -> str:
@@ -286,14 +310,3 @@ def _hash_unchanged(path: str, *identity: int) -> str:
 def _join(parts: Iterable[NDArray[np.integer]]) -> NDArray[np.int64]:
     listed = list(parts)
     return np.concatenate(listed).astype(np.int64) if listed else np.zeros(0, np.int64)
-
-
-def _concatenate(parts: Sequence[Events], num_scalars: int) -> Events:
-    if not parts:
-        return Events(np.zeros((0, 4)), np.zeros(1, np.int64), np.zeros((0, num_scalars), np.float32))
-    lengths = np.concatenate([np.diff(part.ptr) for part in parts])
-    return Events(
-        np.concatenate([part.momenta for part in parts]),
-        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        np.concatenate([part.scalars for part in parts]),
-    )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,15 +16,10 @@ from lorentzoo.core.intake import MOMENTUM_ORDER
 from lorentzoo.core.momentum_columns import find_columns, join_momenta, read_order
 from lorentzoo.data.readers.column_files import Column, ColumnFile
 from lorentzoo.data.readers.columns import ColumnNames
-from lorentzoo.data.readers.expressions import Expression
-from lorentzoo.data.readers.source import EventFileError, Events, Source, check_classes, require_columns
+from lorentzoo.data.readers.labels import LabelRule, Labels
+from lorentzoo.data.readers.source import EventFileError, Events, Source, require_columns
 
 __all__ = ["ColumnMap", "MappedColumns"]
-
-_HOW: Final = (
-    "say what the class is: label= a column of whole numbers, classes={'qcd': 'is_top == 0', ...}, class_files={'qcd': "
-    "'*qcd*', ...}; or name values with target="
-)
 
 
 @dataclass(frozen=True)
@@ -42,14 +36,8 @@ class ColumnMap:
         Column of each scalar by its name.
     mask
         Column that is not zero where there is a particle; without one, places of zeros are padding.
-    label
-        Column with the number of the class.
-    classes
-        Condition of each class on the columns of an event.
-    class_files
-        Pattern of the files of each class.
-    class_names
-        Names of the classes of `label`.
+    labels
+        How the class is said.
     """
 
     momentum: Mapping[str, str] | None = None
@@ -57,10 +45,7 @@ class ColumnMap:
     order: str | Sequence[str] = MOMENTUM_ORDER
     scalars: Mapping[str, str] = field(default_factory=dict)
     mask: str | None = None
-    label: str | None = None
-    classes: Mapping[str, str] = field(default_factory=dict)
-    class_files: Mapping[str, str] = field(default_factory=dict)
-    class_names: Sequence[str] = ()
+    labels: LabelRule = field(default_factory=LabelRule)
 
 
 class MappedColumns(Source):
@@ -80,10 +65,11 @@ class MappedColumns(Source):
         super().__init__(file.path, columns)
         self._file, self._map = file, chosen
         self.scalar_names = tuple(chosen.scalars)
-        self._conditions = {name: Expression(text) for name, text in chosen.classes.items()}
         self._check_names()
+        self._labels: Labels | None = None
         if not columns.target:
-            self._name_classes()
+            self._labels = Labels(self, chosen.labels)
+            self.class_names, self.classes_counted = self._labels.names, self._labels.counted
 
     @cached_property
     def num_events(self) -> int:
@@ -160,31 +146,8 @@ class MappedColumns(Source):
 
     def read_classes(self, start: int, stop: int) -> NDArray[np.int64]:
         """The class that a column, a condition, or the name of the file says."""
-        chosen = self._map
-        if chosen.class_files:
-            return np.full(stop - start, self._class_of_file(), dtype=np.int64)
-        if chosen.label is not None:
-            labels = self._event_values([chosen.label], start, stop)[chosen.label]
-            return check_classes(self.path, start, labels, self.class_names, repr(chosen.label))
-        names = {name: self._resolve(name) for each in self._conditions.values() for name in each.names}
-        read = self._event_values(list(names.values()), start, stop)
-        values = {name: read[column] for name, column in names.items()}
-        try:
-            flags = np.stack(
-                [each.evaluate(values, stop - start) for each in self._conditions.values()], axis=-1
-            )
-        except InputError as error:
-            raise EventFileError(self.path, str(error)) from error
-        unclear = np.flatnonzero(flags.sum(-1) != 1)
-        if len(unclear):
-            row = int(unclear[0])
-            which = [name for name, flag in zip(self._conditions, flags[row], strict=True) if flag]
-            raise EventFileError(
-                self.path,
-                f"row {start + row} is of {' and '.join(which) or 'none'} of the classes {', '.join(self._conditions)} "
-                f"({len(unclear)} of the rows {start} to {stop}); let the conditions be true for one class each",
-            )
-        return flags.argmax(-1).astype(np.int64)
+        assert self._labels is not None
+        return self._labels.read(start, stop)
 
     def read_values(self, names: Sequence[str], start: int, stop: int) -> Mapping[str, NDArray[np.generic]]:
         """Columns with one number an event, or the same number of them for every event."""
@@ -222,52 +185,15 @@ class MappedColumns(Source):
         ):
             require_columns(self.path, self._file.names, names, what)
 
-    def _name_classes(self) -> None:
-        chosen = self._map
-        ways = [bool(chosen.classes), bool(chosen.class_files), chosen.label is not None]
-        if sum(ways) != 1:
-            raise EventFileError(self.path, _HOW if not any(ways) else f"{_HOW}, and only one of these")
-        if chosen.class_files:
-            self.class_names = tuple(chosen.class_files)
-            self._class_of_file()
-        elif chosen.label is not None:
-            require_columns(self.path, self._file.names, [chosen.label], "classes")
-            self.class_names = tuple(chosen.class_names)
-            self.classes_counted = not chosen.class_names
-            if not chosen.class_names:
-                largest = int(self.read_classes(0, self.num_events).max(initial=-1))
-                self.class_names = tuple(f"class_{number}" for number in range(largest + 1))
-        else:
-            self.class_names = tuple(self._conditions)
-            for each in self._conditions.values():
-                for name in each.names:
-                    self._resolve(name)
-
-    def _resolve(self, name: str) -> str:
+    def resolve(self, name: str, purpose: str) -> str:
         """The column that a name in a condition means; a point may stand for a folder."""
         for column in (name, name.replace(".", "/")):
             if column in self._file.names:
                 return column
-        require_columns(self.path, self._file.names, [name], "the conditions of classes")
+        require_columns(self.path, self._file.names, [name], purpose)
         return name
 
-    def _class_of_file(self) -> int:
-        path = self.path.resolve().as_posix()
-        found = [
-            number
-            for number, pattern in enumerate(self._map.class_files.values())
-            if fnmatch.fnmatchcase(self.path.name, pattern) or fnmatch.fnmatchcase(path, pattern)
-        ]
-        if len(found) != 1:
-            which = [list(self._map.class_files)[number] for number in found]
-            raise EventFileError(
-                self.path,
-                f"the patterns of class_files make it {' and '.join(which) or 'none'} of the classes "
-                f"{', '.join(self._map.class_files)}; let one match, e.g. '*{self.path.stem}*'",
-            )
-        return found[0]
-
-    def _event_values(self, names: Sequence[str], start: int, stop: int) -> dict[str, NDArray[Any]]:
+    def event_values(self, names: Sequence[str], start: int, stop: int) -> dict[str, NDArray[Any]]:
         """Columns with one entry an event (n,)."""
         found = self._file.read(list(dict.fromkeys(names)), start, stop)
         for name, column in found.items():

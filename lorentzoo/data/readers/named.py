@@ -6,26 +6,27 @@ Its parameters are the fields of a value type, `EventFiles` and what the format 
 
 from __future__ import annotations
 
-import inspect
-import typing
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Final, ParamSpec
+from typing import ClassVar, Final
 
-import torch
-
-from lorentzoo.data.events import EventData
 from lorentzoo.data.readers.column_files import HDF5Columns, ParquetColumns, ROOTColumns
 from lorentzoo.data.readers.columns import as_names
-from lorentzoo.data.readers.files import FileDataset
+from lorentzoo.data.readers.experiments import (
+    DelphesFiles,
+    JetsParquetFiles,
+    LheFiles,
+    NanoAODFiles,
+    PhysliteFiles,
+)
 from lorentzoo.data.readers.jetclass import JetClassParquet, JetClassROOT, Particles
 from lorentzoo.data.readers.jetnet import JetNet
 from lorentzoo.data.readers.mapped import ColumnMap, MappedColumns
-from lorentzoo.data.readers.options import EventFiles
+from lorentzoo.data.readers.opening import opens
+from lorentzoo.data.readers.options import EventFiles, LabelledFiles
 from lorentzoo.data.readers.padded import PaddedNPZ
 from lorentzoo.data.readers.toptag_hdf5 import TopTaggingReference
-from lorentzoo.data.streaming.dataset import StreamedData
 
 __all__ = [
     "FORMATS",
@@ -41,16 +42,11 @@ __all__ = [
     "jetclass_parquet",
     "jetclass_root",
     "jetnet_hdf5",
-    "open_files",
     "padded_npz",
     "parquet",
     "root",
     "toptag_hdf5",
 ]
-
-P = ParamSpec("P")
-
-_PARAMETERS: Final = "Parameters\n----------\n"
 
 
 @dataclass(frozen=True)
@@ -166,7 +162,7 @@ class PaddedNPZFiles(EventFiles):
 
 
 @dataclass(frozen=True)
-class _ColumnFiles(EventFiles):
+class _ColumnFiles(LabelledFiles):
     """Files with columns of any names.
 
     Parameters
@@ -181,15 +177,6 @@ class _ColumnFiles(EventFiles):
         Columns of further numbers of the particles, by name; or a list of columns.
     mask
         Column that is positive where there is a particle; without one, places of zeros are padding.
-    label
-        Column with the number of the class, from 0; `class_names` names them.
-    classes
-        Condition of each class on columns with one number (or text) an event, ``{"qcd": "is_top == 0", "top":
-        "is_top == 1 and jet_pt > 500"}``; exactly one must be true.
-    class_files
-        Pattern of the file names of each class, ``{"qcd": "*qcd*", "top": "*ttbar*"}``; exactly one must match.
-    class_names
-        Names of the classes of `label`.
     """
 
     momentum: Mapping[str, str] | None = None
@@ -197,10 +184,6 @@ class _ColumnFiles(EventFiles):
     order: str | Sequence[str] = "E,px,py,pz"
     scalars: Mapping[str, str] | Sequence[str] = ()
     mask: str | None = None
-    label: str | None = None
-    classes: Mapping[str, str] = field(default_factory=dict)
-    class_files: Mapping[str, str] = field(default_factory=dict)
-    class_names: Sequence[str] = ()
 
     @property
     def chosen(self) -> ColumnMap:
@@ -212,10 +195,7 @@ class _ColumnFiles(EventFiles):
             self.order,
             scalars if isinstance(scalars, Mapping) else {name: name for name in as_names(scalars)},
             self.mask,
-            self.label,
-            self.classes,
-            self.class_files,
-            self.class_names,
+            self.rule,
         )
 
 
@@ -260,71 +240,24 @@ class HDF5Files(_ColumnFiles):
         return MappedColumns(HDF5Columns(path), self.columns, self.chosen)
 
 
-def open_files(files: EventFiles) -> EventData:
-    """The events that an `EventFiles` means.
-
-    Raises
-    ------
-    EventFileError
-        Naming the file and what is wrong: a missing column, another unit, bad values, damage.
-    FileNotFoundError
-        Naming what has no file.
-    """
-    dataset: EventData
-    if files.stream:
-        dataset = StreamedData(files)
-    else:
-        in_blocks = FileDataset(files)
-        dataset = in_blocks.load() if files.in_memory else in_blocks
-    if files.split is not None:
-        dataset = dataset.split(files.split)
-    if files.num_jets is None:
-        return dataset
-    if not 1 <= files.num_jets <= len(dataset):
-        raise ValueError(f"num_jets must be 1 to {len(dataset)}, what the files hold, not {files.num_jets}")
-    return dataset.subset(torch.arange(files.num_jets))
-
-
-def _opens(kind: Callable[P, EventFiles]) -> Callable[P, EventData]:
-    """The function that opens such files: its parameters are the fields of their value type."""
-
-    def open_dataset(*args: P.args, **kwargs: P.kwargs) -> EventData:
-        return open_files(kind(*args, **kwargs))
-
-    assert isinstance(kind, type)
-    assert issubclass(kind, EventFiles)
-    open_dataset.__doc__ = _document(kind)
-    # The registry validates parameters by the signature and its annotations.
-    open_dataset.__signature__ = inspect.signature(kind)  # type: ignore[attr-defined]
-    hints = typing.get_type_hints(kind)
-    open_dataset.__annotations__ = {item.name: hints[item.name] for item in fields(kind)}
-    return open_dataset
-
-
-def _document(kind: type[EventFiles]) -> str:
-    """What a format says of itself, with the parameters of all formats before its own."""
-    summary = inspect.cleandoc(kind.__doc__ or "").partition(_PARAMETERS)[0]
-    parameters = [
-        inspect.cleandoc(each.__doc__ or "").partition(_PARAMETERS)[2]
-        for each in reversed(kind.__mro__)
-        if issubclass(each, EventFiles)
-    ]
-    return "\n".join([summary.rstrip(), "", _PARAMETERS + "\n".join(filter(None, parameters))])
-
-
-toptag_hdf5 = _opens(TopTaggingFiles)
-jetclass_root = _opens(JetClassROOTFiles)
-jetclass_parquet = _opens(JetClassParquetFiles)
-jetnet_hdf5 = _opens(JetNetFiles)
-padded_npz = _opens(PaddedNPZFiles)
-root = _opens(ROOTFiles)
-parquet = _opens(ParquetFiles)
-hdf5 = _opens(HDF5Files)
+toptag_hdf5 = opens(TopTaggingFiles)
+jetclass_root = opens(JetClassROOTFiles)
+jetclass_parquet = opens(JetClassParquetFiles)
+jetnet_hdf5 = opens(JetNetFiles)
+padded_npz = opens(PaddedNPZFiles)
+root = opens(ROOTFiles)
+parquet = opens(ParquetFiles)
+hdf5 = opens(HDF5Files)
 
 FORMATS: Final[dict[str, type[EventFiles]]] = {
     "toptag-hdf5": TopTaggingFiles,
     "jetclass-root": JetClassROOTFiles,
     "jetclass-parquet": JetClassParquetFiles,
+    "delphes-root": DelphesFiles,
+    "nanoaod": NanoAODFiles,
+    "physlite": PhysliteFiles,
+    "jets-parquet": JetsParquetFiles,
+    "lhe": LheFiles,
     "jetnet-hdf5": JetNetFiles,
     "padded-npz": PaddedNPZFiles,
     "root": ROOTFiles,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import glob
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final, Literal, TypeAlias
 
@@ -14,9 +14,10 @@ from lorentzoo.core.cloud import Units
 from lorentzoo.core.errors import MissingFileError
 from lorentzoo.data.events import Split
 from lorentzoo.data.readers.columns import ColumnNames, as_names
+from lorentzoo.data.readers.labels import LabelRule
 from lorentzoo.data.readers.source import EventFileError, Source
 
-__all__ = ["EventFiles", "Names", "OnBad", "Paths", "find_files"]
+__all__ = ["EventFiles", "LabelledFiles", "Names", "OnBad", "Paths", "find_files"]
 
 OnBad = Literal["error", "skip"]
 _LIST: Final = ".txt"
@@ -136,6 +137,34 @@ class EventFiles(ABC):
         return self.validation is not None or self.test is not None
 
 
+@dataclass(frozen=True)
+class LabelledFiles(EventFiles):
+    """Files whose classes are said by a column, by conditions, or by their names.
+
+    Parameters
+    ----------
+    label
+        Column with the number of the class, from 0; `class_names` names them.
+    classes
+        Condition of each class on columns with one number (or text) an event, ``{"qcd": "is_top == 0", "top":
+        "is_top == 1 and jet_pt > 500"}``; exactly one must be true.
+    class_files
+        Pattern of the file names of each class, ``{"qcd": "*qcd*", "top": "*ttbar*"}``; exactly one must match.
+    class_names
+        Names of the classes of `label`.
+    """
+
+    label: str | None = None
+    classes: Mapping[str, str] = field(default_factory=dict)
+    class_files: Mapping[str, str] = field(default_factory=dict)
+    class_names: Sequence[str] = ()
+
+    @property
+    def rule(self) -> LabelRule:
+        """How the class is said."""
+        return LabelRule(self.label, self.classes, self.class_files, self.class_names)
+
+
 def find_files(path: Paths, suffixes: Sequence[str]) -> list[Path]:
     """Files of a path, a pattern, a folder (searched through), or a list of these, in alphabetical order each.
 
@@ -191,7 +220,9 @@ def _read_list(path: Path) -> list[str]:
 
 def _files_of(place: Path, suffixes: Sequence[str]) -> list[Path]:
     if place.is_dir():
-        return sorted(file for file in place.rglob("*") if file.suffix in suffixes and file.is_file())
+        return sorted(
+            file for file in place.rglob("*") if file.name.endswith(tuple(suffixes)) and file.is_file()
+        )
     if not place.is_file():
         raise EventFileError(place, "it is a pipe or a device, not a file; copy its contents to a file first")
     return [place]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from lorentzoo.core.cloud import Units
 from lorentzoo.core.errors import LorentzooError, MissingExtraError
+from lorentzoo.core.name_lists import list_names
 from lorentzoo.core.units import doubt_units
 from lorentzoo.data.ragged import event_index, gather, hardest
 from lorentzoo.data.readers.columns import ColumnNames, EventColumns
@@ -91,6 +92,20 @@ class Events:
             np.zeros((int(ptr[-1]), 0), np.float32) if scalars is None else scalars[real].astype(np.float32)
         )
         return cls(momenta[real].astype(np.float64), ptr, rows)
+
+    @classmethod
+    def join(cls, parts: Sequence[Events], num_scalars: int) -> Events:
+        """Events of several parts one after another."""
+        if len(parts) == 1:
+            return parts[0]
+        if not parts:
+            return cls(np.zeros((0, 4)), np.zeros(1, np.int64), np.zeros((0, num_scalars), np.float32))
+        lengths = np.concatenate([np.diff(part.ptr) for part in parts])
+        return cls(
+            np.concatenate([part.momenta for part in parts]),
+            np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            np.concatenate([part.scalars for part in parts]),
+        )
 
     def choose(self, events: NDArray[np.integer]) -> Events:
         """Some of the events, in the given order."""
@@ -207,6 +222,20 @@ class Source(ABC):
         """
         return np.append(np.arange(0, self.num_events, BLOCK_SIZE), self.num_events)
 
+    def row_numbers(self, start: int, stop: int) -> NDArray[np.int64]:
+        """What numbers events `start` to `stop` in this file, (n,): events of one number are in one split."""
+        return np.arange(start, stop)
+
+    @property
+    def why_empty(self) -> str:
+        """What to say of a file without events."""
+        return "it holds no events"
+
+    @property
+    def left_out(self) -> int:
+        """How many events the file holds that cannot be used and are not counted: jets without constituents."""
+        return 0
+
     @abstractmethod
     def close(self) -> None:
         """Close the file, for instance because others are to be opened; the next reading opens it again."""
@@ -247,7 +276,7 @@ def require_columns(path: Path, found: Iterable[str], needed: Sequence[str], pur
         raise EventFileError(
             path,
             f"{', '.join(map(repr, missing))} missing, needed for {purpose}; "
-            f"the file has {', '.join(sorted(present)) or 'nothing'}",
+            f"the file has {', '.join(list_names(present, missing)) or 'nothing'}",
         )
 
 

@@ -317,7 +317,7 @@ def _open_blocks(
             source.close()
             line.count(1)
     if not blocks:
-        raise EventFileError(found[0][1], "it holds no events")
+        raise EventFileError(found[0][1], sources[0].why_empty)
     return blocks, roles, sources
 
 

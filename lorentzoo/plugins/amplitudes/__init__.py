@@ -230,6 +230,14 @@ _COMPONENTS: Final = (
         **_PUBLISHED["transformer"][1],
     ),
     _model(
+        "lloca-transformer-lgatr-slim-amplitudes",
+        "Transformer on momenta and particle types in frames that a small L-GATr-slim predicts, one target",
+        "arXiv:2512.17011",
+        head=_LOG,
+        frames={"name": "lloca-polar", "equivectors": "lgatr-slim"},
+        **_PUBLISHED["transformer"][1],
+    ),
+    _model(
         "lgatr-slim-amplitudes",
         "L-GATr-slim on momenta and particle types, one target",
         "arXiv:2512.17011",

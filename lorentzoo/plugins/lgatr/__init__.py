@@ -29,6 +29,13 @@ _SLIM_SIZES = {
         "backbone": {"num_blocks": 6, "hidden_vectors": 10, "hidden_scalars": 28, "num_heads": 2},
     },
 }
+_SLIM_SMALL = {
+    "1k": {"num_blocks": 1, "hidden_vectors": 4, "hidden_scalars": 16, "num_heads": 2, "mlp_ratio": 1},
+    "10k": {"num_blocks": 2, "hidden_vectors": 8, "hidden_scalars": 32, "num_heads": 4, "mlp_ratio": 2},
+    "100k": {"num_blocks": 4, "hidden_vectors": 16, "hidden_scalars": 64, "num_heads": 4, "mlp_ratio": 2},
+    "like-lgatr": {"hidden_scalars": 64, "mlp_ratio": 2, "attention_ratio": 2},
+}
+"""The smaller taggers of arXiv:2512.17011: 2,197, 22,921 and 179,089 parameters, and one of the widths of L-GATr."""
 _RECIPE = {
     "optimiser": "lion",
     "learning_rate": 3e-4,
@@ -104,6 +111,19 @@ def lorentzoo_components() -> list[Component]:
             references=("arXiv:2512.17011", "arXiv:2512.17011"),
             sizes=_SLIM_SIZES,
         ),
+        *[
+            tagger
+            for size, given in _SLIM_SMALL.items()
+            for tagger in make_taggers(
+                f"lgatr-slim-{size}",
+                {"backbone": {"name": "lgatr-slim", **given}, **_SLIM_TAGGER},
+                summaries=(
+                    f"L-GATr-slim, the smaller tagger {size!r}, top-tagging form",
+                    f"L-GATr-slim, the smaller tagger {size!r}, ten classes",
+                ),
+                references=("arXiv:2512.17011", "arXiv:2512.17011"),
+            )
+        ],
         Component(
             "model",
             "lgatr-amplitudes",

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["HeadWidths", "from_heads", "metric", "to_heads"]
+__all__ = ["HeadWidths", "from_heads", "metric", "share_queries", "to_heads"]
 
 
 class HeadWidths(NamedTuple):
@@ -93,6 +93,11 @@ def metric(widths: HeadWidths, like: Tensor) -> Tensor:
     """Signs of the inner product over the numbers of a head, shape (D,)."""
     invariants, vectors, bivectors = (_signs(width, widths, like) for width in widths[:3])
     return torch.cat([invariants, vectors, *[-vectors] * 3, *[-bivectors] * 3, like.new_ones(widths.scalars)])
+
+
+def share_queries(width: int, queries: int) -> int:
+    """Channels of all queries and keys, that share so many inside; at least one each where there are any."""
+    return 2 * queries * max(width // (2 * queries), 1) if width else 0
 
 
 def _signs(width: int, widths: HeadWidths, like: Tensor) -> Tensor:

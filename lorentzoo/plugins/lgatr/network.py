@@ -18,7 +18,7 @@ from lorentzoo.nn import QueryBackbone, WeightReader
 from lorentzoo.plugins.lgatr.backbone import StreamBackbone
 from lorentzoo.plugins.lgatr.gate import Activation
 from lorentzoo.plugins.lgatr.grid import Grid
-from lorentzoo.plugins.lgatr.heads import HeadWidths, to_heads
+from lorentzoo.plugins.lgatr.heads import HeadWidths, share_queries, to_heads
 from lorentzoo.plugins.lgatr.linear import Group
 from lorentzoo.plugins.lgatr.norm import EpsilonMode, normalize
 from lorentzoo.plugins.lgatr.options import Options, check_sizes
@@ -151,7 +151,7 @@ class LGATr(StreamBackbone, QueryBackbone):
         self.options, self.out_queries = options, out_queries
         hidden = Widths(hidden_channels, hidden_scalars)
         if out_queries:
-            outputs = Widths(*(_share_queries(width, out_queries) for width in hidden))
+            outputs = Widths(*(share_queries(width, out_queries) for width in hidden))
         elif self.from_multivectors:
             outputs = Widths(max(out_scalars, out_vectors), 0)
         else:
@@ -279,11 +279,6 @@ class LGATr(StreamBackbone, QueryBackbone):
     def _multivectors(self) -> MultivectorTransformer:
         assert isinstance(self.network, MultivectorTransformer)
         return self.network
-
-
-def _share_queries(width: int, queries: int) -> int:
-    """Channels of all queries and keys, that share so many inside; at least one each where there are any."""
-    return 2 * queries * max(width // (2 * queries), 1) if width else 0
 
 
 def _list_idle(

@@ -8,10 +8,12 @@ from typing import Any, get_args
 import torch
 from torch import Tensor, nn
 
-from lorentzoo import Features, Frames
-from lorentzoo.nn import PublishedOption, WeightReader
+from lorentzoo import Features, Frames, Layout
+from lorentzoo.nn import PublishedOption, QueryBackbone, WeightReader
 from lorentzoo.plugins.lgatr.backbone import StreamBackbone
 from lorentzoo.plugins.lgatr.gate import Activation
+from lorentzoo.plugins.lgatr.heads import HeadWidths, share_queries, to_heads
+from lorentzoo.plugins.lgatr.norm import normalize_jointly
 from lorentzoo.plugins.lgatr.positions import Positions
 from lorentzoo.plugins.lgatr.slim_layers import SlimOptions, SlimStream
 from lorentzoo.plugins.lgatr.slim_transformer import SlimTransformer
@@ -21,7 +23,7 @@ from lorentzoo.plugins.lgatr.stream import Widths
 __all__ = ["LGATrSlim"]
 
 
-class LGATrSlim(StreamBackbone):
+class LGATrSlim(StreamBackbone, QueryBackbone):
     """Equivariant transformer on scalars and four-vectors (arXiv:2512.17011).
 
     Parameters
@@ -48,6 +50,9 @@ class LGATrSlim(StreamBackbone):
         Channels of a second cloud that every block attends to, and blocks of an encoder for it.
     checkpoint_blocks
         Recompute blocks in the backward pass instead of storing their inside.
+    out_queries
+        Queries and keys of each particle instead of scalars and vectors, see `QueryBackbone`; together they share the
+        channels inside.
     """
 
     def __init__(
@@ -81,6 +86,7 @@ class LGATrSlim(StreamBackbone):
         in_context: int = 0,
         out_scalars: int = 1,
         out_vectors: int = 0,
+        out_queries: int = 0,
     ) -> None:
         super().__init__(in_context, time_features, positions)
         options = SlimOptions(
@@ -100,13 +106,17 @@ class LGATrSlim(StreamBackbone):
         )
         hidden = Widths(hidden_vectors, hidden_scalars)
         inputs = Widths(in_vectors, in_scalars + self.context.width)
+        outputs = Widths(out_vectors, out_scalars)
+        if out_queries:
+            outputs = Widths(*(share_queries(width, out_queries) for width in hidden))
+        self.options, self.out_queries = options, out_queries
 
         def make_network(condition: Widths | None) -> SlimTransformer:
             return SlimTransformer(
                 num_blocks,
                 inputs,
                 hidden,
-                Widths(out_vectors, out_scalars),
+                outputs,
                 options,
                 condition=condition,
                 checkpoint_blocks=checkpoint_blocks,
@@ -119,7 +129,7 @@ class LGATrSlim(StreamBackbone):
         self.make_networks(
             make_network, make_encoder if condition_blocks > 0 else None, second, hidden, num_places
         )
-        if not out_vectors:
+        if not outputs.channels:
             # Behind the last attention no one reads vectors.
             last = f"network.blocks.{num_blocks - 1}"
             self.without_gradient = (f"{last}.mlp.units.*.vector_weight", f"{last}.mlp.output.vector_weight")
@@ -135,6 +145,16 @@ class LGATrSlim(StreamBackbone):
     def read(self, stream: SlimStream) -> Features:
         """Scalars and vectors, as many as were asked for."""
         return Features(stream.scalars, stream.vectors.movedim(0, -1))
+
+    def queries_and_keys(self, features: Features, layout: Layout) -> tuple[Tensor, Tensor]:
+        """Scalars and vectors of unit size together, the metric in the queries; (*lead, out_queries, D) each."""
+        lifted = self.lift(features.vectors, features.scalars)
+        stream: SlimStream = self.run(self.network, lifted, layout, None, None, None)
+        scalars, vectors = normalize_jointly(*stream, self.options.eps_norm)
+        shares = (width // (2 * self.out_queries) for width in self._slim.outputs)
+        none = vectors.new_empty(3, *scalars.shape[:-1], 0)
+        query, key = to_heads(scalars, vectors, none, HeadWidths.of_vectors(*shares), 2, query=True)
+        return query, key
 
     def read_published(self, reader: WeightReader, package: str) -> list[str]:
         """Weights of the published network of the same hyperparameters; the last layer is part of it."""

@@ -119,7 +119,7 @@ def _read_linear(
 
     vectors = reader.take(f"{prefix}.weight_v", *linear.vector_weight.shape)
     reader.assign(linear.vector_weight, heads_first(vectors))
-    optional = not linear.scalar_weight.numel() and f"{prefix}.linear_s.weight" not in reader.state
+    optional = not linear.scalar_weight.numel() and not reader.has(f"{prefix}.linear_s.weight")
     if optional:
         reader.assign(linear.scalar_weight, torch.zeros_like(linear.scalar_weight))
     else:

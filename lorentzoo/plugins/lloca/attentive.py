@@ -2,25 +2,36 @@
 
 A backbone gives every particle queries and keys, by a method of its own (a `QueryBackbone`: multivectors and scalars of
 L-GATr) or out of its scalars and vectors; their invariant products weight the sums with the partners:
-v_ik = Σ_j softmax_j(⟨q_ik, k_jk⟩) (p_i + p_j) (arXiv:2508.14898).
+v_ik = Σ_j softmax_j(⟨q_ik, k_jk⟩) (p_i + p_j) (arXiv:2508.14898). The published network asks the other way round, with
+weights softmax_i(⟨q_jk, k_ik⟩) that sum to one over receivers, and momenta in GeV; imported weights bring that along.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import torch
 from torch import Tensor, nn
 
 from lorentzoo import Backbone, Features, Frames, Layout
-from lorentzoo.nn import QueryBackbone, find_class, lower_index, make_part
+from lorentzoo.nn import (
+    CheckpointError,
+    QueryBackbone,
+    WeightReader,
+    find_class,
+    lower_index,
+    make_part,
+    require_package,
+)
 from lorentzoo.plugins.lloca.equivectors import partner_sums
 
 __all__ = ["AttentiveVectors"]
 
 _BLOCK_PAIRS: Final = 2**12
+_PACKAGE: Final = "lgatr-2.0"
+"""What the published frames-nets of lloca 2.0 are made of."""
 
 
 class AttentiveVectors(nn.Module):
@@ -42,6 +53,9 @@ class AttentiveVectors(nn.Module):
     ValueError
         If the backbone is not equivariant by its layers: its vectors would make no covariant frames.
     """
+
+    older_buffers: ClassVar = {"published_sums": None}
+    published_sums: Tensor
 
     def __init__(
         self,
@@ -75,13 +89,34 @@ class AttentiveVectors(nn.Module):
                 f"equivectors need a backbone that is equivariant by its layers, not {backbone!r}"
             )
 
+        self.register_buffer("published_sums", torch.tensor(False))
+
+    def read_published(self, reader: WeightReader, package: str) -> None:
+        """Weights of ``LGATrVectors`` and ``LGATrSlimVectors`` in ``lloca.equivectors.lgatr``.
+
+        Raises
+        ------
+        CheckpointError
+            If the package is another one, or the backbone has no queries of its own.
+        """
+        require_package(package, "lloca-2.0")
+        if not isinstance(self.network, QueryBackbone):
+            raise CheckpointError(
+                f"published frames-nets are an L-GATr or an L-GATr-slim, not a {type(self.network).__name__}"
+            )
+        prefix = "equivectors." if any(key.startswith("equivectors.") for key in reader.state) else ""
+        with reader.under(f"{prefix}net."):
+            self.network.read_published(reader, _PACKAGE)
+        reader.assign(self.published_sums, torch.tensor(True))
+
     def fit(self, events: object) -> None:
         """There are no statistics."""
 
     def forward(self, p: Tensor, scalars: Tensor, causal: Tensor, mass2: Tensor, layout: Layout) -> Tensor:
         """Vectors of each particle; arguments and result as in `EdgeVectors`."""
         # In units of the event's own mass the network sees the same numbers at every scale.
-        scaled = (p / mass2.sqrt().unsqueeze(-1)).to(scalars.dtype).unsqueeze(-2)
+        unit = torch.where(self.published_sums, torch.ones_like(mass2), mass2.sqrt())
+        scaled = (p / unit.unsqueeze(-1)).to(scalars.dtype).unsqueeze(-2)
         query, key = self._queries_and_keys(Features(scalars, scaled), layout)
         query = query / math.sqrt(query.shape[-1])
         return layout.map_blocks(self._block, p, query, key, causal, recompute=True, max_pairs=_BLOCK_PAIRS)
@@ -107,5 +142,7 @@ class AttentiveVectors(nn.Module):
         if mask is not None:
             allowed &= mask[:, None, None]
         logits = torch.where(allowed, logits, torch.finfo(logits.dtype).min / 2).to(p.dtype)
-        weights = torch.where(allowed, torch.softmax(logits, dim=-1), 0.0)
+        shares = torch.softmax(logits, dim=-1)
+        shares = torch.where(self.published_sums, shares.transpose(-1, -2), shares)
+        weights = torch.where(allowed, shares, 0.0)
         return partner_sums(weights, causal, p)

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from lorentzoo import Batch, Embedding, Frames, FramesNet, Layout, ParticleCloud, Symmetry
 from lorentzoo.nn import (
     Anchor,
-    CheckpointError,
     EmbeddingList,
     WeightReader,
     anchor_for,
@@ -53,7 +52,25 @@ _LGATR: Final[Mapping[str, Any]] = {
     "head_scale": False,
 }
 """The small L-GATr that gives queries and keys in arXiv:2508.14898."""
-_PUBLISHED: Final[Mapping[str, Mapping[str, Any]]] = {"pelican": _PELICAN, "lgatr": _LGATR}
+_SLIM: Final[Mapping[str, Any]] = {
+    "name": "lgatr-slim",
+    "num_blocks": 1,
+    "hidden_vectors": 6,
+    "hidden_scalars": 24,
+    "num_heads": 1,
+    "mlp_ratio": 4,
+    "qkv_bias": False,
+    "norm_gains": True,
+    "activation": "gelu",
+    "vector_activation": "sigmoid",
+    "gate_scale": 0.5,
+}
+"""L-GATr-slim of lgatr 2.0 in its place, as in lloca 2.0; no sizes were published."""
+_PUBLISHED: Final[Mapping[str, Mapping[str, Any]]] = {
+    "pelican": _PELICAN,
+    "lgatr": _LGATR,
+    "lgatr-slim": _SLIM,
+}
 
 
 class Learned(FramesNet):
@@ -64,8 +81,9 @@ class Learned(FramesNet):
     equivectors
         Network that predicts the vectors: ``"mlp"``, the published network on each pair; ``"pelican"``, the published
         permutation-equivariant network on all pairs; ``"lgatr"``, a small L-GATr whose queries and keys weigh the pairs,
-        of the published size; or an equivariant backbone by name with parameters of its own,
-        e.g. ``"lgatr:num_blocks=1,hidden_channels=8"`` or ``"pelican:num_blocks=2,hidden_channels=24"``.
+        of the published size; ``"lgatr-slim"``, the same of scalars and vectors alone; or an equivariant backbone by name
+        with parameters of its own, e.g. ``"lgatr:num_blocks=1,hidden_channels=8"`` or
+        ``"pelican:num_blocks=2,hidden_channels=24"``.
     lab_scalars
         Embeddings whose scalars, computed in the laboratory frame, also enter the network that predicts the
         vectors: ``"kinematics"`` in the published taggers. They cost the symmetry that they do not keep.
@@ -166,8 +184,9 @@ class Learned(FramesNet):
         """Weights of the ``equivectors`` of ``lloca`` (1.3, 2.0), with their edge statistics and absolute floors."""
         require_package(package, "lloca-1.3", "lloca-2.0")
         if isinstance(self.equivectors, AttentiveVectors):
-            raise CheckpointError("published frames-nets are read with equivectors='mlp' or 'pelican' only")
-        self.equivectors.read_published(reader)
+            self.equivectors.read_published(reader, package)
+        else:
+            self.equivectors.read_published(reader)
 
     def run_published(self, network: nn.Module, cloud: ParticleCloud) -> Tensor:
         scalars = self._scalars(cloud)

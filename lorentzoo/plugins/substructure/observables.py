@@ -69,10 +69,13 @@ class Jets:
         (E, px, py, pz) of the particles in GeV, shape (B, N, 4), N ≥ 1.
     mask
         Which are real, shape (B, N); None where all are.
+    counts
+        Numbers of exclusive subjets for which axes are found.
     """
 
     momenta: Tensor
     mask: Tensor | None = None
+    counts: tuple[int, ...] = (3, 2, 1)
 
     @cached_property
     def real(self) -> Tensor:
@@ -110,8 +113,8 @@ class Jets:
 
     @cached_property
     def subjets(self) -> dict[int, Subjets]:
-        """Three, two and one exclusive kT subjets."""
-        return exclusive_subjets(self.momenta, self.mask, (3, 2, 1))
+        """Exclusive kT subjets, by default three, two and one."""
+        return exclusive_subjets(self.momenta, self.mask, self.counts)
 
     @cached_property
     def correlators(self) -> tuple[Tensor, Tensor]:
@@ -185,7 +188,7 @@ def tau(jets: Jets, count: int) -> Tensor:
     jets
         The jets.
     count
-        Number of axes N, up to three.
+        Number of axes N, one of the jets' `counts`.
 
     Returns
     -------

@@ -6,6 +6,7 @@ from typing import Any
 from lorentzoo import LEARNED_FRAMES, Component, hookimpl, make_taggers
 
 _PAPER = "arXiv:2508.14898"
+_PART_PAPER = "arXiv:2202.03772"
 _PART_RECIPE: dict[str, Any] = {
     "optimiser": "ranger",
     "learning_rate": 1e-3,
@@ -52,6 +53,68 @@ def _list_sizes(
     }
 
 
+_VERSIONS: dict[str, dict[str, Any]] = {}
+"""Later versions of weaver-core 0.5, each of which changes the one before; it calls 3.5 and 3.6 experimental."""
+_VERSIONS["v2"] = {"name": "part", "pair_activation": False, "swiglu": True, "scales": []}
+_VERSIONS["v3"] = _VERSIONS["v2"] | {"norm": "rms", "bias": False, "dropout": 0.0, "drop_path": 0.1}
+_VERSIONS["v3-5"] = _VERSIONS["v3"] | {"query_norm": True, "attention_gate": "channels"}
+_VERSIONS["v3-6"] = _VERSIONS["v3-5"] | {"global_token": True, "num_class_blocks": 0}
+_NEW_IN: dict[str, str] = {
+    "v2": "SwiGLU, no scales",
+    "v3": "RMS norms, SwiGLU, no biases",
+    "v3-5": "RMS norms, SwiGLU, normalised queries and keys, gated attention",
+    "v3-6": "as version 3.5, with a token among the particles",
+}
+_TRANSFORMER_V2: dict[str, Any] = {
+    "name": "transformer",
+    "norm": "rms",
+    "norm_gains": True,
+    "gated": True,
+    "mlp_ratio": 2,
+}
+"""`lloca.backbone.transformer_v2` of lloca 2.0, with blocks and heads of the published transformer."""
+_VARIANCE: dict[str, Any] = {"preserve_variance": True, "variance_eps": 0.01}
+"""What lloca 2.0 does in frames by default."""
+_SMALL: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
+    "1k": (
+        {"num_blocks": 1, "num_heads": 2, "head_reps": "4x0n+1x1n", "mlp_ratio": 1},
+        {
+            "num_blocks": 1,
+            "num_heads": 1,
+            "head_reps": "4x0n+1x1n",
+            "embed_dims": [8, 16, 8],
+            "pair_dims": [4, 4, 4],
+        },
+        4,
+    ),
+    "10k": (
+        {"num_blocks": 2, "num_heads": 4, "head_reps": "4x0n+1x1n", "mlp_ratio": 2},
+        {
+            "num_blocks": 1,
+            "num_class_blocks": 1,
+            "num_heads": 4,
+            "head_reps": "4x0n+1x1n",
+            "embed_dims": [32, 32, 32],
+            "pair_dims": [8, 8, 8],
+        },
+        8,
+    ),
+    "100k": (
+        {"num_blocks": 4, "num_heads": 4, "head_reps": "12x0n+1x1n", "mlp_ratio": 2},
+        {
+            "num_blocks": 3,
+            "num_class_blocks": 1,
+            "num_heads": 4,
+            "head_reps": "12x0n+1x1n",
+            "embed_dims": [64, 64, 64],
+            "pair_dims": [16, 16, 16],
+        },
+        16,
+    ),
+}
+"""Transformer, Particle Transformer and width of the frames-net in the small taggers of arXiv:2512.17011."""
+_SMALL_PAPER = "arXiv:2512.17011"
+
 _SIZES: dict[str, dict[str, dict[str, Any]]] = {
     "transformer": _list_sizes(_TRANSFORMER),
     "lloca-transformer": _list_sizes(_TRANSFORMER, _FRAMES),
@@ -60,13 +123,15 @@ _SIZES: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 
-def _list_forms(name: str, summary: str, backbone: Any, slots: Mapping[str, Any]) -> list[Component]:
+def _list_forms(
+    name: str, summary: str, backbone: Any, slots: Mapping[str, Any], reference: str = _PAPER
+) -> list[Component]:
     """Both forms of a network on kinematics; those that read momenta besides have the recipe of ParT."""
     return make_taggers(
         name,
         {"backbone": backbone, "embedding": "kinematics", **slots},
         summaries=(f"{summary}, top-tagging form", f"{summary}, ten classes"),
-        references=(_PAPER, _PAPER),
+        references=(reference, reference),
         recipe=_PART_RECIPE if "momenta" in slots.get("embedding", ()) else {},
         sizes=_SIZES.get(name),
     )
@@ -118,6 +183,43 @@ _FORMS: list[tuple[str, str, Any, Mapping[str, Any]]] = [
 ]
 
 
+def _list_versions() -> list[Component]:
+    """The later Particle Transformers and the second Transformer, without frames and in learned ones."""
+    found = []
+    for version, backbone in _VERSIONS.items():
+        summary = f"Particle Transformer, version {version[1:].replace('-', '.')} ({_NEW_IN[version]})"
+        found += _list_forms(f"part-{version}", summary, backbone, _PAIRS, _PART_PAPER)
+        slots = {**_PAIRS, **LEARNED_FRAMES}
+        found += _list_forms(
+            f"lloca-part-{version}", f"{summary}, in learned frames", {**backbone, **_VARIANCE}, slots
+        )
+    summary = "Transformer with RMS norms and gated layers"
+    slots = dict(LEARNED_FRAMES)
+    framed = {**_TRANSFORMER_V2, **_VARIANCE}
+    return [
+        *found,
+        *_list_forms("transformer-v2", summary, _TRANSFORMER_V2, {}),
+        *_list_forms("lloca-transformer-v2", f"{summary}, in learned frames", framed, slots),
+    ]
+
+
+def _list_small() -> list[Component]:
+    """The small taggers of arXiv:2512.17011; their names say how many parameters there are, roughly."""
+    found = []
+    for size, (transformer, part, width) in _SMALL.items():
+        frames = {**LEARNED_FRAMES, "frames": {**LEARNED_FRAMES["frames"], "hidden": width}}
+        for name, kind, given, slots in (
+            ("transformer", "Transformer", transformer, {}),
+            ("lloca-transformer", "Transformer in learned frames", transformer, frames),
+            ("part", "Particle Transformer", part, _PAIRS),
+        ):
+            backbone = {"name": name.removeprefix("lloca-"), **given}
+            found += _list_forms(
+                f"{name}-{size}", f"{kind}, the small tagger of {size}", backbone, slots, _SMALL_PAPER
+            )
+    return found
+
+
 @hookimpl
 def lorentzoo_components() -> list[Component]:
     """Backbones and their published compositions."""
@@ -153,6 +255,8 @@ def lorentzoo_components() -> list[Component]:
             published_flops="lorentzoo.plugins.transformers.flops:count_part",
         ),
         *[component for form in _FORMS for component in _list_forms(*form)],
+        *_list_versions(),
+        *_list_small(),
         *[
             component
             for key, (group, slots) in _BREAKING.items()

@@ -17,7 +17,7 @@ PRESERVE_VARIANCE: Final = {
 
 PAIRS: Final = {
     "use_pre_activation_pair": PublishedOption(True, (True, False)),
-    "remove_self_pair": PublishedOption(False, (False,)),
+    "remove_self_pair": PublishedOption(False, (False, True)),
     "activation": PublishedOption("gelu", ("gelu",)),
     "block_ids_with_attn_mask": PublishedOption(None, (None,)),
 }

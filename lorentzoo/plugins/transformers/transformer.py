@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from lorentzoo import Backbone, Features, Frames, Layout, Reps
 from lorentzoo.nn import (
     PublishedOption,
+    RMSNorm,
     WeightReader,
     attend_between_frames,
     make_published_frames,
@@ -23,7 +24,10 @@ __all__ = ["Transformer"]
 
 
 class Transformer(Backbone):
-    """Pre-norm transformer encoder with parameter-free layer norms and no final norm (arXiv:2508.14898).
+    """Pre-norm transformer encoder without a final norm (arXiv:2508.14898).
+
+    By default with layer norms without parameters and feed-forward layers of one GELU. The second form of lloca 2.0 has
+    ``norm="rms", norm_gains=True, gated=True, mlp_ratio=2``.
 
     Parameters
     ----------
@@ -33,7 +37,7 @@ class Transformer(Backbone):
         Attention heads.
     head_reps
         Lorentz representation of each head, e.g. ``"8x0n+2x1n"``; only scalars and vectors. The width is
-        ``num_heads`` times its dimension.
+        ``num_heads`` times its dimension, over ``attention_ratio``.
     mlp_ratio
         Width of the feed-forward layer relative to the network's.
     dropout
@@ -44,6 +48,12 @@ class Transformer(Backbone):
     variance_eps
         0 takes that γ as it is in the event's rest frame; lloca 2.0 has 0.01 (GeV), (L P)^0 / √(ε² + P²) with the
         event's total P.
+    norm, norm_gains
+        Norms, ``"layer"`` or ``"rms"`` (arXiv:1910.07467), and whether they have learned gains.
+    gated
+        Feed-forward layers GELU(G x) ⊙ W x (arXiv:2002.05202) in the place of GELU(W x).
+    attention_ratio
+        Width of queries, keys and values relative to the network's.
     """
 
     projects = False
@@ -58,6 +68,10 @@ class Transformer(Backbone):
         dropout: float = 0.0,
         preserve_variance: bool = False,
         variance_eps: float = 0.0,
+        norm: Literal["layer", "rms"] = "layer",
+        norm_gains: bool = False,
+        gated: bool = False,
+        attention_ratio: int = 1,
         *,
         in_scalars: int,
         in_vectors: int = 0,
@@ -70,10 +84,20 @@ class Transformer(Backbone):
                 f"a transformer needs at least one head of at least one channel and a positive mlp_ratio, not "
                 f"num_blocks={num_blocks}, num_heads={num_heads}, head_reps={head_reps!r}, mlp_ratio={mlp_ratio}"
             )
-        self.width = num_heads * reps.dim
+        inner = num_heads * reps.dim
+        if attention_ratio < 1 or inner % attention_ratio:
+            raise ValueError(
+                f"attention_ratio must divide the {inner} channels of the heads, which {attention_ratio} does not"
+            )
+        self.width = inner // attention_ratio
         self.in_layer = nn.Linear(in_scalars + 4 * in_vectors, self.width)
         self.blocks = nn.ModuleList(
-            _Block(self.width, num_heads, reps, mlp_ratio, dropout, preserve_variance, variance_eps)
+            _Block(
+                FrameAttention(self.width, num_heads, reps, preserve_variance, variance_eps),
+                _GatedLayer(self.width, mlp_ratio) if gated else _FeedForward(self.width, mlp_ratio),
+                _make_norms(norm, self.width, norm_gains),
+                dropout,
+            )
             for _ in range(num_blocks)
         )
         self.reads_totals = preserve_variance and variance_eps > 0
@@ -87,7 +111,7 @@ class Transformer(Backbone):
         return self._exchanges
 
     def read_published(self, reader: WeightReader, package: str) -> list[str]:
-        """Weights of ``lloca.backbone.transformer.Transformer`` (1.3, 2.0)."""
+        """Weights of ``lloca.backbone.transformer.Transformer`` (1.3, 2.0), and of that of ``transformer_v2`` (2.0)."""
         require_package(package, "lloca-1.3", "lloca-2.0")
         reader.copy_module(self.in_layer, "linear_in")
         for number, block in enumerate(self.blocks):
@@ -124,35 +148,66 @@ class Transformer(Backbone):
         return Features(x, self.vector_layer(x).unflatten(-1, (self.out_vectors, 4)))
 
 
+class _FeedForward(nn.Sequential):
+    """W' GELU(W x)."""
+
+    def __init__(self, width: int, ratio: int) -> None:
+        super().__init__(nn.Linear(width, ratio * width), nn.GELU(), nn.Linear(ratio * width, width))
+
+    def read_published(self, reader: WeightReader, prefix: str) -> None:
+        places = reader.layers(f"{prefix}.mlp.", 2, first=0, stride=3)
+        reader.copy_module(self[0], places[0])
+        reader.copy_module(self[2], places[1])
+
+
+class _GatedLayer(nn.Module):
+    """W' (GELU(G x) ⊙ W x), G and W one map."""
+
+    def __init__(self, width: int, ratio: int) -> None:
+        super().__init__()
+        self.enter = nn.Linear(width, 2 * ratio * width)
+        self.leave = nn.Linear(ratio * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, hidden = self.enter(x).chunk(2, dim=-1)
+        out: Tensor = self.leave(F.gelu(gate) * hidden)
+        return out
+
+    def read_published(self, reader: WeightReader, prefix: str) -> None:
+        reader.copy_module(self.enter, f"{prefix}.mlp_in.0")
+        reader.copy_module(self.leave, f"{prefix}.mlp_out.0")
+
+
+def _make_norms(name: Literal["layer", "rms"], width: int, gains: bool) -> nn.ModuleList:
+    """Before attention and before the feed-forward layer."""
+    if name == "rms":
+        return nn.ModuleList(RMSNorm(width, gains) for _ in range(2))
+    return nn.ModuleList(nn.LayerNorm(width, elementwise_affine=gains) for _ in range(2))
+
+
 class _Block(nn.Module):
     def __init__(
         self,
-        width: int,
-        num_heads: int,
-        reps: Reps,
-        mlp_ratio: int,
+        attention: FrameAttention,
+        mlp: _FeedForward | _GatedLayer,
+        norms: nn.ModuleList,
         dropout: float,
-        preserve_variance: bool,
-        variance_eps: float,
     ) -> None:
         super().__init__()
-        self.attention = FrameAttention(width, num_heads, reps, preserve_variance, variance_eps)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, mlp_ratio * width), nn.GELU(), nn.Linear(mlp_ratio * width, width)
-        )
+        self.attention, self.mlp, self.norms = attention, mlp, norms
         self.dropout = nn.Dropout(dropout)
 
     def read_published(self, reader: WeightReader, prefix: str) -> None:
         """Weights of one published block."""
         self.attention.read_published(reader, f"{prefix}.attention")
-        places = reader.layers(f"{prefix}.mlp.", 2, first=0, stride=3)
-        reader.copy_module(self.mlp[0], places[0])
-        reader.copy_module(self.mlp[2], places[1])
+        self.mlp.read_published(reader, prefix)
+        for number, norm in enumerate(self.norms, start=1):
+            reader.copy_module(norm, f"{prefix}.norm{number}")
 
     def forward(self, x: Tensor, frames: Frames, layout: Layout) -> Tensor:
-        width = x.shape[-1:]
-        x = x + self.dropout(self.attention(F.layer_norm(x, width), frames, layout))
-        return x + self.dropout(self.mlp(F.layer_norm(x, width)))
+        before, between = self.norms
+        x = x + self.dropout(self.attention(before(x), frames, layout))
+        return x + self.dropout(self.mlp(between(x)))
 
 
 class FrameAttention(nn.Module):
@@ -164,7 +219,7 @@ class FrameAttention(nn.Module):
     Parameters
     ----------
     width
-        Channels in and out: ``num_heads · reps.dim``.
+        Channels in and out; inside there are ``num_heads · reps.dim``.
     num_heads
         Number of heads.
     reps
@@ -189,24 +244,26 @@ class FrameAttention(nn.Module):
         self.variance_eps = variance_eps
         self.head_scalars = sum(term.multiplicity for term in reps if term.order == 0)
         self.head_vectors = sum(term.multiplicity for term in reps if term.order == 1)
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
+        inner = num_heads * reps.dim
+        self.qkv = nn.Linear(width, 3 * inner)
+        self.out = nn.Linear(inner, width)
 
     def read_published(self, reader: WeightReader, prefix: str) -> None:
         """The published channels are (q|k|v, channel, head) with the head fastest; those of a head [scalars|vectors]."""
-        width, heads, s = self.out.in_features, self.num_heads, self.head_scalars
-        head = width // heads
+        width, inner = self.out.out_features, self.out.in_features
+        heads, s = self.num_heads, self.head_scalars
+        head = inner // heads
 
         def ours(x: Tensor) -> Tensor:
             """Rows (3, channel, head) -> (3, head, channel), scalars of all heads first."""
             x = x.unflatten(0, (3, head, heads)).transpose(1, 2)
             return torch.cat([x[:, :, :s].flatten(0, 2), x[:, :, s:].flatten(0, 2)])
 
-        weight = reader.take(f"{prefix}.qkv_linear.linear.weight", 3 * width, width)
-        bias = reader.take(f"{prefix}.qkv_linear.linear.bias", 3 * width)
+        weight = reader.take(f"{prefix}.qkv_linear.linear.weight", 3 * inner, width)
+        bias = reader.take(f"{prefix}.qkv_linear.linear.bias", 3 * inner)
         reader.assign(self.qkv.weight, ours(weight))
         reader.assign(self.qkv.bias, ours(bias))
-        columns = reader.take(f"{prefix}.out_linear.weight", width, width).unflatten(1, (heads, head))
+        columns = reader.take(f"{prefix}.out_linear.weight", width, inner).unflatten(1, (heads, head))
         reader.assign(
             self.out.weight, torch.cat([columns[:, :, :s].flatten(1), columns[:, :, s:].flatten(1)], dim=1)
         )

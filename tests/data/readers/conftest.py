@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from experiment_layouts import EXPERIMENTS, random_events
 from file_layouts import (
     column_layout,
     jetclass_columns,
@@ -38,6 +39,9 @@ def written(tmp_path: Path) -> Callable[[str], Path]:
         elif name in ("root", "parquet", "hdf5"):
             path = tmp_path / f"a.{name}"
             column_layout(name, path, momenta, lengths, {"label": labels})
+        elif name in EXPERIMENTS:
+            path = tmp_path / ("a.parquet" if name == "jets-parquet" else "a.root")
+            EXPERIMENTS[name](path, random_events())
         else:
             ending = name.removeprefix("jetclass-")
             path = tmp_path / f"a.{ending}"

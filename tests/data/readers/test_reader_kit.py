@@ -20,6 +20,10 @@ WRITTEN = (
     "root",
     "parquet",
     "hdf5",
+    "delphes-root",
+    "nanoaod",
+    "physlite",
+    "jets-parquet",
 )
 NEEDED = {
     **{name: {"label": "label", "scalars": ["rank"]} for name in ("root", "parquet")},
@@ -28,6 +32,8 @@ NEEDED = {
         "label": "label",
         "scalars": {"rank": "tracks/rank"},
     },
+    "physlite": {"label": "R10TruthLabel_R22v1"},
+    "jets-parquet": {"label": "top", "scalars": ["charge"]},
 }
 """What readers of any columns must be told."""
 LHE = Path(__file__).parents[2] / "plugins" / "amplitudes" / "lhe" / "madgraph-pp-jj.lhe.gz"
@@ -35,6 +41,13 @@ AMPLITUDES = {
     "amplitudes": {"process": ["qq-Zng", "gg-ng"], "multiplicity": [2, 3], "num_events": 200},
     "amplitudes-lhe": {"path": str(LHE), "process": "gg-ng"},
     "vector-pairs": {"dimensions": 8, "target": "amplitude", "num_events": 200},
+    "lhe": {
+        "path": str(LHE),
+        "classes": {
+            "gg": "incoming_1 == 21 and incoming_2 == 21",
+            "other": "incoming_1 != 21 or incoming_2 != 21",
+        },
+    },
 }
 
 

@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader, IterableDataset
 import lorentzoo as lz
 from lorentzoo.core.cloud import Batch
 from lorentzoo.data.batching import make_loader
-from lorentzoo.data.readers.named import JetClassParquetFiles, JetClassROOTFiles, open_files
+from lorentzoo.data.readers.named import JetClassParquetFiles, JetClassROOTFiles
+from lorentzoo.data.readers.opening import open_files
 from lorentzoo.data.readers.source import EventFileError
 from lorentzoo.data.sharding import Shard
 from lorentzoo.data.streaming.dataset import StreamedData

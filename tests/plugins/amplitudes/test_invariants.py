@@ -27,6 +27,8 @@ COUNTS = {
     "lloca-transformer-so3-amplitudes": 1_074_691,
     "lloca-transformer-pelican-amplitudes": 1_068_576,
     "lloca-transformer-lgatr-amplitudes": 1_070_893,
+    # Of the frames-net 10,974, as lloca 2.0 has it with 6 vectors and 24 scalars inside.
+    "lloca-transformer-lgatr-slim-amplitudes": 1_056_897 + 10_974,
     "lloca-graphnet-amplitudes": 266_756,
     "pelican-amplitudes": 17_440,
 }

@@ -19,8 +19,8 @@ SUBGROUPS = ["lloca-so3", "lloca-so2", "lloca-beam", "lloca-so2:axes=published",
 PELICAN = [
     f"lloca-{name}:equivectors=pelican" for name in ("polar", "gramschmidt", "rest", "so3", "so2", "beam")
 ]
-FULL += [*PELICAN[:3], "lloca-polar:equivectors=lgatr"]
-SUBGROUPS += [*PELICAN[3:], "lloca-so3:equivectors=lgatr"]
+FULL += [*PELICAN[:3], "lloca-polar:equivectors=lgatr", "lloca-polar:equivectors=lgatr-slim"]
+SUBGROUPS += [*PELICAN[3:], "lloca-so3:equivectors=lgatr", "lloca-so3:equivectors=lgatr-slim"]
 DEGENERATE = ["collinear", "light-like", "equal", "one", "two", "back-to-back", "on the beam", "at rest"]
 
 
@@ -321,3 +321,13 @@ def test_one_particle_that_is_much_harder_costs_no_digits_but_those_of_the_boost
         cloud = lz.ParticleCloud.from_packed(momenta, [0, 6], validate=False)
         frames = net(cloud).per_particle().detach()
         assert defect(frames) < min(1e-9, 5e-15 * float(frames.abs().max()) ** 2)
+
+
+def test_weights_of_before_there_was_a_flag_of_published_sums_load() -> None:
+    from lorentzoo.registry.checkpoints import load_state
+
+    model = lz.compose(frames="lloca-polar:equivectors=lgatr", backbone="deep-sets")
+    state = {name: value for name, value in model.state_dict().items() if "published_sums" not in name}
+    assert len(state) == len(model.state_dict()) - 1
+    load_state(model, state, source="an older file")
+    assert not bool(model.frames_net.equivectors.published_sums)

@@ -34,7 +34,7 @@ def test_interaction_blocks_average_with_the_softmax_of_pair_channels() -> None:
     features = model.embedding(CLOUD, lz.Frames.identity(layout))
     triangle = layout.triangle()
     hidden, _ = backbone.pairs(
-        backbone._pair_features(features, lz.Frames.identity(layout), triangle), triangle
+        backbone._pair_features(features, lz.Frames.identity(layout), triangle), triangle.mask
     )
     logits = triangle.to_pairs(hidden)
     x = torch.randn(11, 64, dtype=torch.float64)

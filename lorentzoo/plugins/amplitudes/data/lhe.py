@@ -5,24 +5,19 @@ All of it that bears on amplitudes: momenta, colours and kinds of all particles,
 
 from __future__ import annotations
 
-import gzip
-import math
 import os
-import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
-import pylhe
 import torch
 from torch import Tensor
 
 from lorentzoo import Packed
+from lorentzoo.data.readers.lhe_file import LheFile
+from lorentzoo.data.readers.source import EventFileError
 from lorentzoo.plugins.amplitudes.errors import AmplitudeError
 
 __all__ = ["LheEvents", "read_lhe"]
-
-
-_GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
@@ -88,58 +83,16 @@ def read_lhe(path: str | os.PathLike[str], max_events: int | None = None) -> Lhe
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file of events {path}")
-    events = _parse(path, max_events)
-    if not events:
-        raise AmplitudeError(f"{path} has no events")
-    particles = [particle for event in events for particle in event.particles]
-    lengths = torch.tensor([len(event.particles) for event in events])
-    names = tuple(dict.fromkeys(name for event in events for name in event.weights))
-    weights = [[event.weights.get(name, math.nan) for name in names] for event in events]
-
-    def table(*columns: str) -> list[list[float]]:
-        return [[getattr(particle, column) for column in columns] for particle in particles]
-
-    def info(name: str) -> Tensor:
-        return torch.tensor([getattr(event.eventinfo, name) for event in events], dtype=torch.float64)
-
-    momenta = torch.tensor(table("e", "px", "py", "pz"), dtype=torch.float64)
-    if not bool(torch.isfinite(momenta).all()):
-        raise AmplitudeError(f"{path} has momenta that are not finite")
-    return LheEvents(
-        momenta=momenta,
-        ptr=torch.cat([lengths.new_zeros(1), lengths.cumsum(0)]),
-        pdg=torch.tensor(table("id"), dtype=torch.int64).squeeze(1),
-        status=torch.tensor(table("status"), dtype=torch.int64).squeeze(1),
-        mothers=torch.tensor(table("mother1", "mother2"), dtype=torch.int64),
-        colours=torch.tensor(table("color1", "color2"), dtype=torch.int64),
-        weight=info("weight"),
-        scale=info("scale"),
-        alpha_s=info("aqcd"),
-        weight_names=names,
-        weights=torch.tensor(weights, dtype=torch.float64).reshape(len(events), len(names)),
-    )
-
-
-def _parse(path: Path, max_events: int | None) -> list[pylhe.LHEEvent]:
-    found: list[pylhe.LHEEvent] = []
+    file = LheFile(path, max_events)
     try:
-        # Opened here: pylhe leaves a file open where it does not like it.
-        with path.open("rb") as raw, warnings.catch_warnings():
-            # pylhe ends a damaged file with a warning, as if it were complete.
-            warnings.simplefilter("error", RuntimeWarning)
-            packed = raw.read(2) == _GZIP
-            raw.seek(0)
-            stream = gzip.GzipFile(fileobj=raw) if packed else raw
-            for event in pylhe.LHEFile.frombuffer(stream).events:
-                if len(event.particles) != event.eventinfo.nparticles:
-                    raise ValueError(
-                        f"{len(event.particles)} particles where {event.eventinfo.nparticles} are announced"
-                    )
-                found.append(event)
-                if len(found) == max_events:
-                    break
-    except (RuntimeWarning, ValueError, IndexError, KeyError, OSError, EOFError, AssertionError) as cause:
-        raise AmplitudeError(
-            f"{path} is damaged or not a file of events, after {len(found)} events: {cause}"
-        ) from cause
-    return found
+        found = file.read(0, file.num_events)
+    except EventFileError as cause:
+        raise AmplitudeError(str(cause)) from cause
+    finally:
+        file.close()
+    if not len(found):
+        raise AmplitudeError(f"{path} has no events")
+    names = (item.name for item in fields(LheEvents) if item.name != "weight_names")
+    return LheEvents(
+        weight_names=found.weight_names, **{name: torch.from_numpy(getattr(found, name)) for name in names}
+    )
