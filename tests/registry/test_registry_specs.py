@@ -218,7 +218,7 @@ def test_bounds_hold_for_json_and_python_too() -> None:
     endless.append(endless)
     for value in (nested(5000), endless):
         for data in ({"backbone": value}, {"backbone": {"name": "mlp", "hidden": value}}):
-            with pytest.raises(SpecError, match="nested more than 32 levels deep|maximum nesting depth"):
+            with pytest.raises(SpecError, match="nested more than 32 levels deep"):
                 Spec.from_data(data)
         with pytest.raises(SpecError, match="parameters of 'mlp' is nested more than"):
             lz.create_model("mlp", backbone={"hidden": value})
