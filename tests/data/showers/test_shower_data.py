@@ -131,7 +131,9 @@ class TestFiles:
         voxels, energy, _ = random_showers(SILICON, 5)
         with h5py.File(path, "w") as file:
             file["showers"], file["incident_energies"] = 1000.0 * voxels, 1000.0 * energy[:, None]
-        with pytest.raises(EventFileError, match=r"does not say which detector .* e\.g\. 'calochallenge-2'"):
+        with pytest.raises(
+            EventFileError, match=r"does not say which detector .* 'tungsten-silicon', which fits"
+        ):
             ShowerFile(path)
         with pytest.raises(EventFileError, match=r"shape \(5, 400\), but 'lead-argon' has 576 voxels"):
             ShowerFile(path, ARGON)
