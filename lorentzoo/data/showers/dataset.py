@@ -36,6 +36,7 @@ class _Part(Protocol):
     detector: Detector
     num_showers: int
     block_size: int
+    notes: str
 
     def rows(self, wanted: NDArray[np.int64]) -> Showers: ...
 
@@ -53,6 +54,8 @@ class ShowerArrays:
         Deposits in GeV, (n, V).
     energy, angle
         Incident energies in GeV and polar angles in radians, (n,).
+    notes
+        How they were made.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class ShowerArrays:
         voxels: NDArray[np.floating],
         energy: NDArray[np.float64],
         angle: NDArray[np.float64] | None = None,
+        notes: str = "",
     ) -> None:
         if voxels.ndim != 2 or voxels.shape[1] != detector.grid.num_voxels:
             raise ValueError(
@@ -68,6 +72,7 @@ class ShowerArrays:
                 f"{voxels.shape}"
             )
         self.detector, self.num_showers, self.block_size = detector, len(voxels), BLOCK_SIZE
+        self.notes = notes
         self._voxels = voxels.astype(np.float32)
         self._energy = np.asarray(energy, np.float64)
         self._angle = np.zeros(len(voxels)) if angle is None else np.asarray(angle, np.float64)
@@ -147,7 +152,8 @@ class ShowerData(EventData):
         self.scalar_names = (*voxel_names(slots), *PLACE)
         self.context_names = INCIDENT
         self.num_scalars, self.num_context = len(self.scalar_names), len(INCIDENT)
-        self.metadata: dict[str, Any] = {"notes": NOTES, "detectors": list(self.detectors)}
+        notes = " ".join(dict.fromkeys(part.notes for part in parts if part.notes))
+        self.metadata: dict[str, Any] = {"notes": notes, "detectors": list(self.detectors)}
 
     def detector(self, name: str | None = None) -> Detector:
         """The detector of this name; without one there must be only one."""
@@ -269,8 +275,10 @@ def showers(
             )
         for name in names or ["tungsten-silicon"]:
             made = configured(name, energy_min, energy_max, max_angle)
-            pieces = zip(*simulated(made, count, seed), strict=True)
-            parts.append(ShowerArrays(made, *map(np.concatenate, pieces)))
+            voxels, energy, angle = (
+                np.concatenate(column) for column in zip(*simulated(made, count, seed), strict=True)
+            )
+            parts.append(ShowerArrays(made, voxels, energy, angle, NOTES))
     else:
         if (energy_min, energy_max, max_angle) != (None, None, None):
             raise ValueError(

@@ -22,7 +22,14 @@ from numpy.typing import ArrayLike, NDArray
 from lorentzoo.data.readers.hdf5 import HDF5File
 from lorentzoo.data.readers.source import EventFileError, need
 from lorentzoo.data.showers.detectors import Detector, name_fitting
-from lorentzoo.data.showers.layouts import LAYOUTS, check_units, find_names, find_units, flatten_voxels
+from lorentzoo.data.showers.layouts import (
+    LAYOUTS,
+    check_units,
+    find_names,
+    find_units,
+    flatten_voxels,
+    read_metadata,
+)
 from lorentzoo.data.writing import replacing
 
 __all__ = ["BLOCK_SIZE", "ShowerFile", "Showers", "find_fitting", "holds_showers", "write_showers"]
@@ -62,6 +69,8 @@ class ShowerFile:
         How many it holds.
     units
         Units of deposits and of incident energies in the file.
+    notes
+        What our own files say of how they were made; empty for files of others.
     block_size
         Showers that are read at once.
 
@@ -85,6 +94,10 @@ class ShowerFile:
         found = self._file.datasets()
         self._names = find_names(self.path, found, columns)
         self._angles = self._names.angle in found
+        for name in (self._names.showers, self._names.energy, *([self._names.angle] if self._angles else [])):
+            kind = self._file.dataset(name).dtype
+            if kind.kind not in "fiu":
+                raise EventFileError(path, f"{name} must hold numbers, not {kind}")
         deposits, energies = (self._file.dataset(name) for name in (self._names.showers, self._names.energy))
         self.detector = self._own_detector(deposits) if detector is None else detector
         self._check_shape(deposits.shape)
@@ -94,6 +107,7 @@ class ShowerFile:
             self._check_length(
                 self._names.angle, self._file.dataset(self._names.angle).shape, "incident angles"
             )
+        self.notes = str(read_metadata(deposits.file.attrs).get("notes", ""))
         voxels = self.detector.grid.num_voxels
         self.block_size = max(1, min(BLOCK_SIZE, _BLOCK_VOXELS // voxels))
         self._kept: OrderedDict[int, Showers] = OrderedDict()

@@ -20,7 +20,16 @@ from numpy.typing import NDArray
 from lorentzoo.data.readers.columns import as_names
 from lorentzoo.data.readers.source import EventFileError, require_columns
 
-__all__ = ["LAYOUTS", "Names", "Units", "check_units", "find_names", "find_units", "flatten_voxels"]
+__all__ = [
+    "LAYOUTS",
+    "Names",
+    "Units",
+    "check_units",
+    "find_names",
+    "find_units",
+    "flatten_voxels",
+    "read_metadata",
+]
 
 
 @dataclass(frozen=True)
@@ -167,7 +176,7 @@ def find_units(path: Path, showers: Any, energy: Any, given: str | Sequence[str]
 
 
 def _attribute(dataset: Any) -> str | None:
-    for attributes in (dataset.attrs, dataset.file.attrs, _metadata(dataset.file.attrs)):
+    for attributes in (dataset.attrs, dataset.file.attrs, read_metadata(dataset.file.attrs)):
         for name in ("units", "unit"):
             if name in attributes:
                 value = attributes[name]
@@ -175,8 +184,8 @@ def _attribute(dataset: Any) -> str | None:
     return None
 
 
-def _metadata(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """What our own files keep."""
+def read_metadata(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """What our own files keep of how they were made; nothing of files of others."""
     try:
         found = json.loads(attributes.get("metadata", "{}"))
     except (TypeError, ValueError):

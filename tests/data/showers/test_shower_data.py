@@ -223,6 +223,7 @@ class TestFiles:
             "showers", jets=10, seed=3, out=tmp_path / "b.hdf5", settings=wanted, progress=False
         )
         assert ShowerFile(two).rows(np.arange(10))[0] == pytest.approx(first[:10] / 1000, rel=1e-6)
+        assert "Grindhammer" in showers(path=str(one)).metadata["notes"]
         described = describe_sample(one)
         assert described["showers"] == 25
         assert described["incident_energy_gev"][1] <= 5.0
@@ -329,6 +330,7 @@ class TestDataset:
         given = {"num_showers": 20, "energy_min": 1.0, "energy_max": 3.0}
         data = lz.load_dataset("showers", detector=["tungsten-silicon", "lead-tungstate"], **given)
         assert data.class_names == ("tungsten-silicon", "lead-tungstate")
+        assert data.metadata["notes"].count("Grindhammer") == 1
         assert len(data) == 40
         again = lz.load_dataset("showers", detector="tungsten-silicon", **given)
         assert np.array_equal(data.showers("tungsten-silicon")[0], again.showers()[0])

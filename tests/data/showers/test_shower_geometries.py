@@ -148,6 +148,8 @@ class TestDatasets:
         by_name = lz.load_dataset("showers", path=path, detector=name)
         by_file = lz.load_dataset("showers", path=path, geometry=binning)
         for data in (by_name, by_file):
+            # Nobody knows how files of others were made.
+            assert data.metadata["notes"] == ""
             assert data.showers()[0] == pytest.approx(deposits, rel=1e-5)
             cloud = data.batch(range(len(data))).cloud
             assert voxels_of(cloud, detector) == pytest.approx(deposits, rel=1e-5)

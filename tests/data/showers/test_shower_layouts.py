@@ -122,6 +122,17 @@ class TestLemurs:
             with pytest.raises(EventFileError, match=f"6 showers but 4 incident {what}: {name} has shape"):
                 ShowerFile(path, DETECTOR)
 
+    @pytest.mark.parametrize("name", ["showers", "incident_energy", "incident_theta"])
+    def test_what_are_no_numbers_is_refused(self, name: str, tmp_path: Path) -> None:
+        path = tmp_path / "text.h5"
+        write_lemurs(path)
+        with h5py.File(path, "a") as file:
+            text = file[name][:].astype("S8")
+            del file[name]
+            file[name] = text
+        with pytest.raises(EventFileError, match=rf"{name} must hold numbers, not \|S8"):
+            ShowerFile(path, DETECTOR)
+
     def test_a_truncated_file_says_so(self, tmp_path: Path) -> None:
         path = tmp_path / "short.h5"
         write_lemurs(path)
