@@ -27,7 +27,7 @@ __all__ = ["Generator", "Template"]
 
 
 class Generator(Part, Trainable):
-    """A density of events, given their multiplicities, scalars and context.
+    """A density of events, given their scalars and context, and their multiplicities unless these are drawn too.
 
     Densities are relative to Lorentz-invariant measures: Π d⁴p for particles of any mass, Π d³p/2E for particles on a
     mass shell, in powers of GeV. Everything outside the network runs in float64.
@@ -92,6 +92,11 @@ class Generator(Part, Trainable):
             self.permutation_symmetric = network.permutation_symmetric  # type: ignore[misc]
             self.exact = network.exact
 
+    @property
+    def all_networks(self) -> list[Model]:
+        """Its network, or those of the generators of which it is made."""
+        return [] if self.network is None else [self.network]
+
     # ---- what it does ----------------------------------------------------------------------
 
     @abstractmethod
@@ -132,9 +137,13 @@ class Generator(Part, Trainable):
         A packed cloud, in GeV, with the scalars and the context of the condition.
         """
 
+    def sample_like(self, cloud: ParticleCloud, *, rng: torch.Generator | None = None) -> ParticleCloud:
+        """One event for each of a cloud, with its scalars and context, and its multiplicity unless that is drawn too."""
+        return self.sample(cloud.num_events, cloud, rng=rng)
+
     @abstractmethod
     def log_prob(self, cloud: ParticleCloud) -> Tensor:
-        """Logarithm of the density of each event, given its multiplicity, scalars and context.
+        """Logarithm of the density of each event, given its multiplicity (unless that is drawn too), scalars and context.
 
         Returns
         -------
@@ -166,6 +175,15 @@ class Generator(Part, Trainable):
             "that predicts something of events"
         )
 
+    def complete(self, rng: torch.Generator | None = None) -> None:
+        """Measure what follows from trained weights and is part of the density; by default nothing.
+
+        Parameters
+        ----------
+        rng
+            Source of the random numbers that it needs; always the same by default.
+        """
+
     def batch_loss(self, batch: Batch, rng: torch.Generator | None = None) -> Tensor:
         """The loss of the events of a batch."""
         return self.loss(batch.cloud, batch.weight, rng=rng)
@@ -184,8 +202,8 @@ class Generator(Part, Trainable):
     def summary(self) -> str:
         """The network's parts and the symmetry of the density, path by path, as text."""
         lines = [f"generator  {type(self).__name__:<24} {self.num_parameters:>12,}"]
-        if self.network is not None:
-            lines += ["  " + line for line in self.network.summary().splitlines()]
+        for network in self.all_networks:
+            lines += ["  " + line for line in network.summary().splitlines()]
         lines.append(f"density    {self.symmetry.describe()}")
         lines += [f"  {path:<22} {symmetry.name}" for path, symmetry in self.symmetry_paths.items()]
         return "\n".join(lines)

@@ -69,6 +69,7 @@ _HOMES = {
     "axes_or_new": "lorentzoo.output.style",
     "attend_between_frames": "lorentzoo.nn.frame_attention",
     "boost_to_rest": "lorentzoo.core.minkowski",
+    "cache_folder": "lorentzoo.core.cache",
     "cap_gamma": "lorentzoo.core.minkowski",
     "count_attention": "lorentzoo.nn.flops",
     "count_linear": "lorentzoo.nn.flops",
@@ -109,6 +110,7 @@ _HOMES = {
     "random_lorentz": "lorentzoo.core.minkowski",
     "random_rotation": "lorentzoo.core.minkowski",
     "rapidity": "lorentzoo.core.minkowski",
+    "read_range": "lorentzoo.core.ranges",
     "require_package": "lorentzoo.core.foreign",
     "stable_argsort": "lorentzoo.core.elementary",
     "spread_cell": "lorentzoo.output.table",
@@ -128,6 +130,7 @@ __all__ = sorted(_HOMES)
 if TYPE_CHECKING:
     from lorentzoo.core.anchor import Anchor as Anchor
     from lorentzoo.core.anchor import anchor_for as anchor_for
+    from lorentzoo.core.cache import cache_folder as cache_folder
     from lorentzoo.core.elementary import asinh as asinh
     from lorentzoo.core.elementary import determinant3 as determinant3
     from lorentzoo.core.elementary import stable_argsort as stable_argsort
@@ -178,6 +181,7 @@ if TYPE_CHECKING:
     from lorentzoo.core.minkowski import random_rotation as random_rotation
     from lorentzoo.core.minkowski import rapidity as rapidity
     from lorentzoo.core.numbers import format_uncertain as format_uncertain
+    from lorentzoo.core.ranges import read_range as read_range
     from lorentzoo.core.shares import draw_for_events as draw_for_events
     from lorentzoo.core.shares import draw_for_parameters as draw_for_parameters
     from lorentzoo.core.steps import Columns as Columns

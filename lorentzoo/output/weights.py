@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["effective_fraction", "effective_number", "ratio_weights", "weighted_mean", "weighted_quantile"]
+__all__ = [
+    "effective_fraction",
+    "effective_number",
+    "mean_and_error",
+    "ratio_weights",
+    "weighted_mean",
+    "weighted_quantile",
+]
 
 Array = NDArray[np.float64]
 
@@ -14,6 +23,16 @@ def weighted_mean(values: Array, weight: Array) -> float:
     """Σ w x / Σ w; NaN where the weights add up to nothing."""
     total = float(weight.sum())
     return float((weight * values).sum() / total) if total != 0 else float("nan")
+
+
+def mean_and_error(values: Array, weight: Array) -> tuple[float, float]:
+    """Weighted mean and its standard error; NaN where there are no values, or no weight in all."""
+    if weight.sum() == 0:
+        return math.nan, math.nan
+    mean = float(np.average(values, weights=weight))
+    variance = float(np.average(np.square(values - mean), weights=weight))
+    # Weights of both signs may leave no square of which there is a root.
+    return mean, math.sqrt(max(variance, 0.0) / effective_number(weight))
 
 
 def weighted_quantile(values: Array, weight: Array, quantile: float) -> float:

@@ -362,7 +362,7 @@ def _construct(component: Component, item: PartSpec, base: type[P], filled: Mapp
     target = catalogue().target(component)
     label = f"{component.kind} {item.name!r}"
     given = {**component.defaults, **item.parameters}
-    checked = check_parameters(label, target, given, reserved=FILLED)
+    checked = check_parameters(label, target, given, reserved=FILLED | filled.keys())
     accepted = parameters_of(target)
     fills = {name: value for name, value in filled.items() if name in accepted}
     try:

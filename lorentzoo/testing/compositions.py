@@ -69,7 +69,7 @@ def _small_spec(spec: Spec, small: Mapping[str, Any], keep: bool = False) -> Spe
             spec, backbone=spec.backbone.merged({**shrunk, **(spec.backbone.parameters if keep else {})})
         )
     if spec.generator is not None:
-        fewer = _shrink("generator", spec.generator.name, {"steps": 2})
+        fewer = _shrink("generator", spec.generator.name, {"steps": 2, "acceptance_events": 50})
         spec = replace(spec, generator=spec.generator.merged(fewer))
     return spec
 

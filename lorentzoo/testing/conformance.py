@@ -98,13 +98,13 @@ def _generator_outcomes(
         for name, check in GENERATOR_CHECKS.items()
         if checks is None or name in checks
     ]
-    if checks is None and made.network is not None:
+    if checks is None and made.all_networks:
         reasons = {
             name.removeprefix(_OF_NETWORK): reason
             for name, reason in expected.items()
             if name.startswith(_OF_NETWORK)
         }
-        network = check_model(made.network, expected_failures=reasons)
+        network = check_model(made.all_networks[0], expected_failures=reasons)
         outcomes += [replace(outcome, check=_OF_NETWORK + outcome.check) for outcome in network.outcomes]
     return tuple(outcomes)
 

@@ -41,6 +41,7 @@ class GeneratorSubject:
         with torch.no_grad():
             for parameter in self.generator.parameters():
                 parameter.mul_(0.7)
+        self.generator.complete()
 
     @cached_property
     def events(self) -> ParticleCloud:
@@ -82,7 +83,7 @@ def _declarations(s: GeneratorSubject) -> None:
     require(bool(made.symmetry_paths), "it does not say which ingredient keeps what")
     require(isinstance(made.exact, bool), "exact is not a bool")
     require(made.permutation_symmetric in (True, False), "permutation_symmetric is not a bool")
-    connected = made.network is not None or not made.needs_network
+    connected = bool(made.all_networks) or not made.needs_network
     require(connected, "it needs a network, but has none")
 
 

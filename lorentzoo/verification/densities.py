@@ -78,6 +78,7 @@ def verify_density(
     fit_if_new(reference)
     if redraw:
         redraw_weights(reference, seed)
+    reference.complete()
     if cloud is None:
         cloud = _samples(reference, count, seed, redraw)
     cloud = cloud.to_packed()
@@ -162,6 +163,7 @@ def _samples(generator: Generator, count: int, seed: int, shrink: bool) -> Parti
         with torch.no_grad():
             for parameter in generator.parameters():
                 parameter.mul_(0.5)
+        generator.complete()
     raise AssertionError("the last attempt returns or raises")
 
 

@@ -28,28 +28,51 @@ COMPOSITIONS: dict[str, dict[str, Any]] = {
         "momentum_layers=true,relative_azimuths=true",
         "in_context": 1,
     },
-    "calorimeter-flow": {},
+    "varying-multiplicity": {
+        "generator": {
+            "name": "varying-multiplicity",
+            "multiplicities": [2, 3],
+            "generator": "flow-matching:steps=2",
+            "delta_r_min": 0.5,
+            "acceptance_events": 50,
+        },
+        **PLAIN,
+    },
+    "varying-multiplicity, one each": {
+        "generator": {
+            "name": "varying-multiplicity",
+            "multiplicities": [2, 3],
+            "generator": "rqs-flow:hidden=[8],num_transforms=1",
+            "networks": "each",
+        },
+        "in_context": 1,
+    },
+}
+VIT = "vit:num_blocks=1,width=8,num_heads=2"
+SHOWERS: dict[str, dict[str, Any]] = {
+    "calorimeter-flow": {
+        "name": "vit-showers",
+        "backbone": {"num_blocks": 1, "width": 8, "num_heads": 2},
+        "generator": {"steps": 2, "layers": VIT},
+    },
+    "calorimeter-rqs-flow": {
+        "name": "vit-showers-rqs-flow",
+        "generator": {"backbone": VIT, "layers": VIT, "num_transforms": 2, "num_layer_transforms": 2},
+    },
 }
 
 
 def test_every_generator_is_tried() -> None:
-    assert {name.split()[0].rstrip(",") for name in COMPOSITIONS} == set(lz.list_components("generator"))
+    tried = {name.split()[0].rstrip(",") for name in (*COMPOSITIONS, *SHOWERS)}
+    assert tried == set(lz.list_components("generator"))
 
 
-@pytest.mark.parametrize("name", COMPOSITIONS)
+@pytest.mark.parametrize("name", [*COMPOSITIONS, *SHOWERS])
 def test_no_events(name: str) -> None:
     torch.manual_seed(0)
-    slots = COMPOSITIONS[name]
-    made = (
-        lz.compose(**slots)
-        if slots
-        else lz.create_model(
-            "vit-showers",
-            backbone={"num_blocks": 1, "width": 8, "num_heads": 2},
-            generator={"steps": 2, "layers": "vit:num_blocks=1,width=8,num_heads=2"},
-        )
-    )
+    made = lz.compose(**COMPOSITIONS[name]) if name in COMPOSITIONS else lz.create_model(**SHOWERS[name])
     fit_if_new(made, 100)
+    made.complete()
     some = training_events(made, 3).cloud
     none = some.select(torch.zeros(3, dtype=torch.bool))
     for condition in (none, some.select(torch.arange(1))):

@@ -18,6 +18,12 @@ PARAMETERS = {
     "spurions/vectors": {"values": [[1.0, 0.0, 0.0, 0.5], [0.0, 1.0, 0.0, 0.0]]},
     "embedding/places": {"columns": ["scalar_0", "scalar_1"]},
     "generator/rqs-flow": {"num_particles": 3},
+    "generator/varying-multiplicity": {
+        "multiplicities": [2, 3],
+        "generator": "flow-matching:steps=2",
+        "delta_r_min": 0.5,
+        "acceptance_events": 50,
+    },
     "head/boosted-trees": {"num_trees": 20},
     "head/regression-trees": {"num_trees": 20},
     "spurions/matrices": {"values": [[[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]]},

@@ -97,7 +97,12 @@ class Plan:
             "jets": self.jets,
             "seed": self.seed,
             "chunk_size": self.chunk_size,
-            "settings": dataclasses.asdict(self.recipe),  # type: ignore[call-overload]
+            "settings": {
+                f.name: getattr(self.recipe, f.name)
+                for f in dataclasses.fields(self.recipe)  # type: ignore[arg-type]
+                # A setting that came later says nothing at its default: plans of earlier samples keep their text.
+                if not (f.metadata.get("later") and getattr(self.recipe, f.name) == f.default)
+            },
             "pythia": {name: list(self.recipe.pythia_settings(name)) for name in self.recipe.class_names},
             "versions": versions(),
         }
@@ -200,16 +205,16 @@ def _of_constituents(recipe: Recipe, events: Events, jets: Jets, chunk: Chunk, f
 
 def _of_jets(recipe: Recipe, events: Events, jets: Jets, chunk: Chunk, first_event: int) -> Sample:
     """Events whose particles are the jets themselves, with masses of their own."""
-    each = recipe.max_constituents
-    event = jets.event[::each]
+    event, counts = np.unique(jets.event, return_counts=True)
+    ptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     return Sample(
         momenta=round_mantissa(jets.momenta[:, 1:], recipe.mantissa_bits),
         mass_codes=np.zeros(len(jets), dtype=np.uint8),
         masses=np.zeros(1),
         species=np.zeros(1, dtype=np.int32),
         free_masses=round_mantissa(jets.mass, recipe.mantissa_bits),
-        scalars=recipe.scalars(events, np.arange(len(jets))),
-        ptr=each * np.arange(len(event) + 1, dtype=np.int64),
+        scalars=recipe.scalars(events, np.arange(len(jets)) - np.repeat(ptr[:-1], counts)),
+        ptr=ptr,
         labels=np.full(len(event), chunk.label, dtype=np.int64),
         event_ids=chunk.index * _EVENTS_PER_CHUNK + first_event + event,
         weights=events.weights[event],

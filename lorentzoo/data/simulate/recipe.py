@@ -21,12 +21,11 @@ class Recipe(Protocol):
     """A sample: its processes, its selection, what is stored. Implementations are frozen dataclasses.
 
     What it `stores` of the selected jets: the ``"constituents"`` of each, one jet an event of the sample, or the
-    ``"jets"`` themselves, `max_constituents` of them an event.
+    ``"jets"`` themselves, up to `max_constituents` of them an event.
     """
 
     name: ClassVar[str]
     class_names: ClassVar[tuple[str, ...]]
-    scalar_names: ClassVar[tuple[str, ...]]
     target_names: ClassVar[tuple[str, ...]]
     target_units: ClassVar[tuple[str, ...]]
     reference: ClassVar[str]
@@ -34,8 +33,12 @@ class Recipe(Protocol):
     stores: ClassVar[Literal["constituents", "jets"]]
 
     @property
+    def scalar_names(self) -> tuple[str, ...]:
+        """Names of the further numbers of each particle."""
+
+    @property
     def max_constituents(self) -> int:
-        """Constituents kept of each jet, the hardest ones; or jets of each event."""
+        """Constituents kept of each jet, the hardest ones; or jets of each event, at most."""
 
     @property
     def mantissa_bits(self) -> int:
@@ -51,7 +54,11 @@ class Recipe(Protocol):
         """The jets of a batch of events that enter the sample."""
 
     def scalars(self, events: Events, constituents: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Further numbers of each stored particle, shape (K, S); S may be 0."""
+        """Further numbers of each stored particle, shape (K, S); S may be 0.
+
+        Particles are given by their positions in the events; jets that are stored themselves by their places among those
+        of their event.
+        """
 
     def targets(self, events: Events, jets: Jets) -> NDArray[np.float64]:
         """Values of each stored event that may be predicted, shape (B, D); see `OnlyClasses`."""

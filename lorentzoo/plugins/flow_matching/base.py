@@ -34,14 +34,20 @@ class EventBase(nn.Module, ABC):
     coordinates
         Of the flow; they say whether particles are on shell.
     cuts
-        That every drawn event passes.
+        That every drawn particle passes, and every drawn event but for the leak.
+    leak
+        Part of the events that may violate the cut on pairs: with any, no event of particles within the cuts is without a
+        density.
     """
 
     log_particle: Tensor
     log_event: Tensor
 
-    def __init__(self, coordinates: Coordinates, cuts: Cuts) -> None:
+    def __init__(self, coordinates: Coordinates, cuts: Cuts, leak: float = 0.0) -> None:
         super().__init__()
+        if not 0 <= leak < 1:
+            raise ValueError(f"the leak is a part from 0 to below 1, not {leak}")
+        self.leak = leak
         # In a tuple: the coordinates are a part of the generator, not of its base.
         self._shared = (coordinates,)
         self.cuts = cuts
@@ -128,13 +134,16 @@ class EventBase(nn.Module, ABC):
         host = layout.to("cpu")
         assert isinstance(host, Packed)
         todo = torch.ones(layout.num_rows, dtype=torch.bool)
+        free = torch.zeros(layout.num_events, dtype=torch.bool)
+        if self.leak:
+            free = torch.rand(layout.num_events, generator=rng, dtype=torch.float64) < self.leak
         for _ in range(_ROUNDS):
             rows = todo.nonzero().squeeze(1)
             if len(rows) == 0:
                 break
             momenta[rows] = self._particles(len(rows), rng)
             # Whole events are drawn again: particles of an event that fails are not independent of its others.
-            failed = ~self.cuts.events(momenta, host)
+            failed = ~(self.cuts.events(momenta, host) | free)
             todo = host.spread(failed)
         if bool(todo.any()):
             raise RuntimeError(
@@ -170,8 +179,11 @@ class EventBase(nn.Module, ABC):
         inside = self._passes(momenta)
         safe = torch.where(inside.unsqueeze(-1), momenta, momenta.new_tensor([1.0, 0.0, 0.0, 0.0]))
         single = torch.where(inside, self.particle_log_prob(safe) - self.log_particle, -math.inf)
-        total = layout.pool(single.unsqueeze(-1), "sum").squeeze(-1) - normalisation
-        return torch.where(self.cuts.events(momenta, layout), total, -math.inf)
+        total = layout.pool(single.unsqueeze(-1), "sum").squeeze(-1)
+        within = torch.where(self.cuts.events(momenta, layout), total - normalisation, -math.inf)
+        if not self.leak:
+            return within
+        return torch.logaddexp(math.log1p(-self.leak) + within, math.log(self.leak) + total)
 
     def _measured_symmetry(self) -> Symmetry:
         """What leaves the density of single particles without cuts alone, by linear algebra on its derivatives."""
@@ -204,7 +216,7 @@ class PhaseSpaceBase(EventBase):
 
     Parameters
     ----------
-    coordinates, cuts
+    coordinates, cuts, leak
         See `EventBase`.
     mass_min
         Boundary of the masses in GeV.
@@ -212,8 +224,10 @@ class PhaseSpaceBase(EventBase):
 
     widths: Tensor
 
-    def __init__(self, coordinates: Coordinates, cuts: Cuts, mass_min: float = 0.0) -> None:
-        super().__init__(coordinates, cuts)
+    def __init__(
+        self, coordinates: Coordinates, cuts: Cuts, mass_min: float = 0.0, leak: float = 0.0
+    ) -> None:
+        super().__init__(coordinates, cuts, leak)
         self.mass_min = mass_min
         self.register_buffer("widths", torch.tensor([50.0, 4.0, 1.0], dtype=torch.float64))
 

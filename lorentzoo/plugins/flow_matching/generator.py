@@ -51,6 +51,9 @@ class FlowMatching(Generator):
         coordinates.
     pt_min, mass_min, eta_max, delta_r_min
         Cuts (GeV, and none by default) that every event of the base passes.
+    delta_r_leak
+        Part of the base's events that may violate `delta_r_min`: with any, every event has a density, also those that the
+        flow traces back into the gap.
     boundaries
         Whether the coordinates put pT, mass and η cuts at infinite distance, so that no trajectory crosses them.
     scalar_components
@@ -82,6 +85,7 @@ class FlowMatching(Generator):
         mass_min: float = 0.0,
         eta_max: float = math.inf,
         delta_r_min: float = 0.0,
+        delta_r_leak: float = 0.0,
         boundaries: bool = True,
         scalar_components: Literal["auto"] | Sequence[str] = "auto",
         standardise: Standardisation = "componentwise",
@@ -121,11 +125,11 @@ class FlowMatching(Generator):
             self.chart = CoordinateChart(made, chosen, circles=manifold == "circles")
         self.base: EventBase
         if base == "phase-space":
-            self.base = PhaseSpaceBase(made, self.cuts, mass_min)
+            self.base = PhaseSpaceBase(made, self.cuts, mass_min, delta_r_leak)
         elif shell:
             raise ValueError("manifold='shell' has no coordinates; take base='phase-space'")
         else:
-            self.base = CoordinateBase(made, self.cuts)
+            self.base = CoordinateBase(made, self.cuts, delta_r_leak)
         self.num_particles = num_particles
         self.template = Template(num_particles, in_scalars, in_context)
         self.time_features = TimeFeatures(time_features, time_scale)

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lorentzoo.output.figure import ReportFigure, with_texts
+from lorentzoo.output.metric import Metric
 from lorentzoo.output.row_plots import plot_costs, plot_history
+from lorentzoo.output.rows import Row
 from lorentzoo.studies.report.rows import TaskRows, group_by_task
 from lorentzoo.studies.report.sizes import plot_train_sizes
 from lorentzoo.studies.report.symmetries import plot_symmetries
@@ -64,12 +66,11 @@ def _compare_rows(result: StudyResult, group: TaskRows) -> list[ReportFigure]:
     rows, metric = group.rows, group.ranking
     figures = list(group.task.figures(rows))
     if metric is not None and len(result.study.train_sizes) > 1:
-        sizes = plot_train_sizes(result, metric, group.task.name)
-        caption = (
-            f"{metric.label or metric.name} of the test split against the number of training events; error bars: spread "
-            "over seeds."
-        )
-        figures.insert(0, ReportFigure("train-sizes", sizes, caption))
+        figures[:0] = [_plot_sizes(result, group, metric, "train-sizes")] + [
+            _plot_sizes(result, group, other, f"train-sizes-{other.name}")
+            for other in group.task.metrics
+            if other.name in group.task.ranking and other.name != metric.name and _is_recorded(rows, other)
+        ]
     if metric is not None:
         label = metric.label or metric.name
         for place, (cost, what) in enumerate(
@@ -111,6 +112,19 @@ def _compare_rows(result: StudyResult, group: TaskRows) -> list[ReportFigure]:
         course = plot_history(rows, "val_loss", "step", legend=False)
         figures.append(ReportFigure("loss", course, "Validation loss against optimiser steps."))
     return figures
+
+
+def _plot_sizes(result: StudyResult, group: TaskRows, metric: Metric, name: str) -> ReportFigure:
+    """A metric against the number of training events."""
+    caption = (
+        f"{metric.label or metric.name} of the test split against the number of training events; error bars: spread "
+        "over seeds."
+    )
+    return ReportFigure(name, plot_train_sizes(result, metric, group.task.name), caption)
+
+
+def _is_recorded(rows: Sequence[Row], metric: Metric) -> bool:
+    return any(row.values(metric.name) for row in rows)
 
 
 def _title_details(group: TaskRows) -> str:

@@ -27,9 +27,10 @@ from lorentzoo.densities.coordinates import Cuts
 from lorentzoo.output.files import write_bytes
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.task import TrainFunction
-from lorentzoo.output.weights import effective_number
+from lorentzoo.output.weights import effective_number, mean_and_error
 from lorentzoo.registry.specs import Spec
 from lorentzoo.tasks.generation.frechet import FrechetDistance, frechet_physics_distance, require_enough
+from lorentzoo.tasks.generation.multiplicities import measure_multiplicities
 from lorentzoo.tasks.generation.observables import Observable, default_observables, observable_table
 from lorentzoo.tasks.generation.two_sample import (
     TwoSampleTest,
@@ -102,11 +103,12 @@ class GeneratorEvaluation:
         ``nll`` (mean of -log_prob over the events where it is finite) with ``nll_error``, ``nll_infinite`` and
         ``nll_failed`` (how many events have no density, or an unknown one), ``c2st_auc``, ``c2st_auc_error``,
         ``c2st_effective_fraction``, ``fpd``, ``fpd_error``, ``seconds_per_sample``, ``samples_failed``; where they are
-        known ``evaluations_per_sample`` and ``cut_violations``, of all cuts and of each.
+        known ``evaluations_per_sample`` and ``cut_violations``, of all cuts and of each; and what
+        `measure_multiplicities` finds.
         """
         finite = np.isfinite(self.log_prob)
         weight = self.true_weight[: len(self.log_prob)][finite]
-        value, error = _mean(-self.log_prob[finite], weight)
+        value, error = mean_and_error(-self.log_prob[finite], weight)
         found: dict[str, Any] = {
             "nll": value,
             "nll_error": error,
@@ -123,7 +125,7 @@ class GeneratorEvaluation:
         found["samples_failed"] = self.samples_failed
         for name, count in self.cut_violations.items():
             found["cut_violations" if name == "any" else f"cut_violations_{name}"] = count
-        return found
+        return found | measure_multiplicities(self)
 
     def to_data(self) -> dict[str, Any]:
         """Numbers of events and metrics, as plain data."""
@@ -223,7 +225,8 @@ def evaluate_generator(
     test
         Held-out true events.
     num_samples
-        Events to draw. Their multiplicities, scalars and context are those of the true events, again and again.
+        Events to draw. Their scalars and context are those of the true events, again and again, and so are their
+        multiplicities where the generator does not draw these itself.
     num_log_prob
         True events whose density is computed, at most.
     classifier, config
@@ -290,7 +293,15 @@ def evaluate_generator(
 def _observables(
     names: Sequence[str], resonances: Mapping[str, Sequence[Sequence[int]]], cloud: ParticleCloud
 ) -> tuple[Observable, ...]:
-    return default_observables(names or int(cloud.multiplicity()[0]), resonances)
+    """Those of the places that all events have, and where numbers of particles differ those of whole events."""
+    counts = cloud.multiplicity()
+    fewest, most = int(counts.min()), int(counts.max())
+    everywhere = {
+        name: copies
+        for name, copies in resonances.items()
+        if max(place for members in copies for place in members) < fewest
+    }
+    return default_observables(names[:fewest] or fewest, everywhere, varying=fewest < most)
 
 
 def _draw(
@@ -312,7 +323,7 @@ def _draw(
         raise TrainingError(
             f"the generator failed for each of {count} events: it needs more training or more steps"
         )
-    per_event = None if generator.network is None else evaluations[0] / count
+    per_event = evaluations[0] / count if generator.all_networks else None
     return join_clouds(parts), spent / count, per_event
 
 
@@ -325,7 +336,7 @@ def _draw_what_succeeds(
     """
     count = condition.num_events
     try:
-        return [generator.sample(count, condition, rng=rng).to("cpu")]
+        return [generator.sample_like(condition, rng=rng).to("cpu")]
     except LorentzooError as error:
         failed = getattr(error, "events", None)
         if not failed:
@@ -370,14 +381,12 @@ def _count_evaluations(generator: Generator) -> Iterator[list[int]]:
     def count_events(module: Any, inputs: tuple[Any, ...]) -> None:
         count[0] += inputs[0].num_events
 
-    if generator.network is None:
-        yield count
-        return
-    handle = generator.network.register_forward_pre_hook(count_events)
+    handles = [network.register_forward_pre_hook(count_events) for network in generator.all_networks]
     try:
         yield count
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()
 
 
 def _strip(cloud: ParticleCloud) -> ParticleCloud:
@@ -398,13 +407,3 @@ def _count_violations(cuts: Cuts | None, samples: ParticleCloud) -> dict[str, in
     }
     found = {name: cut for name, cut in {"any": cuts, **single}.items() if cut.any}
     return {name: int((~cut.events(samples.momenta, samples.layout)).sum()) for name, cut in found.items()}
-
-
-def _mean(values: Array, weight: Array) -> tuple[float, float]:
-    """Weighted mean and its standard error; NaN where there are no values, or no weight in all."""
-    if weight.sum() == 0:
-        return math.nan, math.nan
-    mean = float(np.average(values, weights=weight))
-    variance = float(np.average(np.square(values - mean), weights=weight))
-    # Weights of both signs may leave no square of which there is a root.
-    return mean, math.sqrt(max(variance, 0.0) / effective_number(weight))

@@ -6,10 +6,20 @@ from typing import Final
 
 from lorentzoo.output.metric import Metric, count_cell
 
-__all__ = ["C2ST", "METRICS", "SECONDS"]
+__all__ = ["BY_MULTIPLICITY", "C2ST", "METRICS", "SECONDS"]
 
 SECONDS: Final = Metric("seconds_per_sample", "CPU-s/sample")
 C2ST: Final = Metric("c2st_auc", "C2ST AUC", "low")
+
+BY_MULTIPLICITY: Final = {
+    "nll": Metric("nll_particles", "NLL", "low", shown="file", family=True),
+    "c2st_auc": Metric("c2st_auc_particles", "C2ST AUC", "low", shown="file", family=True),
+    "true_share": Metric("true_share_particles", "Share of true events", shown="file", family=True),
+    "generated_share": Metric(
+        "generated_share_particles", "Share of generated events", shown="file", family=True
+    ),
+}
+"""Of the events of each number of particles n, as ``NAME_particles_n``."""
 
 METRICS: Final = (
     Metric(
@@ -39,4 +49,6 @@ METRICS: Final = (
         )
     ),
     Metric("cut_violations", shown="file", family=True),
+    *BY_MULTIPLICITY.values(),
+    *(Metric(f"{name}_error_particles", shown="file", family=True) for name in ("nll", "c2st_auc")),
 )

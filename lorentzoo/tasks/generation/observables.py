@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -38,7 +39,9 @@ class Observable:
     log
         Whether it is looked at logarithmically: bins, axes and distances.
     bins
-        Number of bins of a histogram.
+        Number of bins of a histogram, unless values are whole numbers.
+    whole
+        Whether values are whole numbers, each of which has a bin.
     coverage
         Fraction of the true values that a histogram's range holds, the tails being cut evenly.
     """
@@ -49,6 +52,7 @@ class Observable:
     log: bool = False
     bins: int = 40
     coverage: float = 0.995
+    whole: bool = False
 
     def __call__(self, cloud: ParticleCloud) -> Array:
         """Values (B, k), float64.
@@ -67,11 +71,13 @@ class Observable:
         return values.reshape(len(values), -1)
 
     def edges(self, values: Array) -> Array:
-        """Edges of the bins, (bins + 1,), of equal width (in the logarithm, where it is logarithmic)."""
+        """Edges of the bins, of equal width (in the logarithm, where it is logarithmic)."""
         tail = (1 - self.coverage) / 2
         flat = self._scaled(values[np.isfinite(values)])
         if not len(flat):
             raise ValueError(f"observable {self.name!r} has no finite value to choose bins for")
+        if self.whole:
+            return np.arange(flat.min(), flat.max() + 2) - 0.5
         low, high = np.quantile(flat, (tail, 1 - tail))
         if not high > low:
             low, high = low - 0.5, high + 0.5
@@ -85,43 +91,53 @@ class Observable:
         return np.log(np.maximum(values, _FLOOR)) if self.log else values
 
 
-def places(cloud: ParticleCloud) -> Tensor:
+def places(cloud: ParticleCloud, count: int | None = None) -> Tensor:
     """Momenta in GeV by place, (B, N, 4), float64.
+
+    Parameters
+    ----------
+    cloud
+        Events.
+    count
+        How many places, from the first on; all of them by default.
 
     Raises
     ------
     ValueError
-        If events differ in their number of particles.
+        If some events have fewer particles, or without a count more than others.
     """
     packed = cloud.to_packed().to_units("GeV")
     counts = packed.multiplicity()
     if not len(counts):
-        return packed.momenta.reshape(0, 0, 4)
-    if int(counts.min()) != int(counts.max()):
+        return packed.momenta.reshape(0, count or 0, 4)
+    fewest, most = int(counts.min()), int(counts.max())
+    if fewest < (most if count is None else count):
         raise ValueError(
-            f"events have {int(counts.min())} to {int(counts.max())} particles; observables by place need the same "
-            "number in all of them: give observables of your own"
+            f"events have {fewest} to {most} particles; observables by place need particles in these places in all of "
+            "them: give observables of your own"
         )
-    return packed.momenta.reshape(len(counts), -1, 4)
+    return packed.layout.take(packed.momenta, most if count is None else count)
 
 
 def default_observables(
-    particle_names: Sequence[str] | int, resonances: Groups | None = None
+    particle_names: Sequence[str] | int, resonances: Groups | None = None, *, varying: bool = False
 ) -> tuple[Observable, ...]:
-    """Transverse momenta, pseudorapidities, the smallest distance and masses of events of fixed length.
+    """Transverse momenta, pseudorapidities, the smallest distance and masses of events.
 
     Parameters
     ----------
     particle_names
-        Names of the particles in their places, or how many there are.
+        Names of the particles in the places that all events have, or how many there are.
     resonances
         Groups of places by name, as `EventData.resonances`. Corresponding members of the largest groups are of one
         kind and share a histogram.
+    varying
+        Whether events may have further particles.
 
     Returns
     -------
     pT and η of each kind of particle, the smallest ΔR of two particles, the masses of the resonances, and mass and pT
-    of all particles together.
+    of all particles together; where their number varies, that number and the sum of their pT too.
     """
     names = (
         [str(place + 1) for place in range(particle_names)]
@@ -151,6 +167,11 @@ def default_observables(
         made.append(
             Observable(f"mass-{name}", f"Mass ({name}) [GeV]", _masses(copies), bins=50, coverage=0.97)
         )
+    if varying:
+        made.append(
+            Observable("number", "Particles", lambda c: _array(c.multiplicity().double()), whole=True)
+        )
+        made.append(Observable("ht", r"$\sum p_T$ [GeV]", _scalar_sum, True))
     if len(names) > 1:
         made.append(
             Observable("mass-all", "Mass (all) [GeV]", lambda c: _array(minkowski.mass(_total(c))), True)
@@ -185,25 +206,33 @@ def _of_places(
     function: Callable[[Tensor], Tensor], members: Sequence[int]
 ) -> Callable[[ParticleCloud], Array]:
     chosen = list(members)
-    return lambda cloud: _array(function(places(cloud)[:, chosen]))
+    return lambda cloud: _array(function(places(cloud, max(chosen) + 1)[:, chosen]))
 
 
 def _masses(copies: Sequence[Sequence[int]]) -> Callable[[ParticleCloud], Array]:
     chosen = [list(members) for members in copies]
 
     def masses(cloud: ParticleCloud) -> Array:
-        momenta = places(cloud)
+        momenta = places(cloud, max(max(members) for members in chosen) + 1)
         return _array(minkowski.mass(torch.stack([momenta[:, members].sum(1) for members in chosen], dim=1)))
 
     return masses
 
 
 def _smallest_distance(cloud: ParticleCloud) -> Array:
-    momenta = places(cloud)
-    first, second = torch.triu_indices(momenta.shape[1], momenta.shape[1], 1)
-    eta, phi = minkowski.pseudorapidity(momenta), minkowski.phi(momenta)
+    layout = cloud.layout
+    eta, phi = (
+        layout.pad(part(cloud.momenta), math.nan) for part in (minkowski.pseudorapidity, minkowski.phi)
+    )
+    first, second = torch.triu_indices(eta.shape[1], eta.shape[1], 1)
     apart = torch.hypot(eta[:, first] - eta[:, second], minkowski.delta_phi(phi[:, first], phi[:, second]))
-    return _array(apart.amin(1))
+    # Of particles that are not there the distance is not a number.
+    return _array(torch.where(apart.isnan(), math.inf, apart).amin(1))
+
+
+def _scalar_sum(cloud: ParticleCloud) -> Array:
+    momenta = cloud.to_units("GeV").momenta
+    return _array(cloud.layout.pool(minkowski.pt(momenta).unsqueeze(-1)).squeeze(-1))
 
 
 def _array(values: Tensor) -> Array:

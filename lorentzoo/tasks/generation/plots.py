@@ -15,15 +15,18 @@ from hist.axis import Variable
 from hist.storage import Weight
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
 from lorentzoo.core.cloud import ParticleCloud
-from lorentzoo.output.style import COLOURS, LINES, axes_or_new, legend_beside, style
+from lorentzoo.output.metric import Metric
+from lorentzoo.output.rows import Row
+from lorentzoo.output.style import COLOURS, LINES, axes_or_new, legend_beside, plain_text, style
+from lorentzoo.tasks.generation.multiplicities import list_multiplicities
 from lorentzoo.tasks.generation.observables import Observable
 from lorentzoo.tasks.generation.two_sample import TwoSampleTest
 
-__all__ = ["marginal_axes", "plot_marginal", "plot_marginals", "plot_weights"]
+__all__ = ["marginal_axes", "plot_marginal", "plot_marginals", "plot_multiplicities", "plot_weights"]
 
 Array = NDArray[np.float64]
 
@@ -168,6 +171,50 @@ def plot_marginals(
         handles, labels = first.get_legend_handles_labels()
         figure.legend(handles, labels, loc="upper center", ncols=min(len(labels), 5), frameon=False)
     return figure
+
+
+def plot_multiplicities(
+    rows: Sequence[Row], metric: Metric, *, legend: bool = True, ax: Axes | None = None
+) -> Axes:
+    """One of `BY_MULTIPLICITY` against the number of particles, a line for each row; error bars: spread over seeds.
+
+    Parameters
+    ----------
+    rows
+        Rows of a study.
+    metric
+        What is measured.
+    legend
+        Whether to name the rows beside the axes.
+    ax
+        Where to draw.
+    """
+    numbers = list_multiplicities(rows)
+    with style():
+        ax = axes_or_new(ax)
+        for place, row in enumerate(rows):
+            values = {n: found for n in numbers if (found := row.values(f"{metric.name}_{n}"))}
+            if not values:
+                continue
+            # Error bars of several rows at one number would hide each other.
+            shift = 0.16 * (place - (len(rows) - 1) / 2) / max(len(rows) - 1, 1)
+            ax.errorbar(
+                [n + shift for n in values],
+                [float(np.mean(found)) for found in values.values()],
+                yerr=[float(np.std(found, ddof=1)) if len(found) > 1 else 0.0 for found in values.values()],
+                label=plain_text(row.label),
+                color=row.look.colour,
+                linestyle=row.look.line,
+                marker=row.look.marker,
+                markerfacecolor=row.look.colour if row.look.is_filled else "none",
+                capsize=3,
+            )
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.set_xlabel("Particles")
+        ax.set_ylabel(plain_text(metric.heading))
+        if legend:
+            legend_beside(ax)
+    return ax
 
 
 def plot_weights(tests: Mapping[str, TwoSampleTest], *, ax: Axes | None = None) -> Axes:

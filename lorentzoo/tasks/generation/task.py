@@ -11,16 +11,19 @@ from torch import Tensor
 
 from lorentzoo.core.cloud import Batch
 from lorentzoo.core.errors import TrainingError
+from lorentzoo.core.generator import Generator
 from lorentzoo.core.trainable import Trainable
 from lorentzoo.output.evaluation import Evaluation
 from lorentzoo.output.figure import ReportFigure
 from lorentzoo.output.metric import Metric
 from lorentzoo.output.progress import ProgressLine
 from lorentzoo.output.rows import Row
+from lorentzoo.output.table import Table
 from lorentzoo.output.task import Settings, Task, TrainFunction
 from lorentzoo.registry.specs import parse_part
 from lorentzoo.tasks.generation.evaluation import GeneratorEvaluation, evaluate_generator
-from lorentzoo.tasks.generation.metrics import C2ST, METRICS, SECONDS
+from lorentzoo.tasks.generation.metrics import BY_MULTIPLICITY, C2ST, METRICS, SECONDS
+from lorentzoo.tasks.generation.multiplicities import list_multiplicities, multiplicity_table
 from lorentzoo.tasks.generation.settings import GenerationSettings
 
 if TYPE_CHECKING:
@@ -50,6 +53,11 @@ class Generation(Task):
     def loss(self, model: Trainable, batch: Batch, rng: torch.Generator | None = None) -> Tensor:
         """That of the generator."""
         return model.batch_loss(batch, rng)
+
+    def complete(self, model: Trainable, train_set: EventData, validation_set: EventData | None) -> None:
+        """What the density needs of trained weights, e.g. the acceptance of cuts."""
+        if isinstance(model, Generator):
+            model.complete()
 
     def evaluate(
         self,
@@ -93,7 +101,7 @@ class Generation(Task):
     def figures(self, rows: Sequence[Row]) -> list[ReportFigure]:
         """Quality against the time of drawing, and marginals of all generators beside the truth, of the first seed."""
         from lorentzoo.output.row_plots import plot_costs
-        from lorentzoo.tasks.generation.plots import plot_marginals
+        from lorentzoo.tasks.generation.plots import plot_marginals, plot_multiplicities
 
         caption = "A classifier's AUC between true and generated events against the processor time of drawing an event."
         drawn = ReportFigure("drawing", plot_costs(rows, SECONDS, C2ST, legend=False), caption)
@@ -104,6 +112,15 @@ class Generation(Task):
         }
         if not first:
             return [drawn]
+        by_number = [
+            ReportFigure(
+                f"{name.replace('_', '-')}-by-number",
+                plot_multiplicities(rows, BY_MULTIPLICITY[name], legend=False),
+                f"{BY_MULTIPLICITY[name].label} of events by their number of particles; error bars: spread over seeds.",
+            )
+            for name in ("nll", "c2st_auc", "generated_share")
+            if list_multiplicities(rows)
+        ]
         one = next(iter(first.values()))
         samples = {label: evaluation.samples for label, evaluation in first.items()}
         page = plot_marginals(list(one.observables), one.true, samples, true_weight=one.true_weight)
@@ -111,7 +128,12 @@ class Generation(Task):
             f"Generated against true events, seed {rows[0].seeds[0]}, with the ratio below; bars and bands are "
             "statistical errors."
         )
-        return [drawn, ReportFigure("marginals", page.axes[0], caption, wide=True)]
+        return [drawn, *by_number, ReportFigure("marginals", page.axes[0], caption, wide=True)]
+
+    def tables(self, rows: Sequence[Row]) -> dict[str, Table]:
+        """Numbers by the number of particles, where that varies."""
+        table = multiplicity_table(rows)
+        return {} if table is None else {"multiplicities": table}
 
     def details(self, evaluations: Sequence[Evaluation]) -> list[ReportFigure]:
         """Marginals, reweighted ones, weights and the calibration of the classifier, of the first seed."""

@@ -28,7 +28,14 @@ from lorentzoo.tasks.predictions import predict_events
 from lorentzoo.training.config import TrainConfig
 from lorentzoo.training.fitting import fit_spec, spec_for
 
-__all__ = ["CLASSIFIERS", "Classifier", "TwoSampleTest", "require_classifier", "two_sample_test"]
+__all__ = [
+    "CLASSIFIERS",
+    "Classifier",
+    "TwoSampleTest",
+    "measure_auc",
+    "require_classifier",
+    "two_sample_test",
+]
 
 Array = NDArray[np.float64]
 
@@ -88,8 +95,8 @@ CLASSIFIERS: Final[dict[str, Classifier]] = {
         {"epochs": 10, "batch_size": 128, "learning_rate": 1e-3, "keep": "best"},
     ),
 }
-"""Classifiers by name. The first two know events of fixed length and order by the momenta, distances and masses of their
-particles and groups of them; the last one takes any events."""
+"""Classifiers by name. The first two know events by the momenta, distances and masses of their particles and groups of
+them, each of which has a place in the order, and may be missing behind the others; the last one takes any events."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,7 +232,7 @@ def two_sample_test(
         total = np.bincount(learn.target.numpy(), learn.weight.numpy(), minlength=2)
         log_ratio = log_ratio + np.log(total[0] / total[1])
     target = held.target.numpy()
-    value, error = _measure_auc(log_ratio, target, weight, seed)
+    value, error = measure_auc(log_ratio, target, weight, seed)
     place = np.where(target == 1, second.numpy() - generated.num_events, second.numpy())
     spent = time.process_time() - started
     return TwoSampleTest(log_ratio, target, weight, place, value, error, spent)
@@ -367,10 +374,10 @@ def _choose_slots(name: str, data: JetDataset) -> Mapping[str, Any]:
     if not isinstance(values["backbone"], Mapping) or values["backbone"]["name"] != _PLACED["name"]:
         return values
     fewest, most = int(data.lengths.min()), int(data.lengths.max())
-    if fewest != most:
+    if fewest != most and not data.num_scalars:
         raise TrainingError(
-            f"the classifier {name!r} is for events of fixed length, but these have {fewest} to {most} particles; "
-            "take classifier='transformer', or any model of the zoo"
+            f"the classifier {name!r} is for particles that have places, but these events have {fewest} to {most} of "
+            "them, without scalars that say which they are; take classifier='transformer', or any model of the zoo"
         )
     # All triples of many particles would be too many.
     size = 3 if most <= _FEW else 2
@@ -382,7 +389,7 @@ def _take_logit(probability: Array) -> Array:
     return np.log(inside) - np.log1p(-inside)
 
 
-def _measure_auc(score: Array, target: NDArray[np.int64], weight: Array, seed: int) -> tuple[float, float]:
+def measure_auc(score: Array, target: NDArray[np.int64], weight: Array, seed: int) -> tuple[float, float]:
     """AUC and its standard deviation over samples drawn with replacement from each class."""
     rng = np.random.default_rng(seed)
     is_true = target == 1

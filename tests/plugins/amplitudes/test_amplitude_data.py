@@ -16,7 +16,7 @@ import lorentzoo as lz
 from lorentzoo.core.errors import ParameterError
 from lorentzoo.densities import Cuts
 from lorentzoo.nn import LorentzooError, inner, mass
-from lorentzoo.plugins.amplitudes.data.chunks import Recipe, cache_folder, make_points
+from lorentzoo.plugins.amplitudes.data.chunks import Recipe, make_points
 from lorentzoo.plugins.amplitudes.data.lhe import read_lhe
 from lorentzoo.plugins.amplitudes.data.matching import match_events
 from lorentzoo.plugins.amplitudes.errors import AmplitudeError
@@ -117,15 +117,6 @@ def test_a_cache_that_takes_nothing_is_named(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("LORENTZOO_CACHE", str(tmp_path / "file"))
     with pytest.raises(AmplitudeError, match=r"does not take 000000\.npz .* set LORENTZOO_CACHE"):
         make_points(recipe(), 10)
-
-
-def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("LORENTZOO_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert cache_folder() == Path("/somewhere/lorentzoo")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", "/home/someone")
-    assert cache_folder() == Path("/home/someone/.cache/lorentzoo")
 
 
 def test_long_work_shows_a_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 
@@ -155,3 +156,25 @@ def test_cuts_that_accept_nothing_are_refused() -> None:
         made("phase-space", Cuts(pt_min=22_000.0))
     with pytest.raises(ValueError, match="accept only 0 % of the base's events of 2 particles"):
         made("phase-space", Cuts(delta_r_min=50.0))
+
+
+@pytest.mark.parametrize("kind", ["phase-space", "coordinates"])
+def test_a_leak_leaves_no_event_without_a_density(kind: str) -> None:
+    """Of the mixture (1 - ε) cut + ε uncut: as many events violate the cut as it says, and it integrates to one."""
+    leak, n, count = 0.3, 4, 20_000
+    cut, free = made(kind), made(kind, Cuts(pt_min=22.0, eta_max=3.0, mass_min=1.0))
+    mixed = copy.deepcopy(cut)
+    mixed.leak = leak
+    layout = Packed.from_lengths([n] * count)
+    uncut = free.sample(layout, torch.Generator().manual_seed(1))
+    outside = float((~CUTS.events(uncut, layout)).double().mean())
+    momenta = mixed.sample(layout, torch.Generator().manual_seed(2))
+    assert bool(CUTS.particles(momenta).all())
+    wrong = float((~CUTS.events(momenta, layout)).double().mean())
+    assert wrong == pytest.approx(leak * outside, abs=4 * math.sqrt(2 * leak * outside / count))
+    log = mixed.log_prob(uncut, layout)
+    assert bool(log.isfinite().all())
+    ratio = (log - free.log_prob(uncut, layout)).exp()
+    assert float(ratio.mean()) == pytest.approx(1.0, abs=4 * float(ratio.std()) / math.sqrt(count) + 0.005)
+    with pytest.raises(ValueError, match="the leak is a part from 0 to below 1, not 1"):
+        PhaseSpaceBase(cut.coordinates, CUTS, 1.0, leak=1.0)

@@ -198,5 +198,5 @@ def test_what_cannot_be_is_refused() -> None:
         composed(coordinates="momenta", relative_azimuths=True, pt_min=0.0, mass_min=0.0, eta_max=math.inf)
     with pytest.raises(NotFittedError):
         composed().log_prob(training_events(composed(), 3).cloud)
-    with pytest.raises(CompositionError, match="leave the backbone out"):
+    with pytest.raises(CompositionError, match="takes its backbone as a parameter"):
         lz.compose(generator={"name": "rqs-flow", **SMALL}, backbone="transformer")

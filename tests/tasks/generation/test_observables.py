@@ -65,7 +65,9 @@ class TestObservables:
         np.testing.assert_allclose(observable_table(cloud.to_padded(8), made), wanted, rtol=1e-12)
 
     def test_what_has_no_places_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="2 to 3 particles; observables by place need the same number"):
+        with pytest.raises(
+            ValueError, match="2 to 3 particles; observables by place need particles in these places in all"
+        ):
             places(random_cloud([2, 3]))
         wrong = Observable("wrong", "", lambda cloud: np.zeros(5))
         with pytest.raises(ValueError, match=r"'wrong' must give \(B,\) or \(B, k\) values for B = 2"):

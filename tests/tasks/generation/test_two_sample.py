@@ -120,7 +120,8 @@ class TestTwoSample:
             label_samples(random_cloud([6] * 20), six)
         ragged = random_cloud([2, 3] * 10)
         with pytest.raises(
-            TrainingError, match="events of fixed length, but these have 2 to 3 particles; take"
+            TrainingError,
+            match="particles that have places, but these events have 2 to 3 of them, without scalars",
         ):
             two_sample_test(ragged, ragged)
         with pytest.raises(TrainingError, match="3 events are too few"):

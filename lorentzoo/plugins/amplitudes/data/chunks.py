@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,13 +21,13 @@ import torch
 from torch import Tensor
 
 from lorentzoo.densities import Cuts
-from lorentzoo.nn import ProgressLine, write_atomically
+from lorentzoo.nn import ProgressLine, cache_folder, write_atomically
 from lorentzoo.plugins.amplitudes.errors import AmplitudeError
 from lorentzoo.plugins.amplitudes.phase_space.densities import Density
 from lorentzoo.plugins.amplitudes.phase_space.points import Points, Sampler, draw_points
 from lorentzoo.plugins.amplitudes.processes import Couplings, Process
 
-__all__ = ["Recipe", "Truth", "cache_folder", "make_points", "read_values"]
+__all__ = ["Recipe", "Truth", "make_points", "read_values"]
 
 Truth = Callable[[Tensor], Tensor]
 """|M|² or any other function of momenta (B, N, 4) in GeV, shape (B,)."""
@@ -157,14 +156,6 @@ def read_values(values: Any, count: int, what: str) -> Tensor:
             f"the {what} must return a tensor with one number for each of {count} points, not {given}"
         )
     return values.detach().to(torch.float64)
-
-
-def cache_folder() -> Path:
-    """Where points are kept: ``$LORENTZOO_CACHE``, else ``lorentzoo`` in ``$XDG_CACHE_HOME`` or ``~/.cache``."""
-    own = os.environ.get("LORENTZOO_CACHE")
-    if own:
-        return Path(own).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser() / "lorentzoo"
 
 
 def make_points(
