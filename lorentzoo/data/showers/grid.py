@@ -46,7 +46,8 @@ class Layer:
 
     def __post_init__(self) -> None:
         edges = np.asarray(self.r_edges)
-        if len(edges) < 2 or edges[0] < 0 or bool((np.diff(edges) <= 0).any()):
+        rise = bool((np.diff(edges) > 0).all()) and bool(np.isfinite(edges).all())
+        if len(edges) < 2 or edges[0] < 0 or not rise:
             raise ValueError(f"r_edges must rise from 0 or more and hold a bin, not {list(self.r_edges)}")
         if self.num_alpha < 1:
             raise ValueError(f"num_alpha must be at least 1, not {self.num_alpha}")

@@ -122,6 +122,18 @@ class TestBinningFiles:
                 r"layers must rise from the front to the back, not stand as \[1, 0\]",
             ),
             ("incident_energies", "no binning file in XML"),
+            *(
+                (
+                    f'<Bins><Bin name="a"><Layer id="0" r_edges="{edges}" n_bin_alpha="{bins}"/></Bin></Bins>',
+                    message,
+                )
+                for edges, bins, message in (
+                    ("0,nan,3", 1, "r_edges must rise from 0 or more"),
+                    ("0,5,inf", 1, "r_edges must rise from 0 or more"),
+                    ("0,5", 0, "num_alpha must be at least 1, not 0"),
+                    ("0;5,6", 1, "could not convert string to float"),
+                )
+            ),
         ],
     )
     def test_other_xml_is_refused(self, text: str, message: str, tmp_path: Path) -> None:
