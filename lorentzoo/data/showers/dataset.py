@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, Protocol
 
 import numpy as np
@@ -14,7 +14,7 @@ from lorentzoo.core.cloud import Batch, ParticleCloud
 from lorentzoo.data.events import EventData, Split
 from lorentzoo.data.readers.columns import as_names
 from lorentzoo.data.readers.source import EventFileError
-from lorentzoo.data.showers.detectors import Detector, find_detector
+from lorentzoo.data.showers.detectors import Detector, detector_of_binning, find_detector
 from lorentzoo.data.showers.files import BLOCK_SIZE, ShowerFile, Showers
 from lorentzoo.data.showers.make import NOTES, configured, simulated
 from lorentzoo.data.showers.patches import SLOTS, Patches, incident_context
@@ -36,6 +36,7 @@ class _Part(Protocol):
     detector: Detector
     num_showers: int
     block_size: int
+    notes: str
 
     def rows(self, wanted: NDArray[np.int64]) -> Showers: ...
 
@@ -53,6 +54,8 @@ class ShowerArrays:
         Deposits in GeV, (n, V).
     energy, angle
         Incident energies in GeV and polar angles in radians, (n,).
+    notes
+        How they were made.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class ShowerArrays:
         voxels: NDArray[np.floating],
         energy: NDArray[np.float64],
         angle: NDArray[np.float64] | None = None,
+        notes: str = "",
     ) -> None:
         if voxels.ndim != 2 or voxels.shape[1] != detector.grid.num_voxels:
             raise ValueError(
@@ -68,6 +72,7 @@ class ShowerArrays:
                 f"{voxels.shape}"
             )
         self.detector, self.num_showers, self.block_size = detector, len(voxels), BLOCK_SIZE
+        self.notes = notes
         self._voxels = voxels.astype(np.float32)
         self._energy = np.asarray(energy, np.float64)
         self._angle = np.zeros(len(voxels)) if angle is None else np.asarray(angle, np.float64)
@@ -107,6 +112,12 @@ class ShowerData(EventData):
         unknown = [name for name in target if name not in _VALUES]
         if unknown:
             raise ValueError(f"target must be of {', '.join(_VALUES)}, not {', '.join(unknown)}")
+        grids = {part.detector.name: part.detector.grid for part in parts}
+        for part in parts:
+            if part.detector.grid != grids[part.detector.name]:
+                raise ValueError(
+                    f"two detectors with other cells are called {part.detector.name!r}; give each a name of its own"
+                )
         self.slots, self._parts = slots, list(parts)
         self.detectors = tuple(dict.fromkeys(part.detector.name for part in parts))
         self._patches = [Patches.of(part.detector, slots) for part in parts]
@@ -141,7 +152,8 @@ class ShowerData(EventData):
         self.scalar_names = (*voxel_names(slots), *PLACE)
         self.context_names = INCIDENT
         self.num_scalars, self.num_context = len(self.scalar_names), len(INCIDENT)
-        self.metadata: dict[str, Any] = {"notes": NOTES, "detectors": list(self.detectors)}
+        notes = " ".join(dict.fromkeys(part.notes for part in parts if part.notes))
+        self.metadata: dict[str, Any] = {"notes": notes, "detectors": list(self.detectors)}
 
     def detector(self, name: str | None = None) -> Detector:
         """The detector of this name; without one there must be only one."""
@@ -201,18 +213,23 @@ def showers(
     energy_max: float | None = None,
     max_angle: float | None = None,
     target: str | Sequence[str] | None = None,
+    geometry: str | None = None,
+    particle: str | None = None,
+    units: str | Sequence[str] | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> ShowerData:
     """Parametrised electromagnetic showers after Grindhammer and Peters, or files of showers.
 
     Without `path` they are made on the spot, the same for the same arguments: a few hundred a second. They are no
     simulation of particles in matter, and not comparable with results on such. With `path`, files in the layout of the
-    CaloChallenge are read in blocks.
+    CaloChallenge (arXiv:2410.21611) or of LEMURS (arXiv:2509.05108) are read in blocks.
 
     Parameters
     ----------
     detector
         Name or names: ``lead-argon``, ``tungsten-silicon`` (the default), ``iron-scintillator``, ``lead-tungstate``,
-        ``calochallenge-2``, ``calochallenge-3``. Of files, where they do not say it themselves.
+        ``calochallenge-2``, ``calochallenge-3``. Of files, where they do not say it themselves, also
+        ``calochallenge-1-photons``, ``calochallenge-1-pions``.
     split
         ``"train"``, ``"validation"`` or ``"test"``; None takes all.
     num_showers
@@ -227,6 +244,17 @@ def showers(
         Incident energies (GeV) and largest polar angle of showers made on the spot; those of the detector by default.
     target
         Values to predict instead of the detector: ``"incident_energy"``, ``"incident_angle"``, or both.
+    geometry
+        Binning file of the CaloChallenge (XML) with the cells of the files. Where they are those of no detector by name,
+        `detector` says of what the layers are made; the file does not say how deep they lie.
+    particle
+        Name or number of the particle in the binning file, if it has several.
+    units
+        Of files: ``"MeV"``, ``"GeV"``, or a pair: of deposits and of incident energies. By default what attributes of the
+        file say, else MeV, which is refused where it cannot be right.
+    columns
+        Names of the data sets in files by ``showers``, ``energy``, ``angle``, where they are other than those of the two
+        layouts.
 
     Raises
     ------
@@ -236,6 +264,8 @@ def showers(
     names = [detector] if isinstance(detector, str) else list(detector or [])
     parts: list[_Part] = []
     if path is None:
+        if (geometry, particle, units, columns) != (None, None, None, None):
+            raise ValueError("geometry, particle, units and columns are of files: give their path")
         count = 1000 if num_showers is None else num_showers
         if count < 1:
             raise ValueError(f"num_showers must be at least 1, not {num_showers}")
@@ -245,8 +275,10 @@ def showers(
             )
         for name in names or ["tungsten-silicon"]:
             made = configured(name, energy_min, energy_max, max_angle)
-            columns = (np.concatenate(column) for column in zip(*simulated(made, count, seed), strict=True))
-            parts.append(ShowerArrays(made, *columns))
+            voxels, energy, angle = (
+                np.concatenate(column) for column in zip(*simulated(made, count, seed), strict=True)
+            )
+            parts.append(ShowerArrays(made, voxels, energy, angle, NOTES))
     else:
         if (energy_min, energy_max, max_angle) != (None, None, None):
             raise ValueError(
@@ -256,8 +288,12 @@ def showers(
         if len(names) not in (0, 1, len(paths)):
             raise ValueError(f"{len(paths)} files need one detector each, or one for all, not {len(names)}")
         stated: list[Detector | None] = [find_detector(name) for name in names] or [None]
+        if geometry is not None:
+            stated = [detector_of_binning(geometry, particle, own) for own in stated]
+        elif particle is not None:
+            raise ValueError("particle is of a binning file: give geometry")
         stated = stated * (len(paths) if len(stated) == 1 else 1)
-        parts += [ShowerFile(file, own) for file, own in zip(paths, stated, strict=True)]
+        parts += [ShowerFile(file, own, units, columns) for file, own in zip(paths, stated, strict=True)]
     data = ShowerData(parts, slots, as_names(target))
     if path is not None and num_showers is not None:
         short = [part for part in parts if part.num_showers < num_showers]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
+from lorentzoo.data.readers.source import EventFileError
 from lorentzoo.data.showers.grid import Grid, Layer
 from lorentzoo.data.showers.materials import MATERIALS, Medium, homogeneous, sandwich
 
-__all__ = ["DETECTORS", "Detector", "find_detector"]
+__all__ = ["DETECTORS", "Detector", "detector_of_binning", "find_detector", "name_fitting"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,9 @@ class Detector:
         Largest polar angle of incidence in radians; the particle comes in the plane of z and x.
     distance
         From where particles come to the front face, mm: cells are seen from there.
+    depths_known
+        Whether z of the layers is known; files of a geometry give their cells across only. No shower can be made in a
+        detector of unknown depths.
     """
 
     name: str
@@ -50,6 +56,7 @@ class Detector:
     energy_range: tuple[float, float] = (1.0, 1000.0)
     max_angle: float = 0.3
     distance: float = 1500.0
+    depths_known: bool = True
 
     def __post_init__(self) -> None:
         low, high = self.energy_range
@@ -66,7 +73,7 @@ class Detector:
 
     def to_data(self) -> dict[str, Any]:
         """Plain data, for files."""
-        own = {name: getattr(self, name) for name in _PLAIN}
+        own = {name: getattr(self, name) for name in (*_PLAIN, "depths_known")}
         pairs = {"patch": list(self.patch), "energy_range": list(self.energy_range)}
         return {**own, **pairs, "medium": vars(self.medium), "grid": self.grid.to_data()}
 
@@ -75,6 +82,8 @@ class Detector:
         """The detector of plain data."""
         return cls(
             **{name: data[name] for name in _PLAIN},
+            # Files of before this was kept have known depths only.
+            depths_known=data.get("depths_known", True),
             patch=tuple(data["patch"]),
             energy_range=tuple(data["energy_range"]),
             medium=Medium(**data["medium"]),
@@ -115,6 +124,33 @@ def _equal_layers(count: int, thickness: float, r_edges: Sequence[float], num_al
     edges = tuple(float(edge) for edge in r_edges)
     return Grid(tuple(Layer(i * thickness, (i + 1) * thickness, edges, num_alpha, i) for i in range(count)))
 
+
+def _atlas(
+    name: str, r_edges: Mapping[int, Sequence[float]], turned: Sequence[int], resolution: float
+) -> Detector:
+    """Cells of data set 1 of the CaloChallenge by the number of their layer; `turned` have ten bins in the angle."""
+    layers = (
+        Layer(float(number), number + 1.0, tuple(map(float, edges)), 10 if number in turned else 1, number)
+        for number, edges in r_edges.items()
+    )
+    return Detector(
+        name,
+        Grid(tuple(layers)),
+        # Lead and gaps of argon of the electromagnetic barrel.
+        sandwich(MATERIALS["lead"], 1.53, MATERIALS["argon"], 4.2),
+        resolution,
+        threshold=1e-6,
+        max_ratio=3.0,
+        patch=(5, 4),
+        energy_range=(0.256, 4194.304),
+        max_angle=0.0,
+        depths_known=False,
+    )
+
+
+_PRESAMPLER: Final = (0, 5, 10, 30, 50, 100, 200, 400, 600)
+_BACK: Final = (0, 50, 100, 200, 400, 600)
+_TILE: Final = (0, 10, 20, 30, 50, 80, 100, 130, 160, 200, 250, 300, 350, 400)
 
 _CHALLENGE: Final[dict[str, Any]] = {
     "passive": ("tungsten", 1.4),
@@ -172,6 +208,32 @@ DETECTORS: Final[dict[str, Detector]] = {
             max_ratio=1.0,
             patch=(6, 3),
         ),
+        _atlas(
+            "calochallenge-1-photons",
+            {
+                0: _PRESAMPLER,
+                1: (0, 2, 4, 6, 8, 10, 12, 15, 20, 30, 40, 50, 70, 90, 120, 150, 200),
+                2: (0, 2, 5, 10, 15, 20, 25, 30, 40, 50, 60, 80, 100, 130, 160, 200, 250, 300, 350, 400),
+                3: _BACK,
+                12: (0, 100, 200, 400, 1000, 2000),
+            },
+            turned=(1, 2),
+            resolution=0.10,
+        ),
+        _atlas(
+            "calochallenge-1-pions",
+            {
+                0: _PRESAMPLER,
+                1: (0, 1, 4, 7, 10, 15, 30, 50, 90, 150, 200),
+                2: (0, 5, 10, 20, 30, 50, 80, 130, 200, 300, 400),
+                3: _BACK,
+                12: (*_TILE, 1000, 2000),
+                13: (*_TILE, 600, 1000, 2000),
+                14: (0, 50, 100, 150, 200, 250, 300, 400, 600, 1000, 2000),
+            },
+            turned=(1, 2, 12, 13),
+            resolution=0.50,
+        ),
         replace(
             _sampling(
                 "calochallenge-2",
@@ -194,7 +256,14 @@ DETECTORS: Final[dict[str, Detector]] = {
         ),
     )
 }
-"""The detectors by name. The last two are the grids of the CaloChallenge; its showers are not."""
+"""The detectors by name.
+
+The last four are the grids of the CaloChallenge; its showers are not. Radii and angles of data set 1 are those of its
+binning files; the energies are those of its showers, 256 MeV to 4 TeV in powers of two (arXiv:2410.21611). What the files
+do not say: depths (a layer of number n is given 1 mm from z = n mm), material (that of the electromagnetic barrel for
+pions, too; 1.53 mm of lead and two gaps of 2.1 mm of argon, and the resolutions of 10 % and 50 %, are ATLAS' design,
+2008 JINST 3 S08003). Their threshold of 1 keV and the largest part of energy that is deposited, 3, are chosen here.
+"""
 
 
 def find_detector(name: str) -> Detector:
@@ -208,3 +277,53 @@ def find_detector(name: str) -> Detector:
     if name not in DETECTORS:
         raise ValueError(f"no detector is called {name!r}; there are: {', '.join(DETECTORS)}")
     return DETECTORS[name]
+
+
+def name_fitting(shape: tuple[int, ...]) -> list[str]:
+    """Names of the detectors that have showers of this shape: (voxels,), or bins in (radius, angle, depth)."""
+    return [
+        detector.name
+        for detector in DETECTORS.values()
+        if shape in ((detector.grid.num_voxels,), detector.grid.box)
+    ]
+
+
+def detector_of_binning(
+    path: str | os.PathLike[str], particle: str | None = None, like: Detector | None = None
+) -> Detector:
+    """The detector of a binning file of the CaloChallenge.
+
+    Parameters
+    ----------
+    path
+        The file, see `Grid.from_xml`.
+    particle
+        Of which particle, if the file has several.
+    like
+        Of what its layers are made and all else that such files do not say; only the cells are those of the file, and its
+        name. Not needed where the cells are those of one of the `DETECTORS`, which then is given whole.
+
+    Raises
+    ------
+    EventFileError
+        If it is no such file, or has cells of no known detector and nothing says of what its layers are made.
+    """
+    grid = Grid.from_xml(path, particle)
+    candidates = list(DETECTORS.values()) if like is None else [like]
+    known = [detector for detector in candidates if _cells(detector.grid) == _cells(grid)]
+    if known:
+        return known[0]
+    if like is None:
+        raise EventFileError(
+            path,
+            f"its {grid.num_voxels} cells are those of no detector by name, and it does not say of what they are made; "
+            "pass detector=, one with such layers, e.g. 'lead-argon'",
+        )
+    return replace(like, name=Path(path).stem, grid=grid, depths_known=False)
+
+
+def _cells(grid: Grid) -> list[tuple[Any, ...]]:
+    """What a binning file says of a grid, to the digits that are written."""
+    return [
+        (layer.number, layer.num_alpha, *(round(edge, 6) for edge in layer.r_edges)) for layer in grid.layers
+    ]

@@ -1,8 +1,8 @@
-"""How are showers kept in files? (HDF5 in the layout of the CaloChallenge, arXiv:2410.21611)
+"""How are showers kept in files? (HDF5 as of the CaloChallenge, arXiv:2410.21611, or of LEMURS, arXiv:2509.05108)
 
-``incident_energies`` (N, 1) in MeV and ``showers`` (N, voxels) in MeV, voxels in the order of `Grid`. Files written here
-also hold ``incident_angles`` (N, 1) in radians and, as attributes, the detector and how they were made; files of others
-need neither.
+Written are ``incident_energies`` (N, 1) in MeV and ``showers`` (N, voxels) in MeV, voxels in the order of `Grid`,
+``incident_angles`` (N, 1) in radians and, as attributes, the detector and how they were made; files of others need
+neither. What else is read, see `lorentzoo.data.showers.layouts`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import FileIO
 from pathlib import Path
 from typing import Any, Final
@@ -20,11 +20,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lorentzoo.data.readers.hdf5 import HDF5File
-from lorentzoo.data.readers.source import EventFileError, need, require_columns
-from lorentzoo.data.showers.detectors import Detector
+from lorentzoo.data.readers.source import EventFileError, need
+from lorentzoo.data.showers.detectors import Detector, name_fitting
+from lorentzoo.data.showers.layouts import (
+    LAYOUTS,
+    check_units,
+    find_names,
+    find_units,
+    flatten_voxels,
+    read_metadata,
+)
 from lorentzoo.data.writing import replacing
 
-__all__ = ["BLOCK_SIZE", "ShowerFile", "Showers", "holds_showers", "write_showers"]
+__all__ = ["BLOCK_SIZE", "ShowerFile", "Showers", "find_fitting", "holds_showers", "write_showers"]
 
 Showers = tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]
 """Deposits (n, V) in GeV, incident energies (n,) in GeV and angles (n,) in radians."""
@@ -35,6 +43,8 @@ _BLOCK_VOXELS: Final = 1 << 22
 """Voxels that are read at once, at most: with the blocks that are kept, a quarter of a gigabyte."""
 _BLOCKS_KEPT: Final = 16
 _MEV: Final = 1000.0
+_ROWS_FOR_UNITS: Final = 64
+"""Showers that are read to see whether units that nobody stated can be right."""
 
 
 class ShowerFile:
@@ -46,11 +56,21 @@ class ShowerFile:
         The file.
     detector
         Its geometry; by default what the file says of itself.
+    units
+        ``"MeV"``, ``"GeV"``, or a pair: of deposits and of incident energies. By default what attributes of the file say
+        (``units``), else MeV, which is refused where it cannot be right.
+    columns
+        Names of its data sets by ``showers``, ``energy``, ``angle``, where they are other than those of the CaloChallenge
+        or of LEMURS.
 
     Attributes
     ----------
     num_showers
         How many it holds.
+    units
+        Units of deposits and of incident energies in the file.
+    notes
+        What our own files say of how they were made; empty for files of others.
     block_size
         Showers that are read at once.
 
@@ -60,38 +80,88 @@ class ShowerFile:
         Naming the file and what is wrong: a missing data set, another number of voxels, damage.
     """
 
-    def __init__(self, path: str | os.PathLike[str], detector: Detector | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        detector: Detector | None = None,
+        units: str | Sequence[str] | None = None,
+        columns: Mapping[str, str] | None = None,
+    ) -> None:
         self.path = Path(path)
         self._file = HDF5File(self.path)
         if not self.path.is_file():
             raise EventFileError(path, "there is no such file; `lorentzoo data make showers` writes one")
         found = self._file.datasets()
-        require_columns(
-            self.path, found, ["incident_energies", "showers"], "showers in the CaloChallenge's layout"
-        )
-        self._angles = "incident_angles" in found
-        own = self._file.dataset("showers").file.attrs.get("detector")
-        if detector is None and own is None:
-            raise EventFileError(
-                path,
-                "it does not say which detector its voxels belong to; pass detector=, e.g. 'calochallenge-2'",
+        self._names = find_names(self.path, found, columns)
+        self._angles = self._names.angle in found
+        for name in (self._names.showers, self._names.energy, *([self._names.angle] if self._angles else [])):
+            kind = self._file.dataset(name).dtype
+            if kind.kind not in "fiu":
+                raise EventFileError(path, f"{name} must hold numbers, not {kind}")
+        deposits, energies = (self._file.dataset(name) for name in (self._names.showers, self._names.energy))
+        self.detector = self._own_detector(deposits) if detector is None else detector
+        self._check_shape(deposits.shape)
+        self.num_showers = int(deposits.shape[0])
+        self._check_length(self._names.energy, energies.shape, "incident energies")
+        if self._angles:
+            self._check_length(
+                self._names.angle, self._file.dataset(self._names.angle).shape, "incident angles"
             )
-        self.detector = Detector.from_data(json.loads(own)) if detector is None else detector
-        shapes = {name: self._file.dataset(name).shape for name in ("incident_energies", "showers")}
+        self.notes = str(read_metadata(deposits.file.attrs).get("notes", ""))
         voxels = self.detector.grid.num_voxels
-        if len(shapes["showers"]) != 2 or shapes["showers"][1] != voxels:
-            raise EventFileError(
-                path,
-                f"showers has shape {shapes['showers']}, but {self.detector.name!r} has {voxels} voxels; "
-                "pass the detector to which they belong",
-            )
-        self.num_showers = int(shapes["showers"][0])
-        if shapes["incident_energies"][0] != self.num_showers:
-            raise EventFileError(
-                path, f"{self.num_showers} showers but {shapes['incident_energies'][0]} incident energies"
-            )
         self.block_size = max(1, min(BLOCK_SIZE, _BLOCK_VOXELS // voxels))
         self._kept: OrderedDict[int, Showers] = OrderedDict()
+        self.units = find_units(self.path, deposits, energies, units)
+        if not self.units.stated:
+            first = min(self.num_showers, self.block_size, _ROWS_FOR_UNITS)
+            sums = flatten_voxels(self._file.rows(self._names.showers, 0, first)).astype(np.float64).sum(1)
+            energy = self._numbers(self._names.energy, 0, first)
+            check_units(self.path, self.units, sums, energy, self.detector.energy_range)
+
+    def _own_detector(self, deposits: Any) -> Detector:
+        """The detector that the file names."""
+        own = deposits.file.attrs.get("detector")
+        if own is None:
+            fitting = name_fitting(tuple(deposits.shape[1:]))
+            hint = f"{' or '.join(map(repr, fitting))}, which fits" if fitting else "e.g. 'calochallenge-2'"
+            raise EventFileError(
+                self.path,
+                f"it does not say which detector its voxels belong to; pass detector=, {hint}, or geometry= with "
+                "its binning file",
+            )
+        try:
+            return Detector.from_data(json.loads(own))
+        except (KeyError, TypeError, ValueError) as error:
+            raise EventFileError(
+                self.path, f"its attribute 'detector' does not describe one ({error!r}); pass detector="
+            ) from error
+
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
+        grid, cells = self.detector.grid, tuple(shape[1:])
+        if len(shape) > 1 and cells in ((grid.num_voxels,), grid.box):
+            return
+        fitting = name_fitting(cells)
+        wanted = f"{grid.num_voxels} voxels"
+        if len(shape) == 4:
+            wanted += (
+                f", (showers, {', '.join(map(str, grid.box))})" if grid.box else ", other bins in each layer"
+            )
+        remedy = (
+            f"they fit {' or '.join(map(repr, fitting))}" if fitting else "no detector by name has as many"
+        )
+        raise EventFileError(
+            self.path,
+            f"{self._names.showers} has shape {shape}, but {self.detector.name!r} has {wanted}; {remedy}: "
+            "pass the detector to which they belong, or geometry= with its binning file",
+        )
+
+    def _check_length(self, name: str, shape: tuple[int, ...], what: str) -> None:
+        if shape not in ((self.num_showers,), (self.num_showers, 1)):
+            count = shape[0] if shape else 0
+            raise EventFileError(
+                self.path,
+                f"{self.num_showers} showers but {count} {what}: {name} has shape {shape}, one number a shower is needed",
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_kept": OrderedDict()}
@@ -126,13 +196,17 @@ class ShowerFile:
         return self._incident(0, self.num_showers)
 
     def _incident(self, start: int, stop: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        energy = self._file.rows("incident_energies", start, stop).astype(np.float64).reshape(-1) / _MEV
+        energy = self._numbers(self._names.energy, start, stop) / self.units.energies_in_gev
         angle = np.zeros(len(energy))
         if self._angles:
-            angle = self._file.rows("incident_angles", start, stop).astype(np.float64).reshape(-1)
+            angle = self._numbers(self._names.angle, start, stop)
         self._refuse(start, ~(np.isfinite(energy) & np.isfinite(angle)), "values that are not finite")
         self._refuse(start, energy <= 0, "no positive incident energy")
+        self._refuse(start, np.abs(angle) > np.pi, "an angle that is not in radians")
         return energy, angle
+
+    def _numbers(self, name: str, start: int, stop: int) -> NDArray[np.float64]:
+        return self._file.rows(name, start, stop).astype(np.float64).reshape(-1)
 
     def _refuse(self, start: int, bad: ArrayLike, what: str) -> None:
         if np.any(bad):
@@ -152,7 +226,7 @@ class ShowerFile:
     def _read(self, number: int) -> Showers:
         start = number * self.block_size
         stop = min(start + self.block_size, self.num_showers)
-        voxels = self._file.rows("showers", start, stop) / _MEV
+        voxels = flatten_voxels(self._file.rows(self._names.showers, start, stop)) / self.units.showers_in_gev
         energy, angle = self._incident(start, stop)
         self._refuse(start, ~np.isfinite(voxels).all(1), "values that are not finite")
         self._refuse(start, (voxels < 0).any(1), "negative energies")
@@ -163,7 +237,15 @@ def holds_showers(path: Path) -> bool:
     """Whether a file is of showers, by the names of its data sets."""
     if path.suffix not in (".h5", ".hdf5") or not path.is_file():
         return False
-    return {"incident_energies", "showers"} <= set(HDF5File(path).datasets())
+    found = set(HDF5File(path).datasets())
+    return any({names.energy, names.showers} <= found for names in LAYOUTS.values())
+
+
+def find_fitting(path: Path) -> list[str]:
+    """Names of the detectors whose showers have the shape of those in a file; none where it names its own."""
+    file = HDF5File(path)
+    deposits = file.dataset(find_names(path, file.datasets()).showers)
+    return [] if "detector" in deposits.file.attrs else name_fitting(tuple(deposits.shape[1:]))
 
 
 def write_showers(

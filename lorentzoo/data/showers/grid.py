@@ -46,7 +46,8 @@ class Layer:
 
     def __post_init__(self) -> None:
         edges = np.asarray(self.r_edges)
-        if len(edges) < 2 or edges[0] < 0 or bool((np.diff(edges) <= 0).any()):
+        rise = bool((np.diff(edges) > 0).all()) and bool(np.isfinite(edges).all())
+        if len(edges) < 2 or edges[0] < 0 or not rise:
             raise ValueError(f"r_edges must rise from 0 or more and hold a bin, not {list(self.r_edges)}")
         if self.num_alpha < 1:
             raise ValueError(f"num_alpha must be at least 1, not {self.num_alpha}")
@@ -117,6 +118,12 @@ class Grid:
         )
 
     @cached_property
+    def box(self) -> tuple[int, int, int] | None:
+        """Bins in radius, angle and depth, (R, A, L), where all layers have as many; None otherwise."""
+        bins = {(layer.num_radii, layer.num_alpha) for layer in self.layers}
+        return (*bins.pop(), self.num_layers) if len(bins) == 1 else None
+
+    @cached_property
     def depth(self) -> NDArray[np.float64]:
         """z of each voxel's middle in mm, shape (V,)."""
         middles = np.array([0.5 * (layer.z_low + layer.z_high) for layer in self.layers])
@@ -139,7 +146,7 @@ class Grid:
             a single edge have no cells and are left out. Such files do not say how thick layers are: a layer of number
             `id` reaches from z = id to z = id + 1 mm.
         particle
-            Name of the wanted ``<Bin>``; by default there must be one only.
+            Name (``photon``) or number (``22``) of the wanted ``<Bin>``; by default there must be one only.
 
         Raises
         ------
@@ -147,11 +154,18 @@ class Grid:
             Naming the file and what is wrong.
         """
         try:
-            found = ElementTree.parse(path).getroot().findall("Bin")
-        except (ElementTree.ParseError, FileNotFoundError) as error:
+            root = ElementTree.parse(path).getroot()
+        except (ElementTree.ParseError, OSError, ValueError) as error:
             raise EventFileError(path, f"no binning file in XML: {error}") from error
+        found = root.findall("Bin")
+        if root.tag != "Bins" or not found:
+            raise EventFileError(
+                path, f"no binning file: it holds <{root.tag}>, not <Bins> with a <Bin> for each particle"
+            )
         names = [item.get("name", "") for item in found]
-        chosen = [item for item, name in zip(found, names, strict=True) if particle in (None, name)]
+        chosen = [
+            item for item in found if particle is None or particle in (item.get("name"), item.get("pid"))
+        ]
         if len(chosen) != 1:
             raise EventFileError(path, f"particle must be one of {names}, not {particle!r}")
         layers = [
@@ -159,6 +173,9 @@ class Grid:
         ]
         if not layers:
             raise EventFileError(path, "no layer has any cells")
+        numbers = [layer.number for layer in layers]
+        if numbers != sorted(set(numbers)):
+            raise EventFileError(path, f"layers must rise from the front to the back, not stand as {numbers}")
         return cls(tuple(layers))
 
     def to_xml(self, particle: str = "electron") -> str:

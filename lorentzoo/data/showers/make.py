@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lorentzoo.data.showers.detectors import Detector, find_detector
-from lorentzoo.data.showers.files import ShowerFile, Showers, write_showers
+from lorentzoo.data.showers.files import ShowerFile, Showers, find_fitting, write_showers
 from lorentzoo.data.showers.simulate import draw_incident, simulate_showers
 from lorentzoo.data.workers import run_in_workers
 from lorentzoo.data.writing import only_one_maker
@@ -33,8 +33,18 @@ def configured(
     energy_max: float | None = None,
     max_angle: float | None = None,
 ) -> Detector:
-    """A detector by name, with another range of incident energies (GeV) or angles (radians) if wanted."""
+    """A detector by name, with another range of incident energies (GeV) or angles (radians) if wanted.
+
+    Raises
+    ------
+    ValueError
+        If no detector is called so, or showers cannot be made in it.
+    """
     found = find_detector(detector)
+    if not found.depths_known:
+        raise ValueError(
+            f"no shower can be made in {detector!r}: how deep its layers lie is not known; it is for files (path=)"
+        )
     low, high = found.energy_range
     return replace(
         found,
@@ -112,15 +122,25 @@ def make_showers(
 
 
 def describe_showers(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a file of showers holds, as plain data: the first block of it is read."""
-    file = ShowerFile(path)
+    """What a file of showers holds, as plain data: the first block of it is read.
+
+    Of a file that names no detector ``detector`` is None, and ``fits`` is the only one whose cells are as many.
+
+    Raises
+    ------
+    EventFileError
+        Naming the file and what is wrong, also where it names no detector and none or several fit.
+    """
+    fits = find_fitting(Path(path))
+    file = ShowerFile(path, find_detector(fits[0]) if len(fits) == 1 else None)
     voxels, energy, angle = file.rows(np.arange(min(file.num_showers, file.block_size)))
     grid = file.detector.grid
     described: dict[str, Any] = {
         "path": str(path),
         "bytes": Path(path).stat().st_size,
         "showers": file.num_showers,
-        "detector": file.detector.name,
+        **({"detector": None, "fits": fits[0]} if fits else {"detector": file.detector.name}),
+        "units": str(file.units) if file.units.stated else f"{file.units} (not stated)",
         "layers": grid.num_layers,
         "voxels": grid.num_voxels,
     }

@@ -1,7 +1,8 @@
 """Which numbers describe a shower?
 
 All are functions of deposits (n, V) in GeV and of the grid. Positions across are x = r cos α and y = r sin α, those of
-the voxels' middles, in mm; the CaloChallenge calls them η and φ (arXiv:2410.21611).
+the voxels' middles, in mm; the CaloChallenge calls them η and φ (arXiv:2410.21611). A cell that is a whole ring has its
+middle on the axis, and x² = y² = r² / 2.
 """
 
 from __future__ import annotations
@@ -39,16 +40,15 @@ def energy_ratio(voxels: NDArray[np.floating], energy: Array) -> Array:
 
 def centres(voxels: NDArray[np.floating], grid: Grid) -> tuple[Array, Array]:
     """Centre of energy of each layer, in x and in y, mm, each (n, L); zero where a layer is empty."""
-    x, y = grid.radius * np.cos(grid.alpha), grid.radius * np.sin(grid.alpha)
+    (x, y), _ = _across(grid)
     return _mean(voxels, x, grid), _mean(voxels, y, grid)
 
 
 def widths(voxels: NDArray[np.floating], grid: Grid) -> tuple[Array, Array]:
     """Root-mean-square distance from the centre of each layer, in x and in y, mm, each (n, L)."""
-    x, y = grid.radius * np.cos(grid.alpha), grid.radius * np.sin(grid.alpha)
     found = []
-    for position in (x, y):
-        variance = _mean(voxels, position**2, grid) - _mean(voxels, position, grid) ** 2
+    for position, square in zip(*_across(grid), strict=True):
+        variance = _mean(voxels, square, grid) - _mean(voxels, position, grid) ** 2
         found.append(np.sqrt(np.maximum(variance, 0.0)))
     return found[0], found[1]
 
@@ -71,9 +71,9 @@ def shower_observables(voxels: NDArray[np.floating], energy: Array, detector: De
     grid, medium = detector.grid, detector.medium
     values = np.asarray(voxels, np.float64)
     total = np.maximum(values.sum(1), 1e-300)
-    x, y = grid.radius * np.cos(grid.alpha), grid.radius * np.sin(grid.alpha)
+    (x, y), _ = _across(grid)
     mean_x, mean_y = values @ x / total, values @ y / total
-    square = values @ (x**2 + y**2) / total - mean_x**2 - mean_y**2
+    square = values @ grid.radius**2 / total - mean_x**2 - mean_y**2
     return {
         "energy_ratio": energy_ratio(values, energy),
         "depth": depth_of_centre(values, grid) / medium.radiation_length,
@@ -82,6 +82,15 @@ def shower_observables(voxels: NDArray[np.floating], energy: Array, detector: De
         "sparsity": (values <= 0).mean(1),
         "hardest": values.max(1) / total,
     }
+
+
+def _across(grid: Grid) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """x and y of each voxel's middle, and the means of x² and y² over it, each (V,)."""
+    ring = np.array([layer.num_alpha == 1 for layer in grid.layers])[grid.layer]
+    x, y = grid.radius * np.cos(grid.alpha), grid.radius * np.sin(grid.alpha)
+    half = 0.5 * grid.radius**2
+    squares = np.where(ring, half, x**2), np.where(ring, half, y**2)
+    return (np.where(ring, 0.0, x), np.where(ring, 0.0, y)), squares
 
 
 def _mean(voxels: NDArray[np.floating], position: Array, grid: Grid) -> Array:

@@ -131,7 +131,9 @@ class TestFiles:
         voxels, energy, _ = random_showers(SILICON, 5)
         with h5py.File(path, "w") as file:
             file["showers"], file["incident_energies"] = 1000.0 * voxels, 1000.0 * energy[:, None]
-        with pytest.raises(EventFileError, match=r"does not say which detector .* e\.g\. 'calochallenge-2'"):
+        with pytest.raises(
+            EventFileError, match=r"does not say which detector .* 'tungsten-silicon', which fits"
+        ):
             ShowerFile(path)
         with pytest.raises(EventFileError, match=r"shape \(5, 400\), but 'lead-argon' has 576 voxels"):
             ShowerFile(path, ARGON)
@@ -221,6 +223,7 @@ class TestFiles:
             "showers", jets=10, seed=3, out=tmp_path / "b.hdf5", settings=wanted, progress=False
         )
         assert ShowerFile(two).rows(np.arange(10))[0] == pytest.approx(first[:10] / 1000, rel=1e-6)
+        assert "Grindhammer" in showers(path=str(one)).metadata["notes"]
         described = describe_sample(one)
         assert described["showers"] == 25
         assert described["incident_energy_gev"][1] <= 5.0
@@ -327,6 +330,7 @@ class TestDataset:
         given = {"num_showers": 20, "energy_min": 1.0, "energy_max": 3.0}
         data = lz.load_dataset("showers", detector=["tungsten-silicon", "lead-tungstate"], **given)
         assert data.class_names == ("tungsten-silicon", "lead-tungstate")
+        assert data.metadata["notes"].count("Grindhammer") == 1
         assert len(data) == 40
         again = lz.load_dataset("showers", detector="tungsten-silicon", **given)
         assert np.array_equal(data.showers("tungsten-silicon")[0], again.showers()[0])
