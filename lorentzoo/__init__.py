@@ -24,6 +24,7 @@ _HOMES = {
     "Evaluation": "lorentzoo.output.evaluation",
     "Details": "lorentzoo.registry.details",
     "EventData": "lorentzoo.data.events",
+    "EventFileError": "lorentzoo.data.readers.source",
     "Executor": "lorentzoo.studies.executors.base",
     "Features": "lorentzoo.core.features",
     "Frames": "lorentzoo.core.frames",
@@ -33,6 +34,7 @@ _HOMES = {
     "JetDataset": "lorentzoo.data.dataset",
     "LEARNED_FRAMES": "lorentzoo.registry.presets",
     "Layout": "lorentzoo.core.layout",
+    "LheFile": "lorentzoo.data.readers.lhe_file",
     "Metric": "lorentzoo.output.metric",
     "Model": "lorentzoo.core.model",
     "Packed": "lorentzoo.core.layout",
@@ -105,6 +107,8 @@ if TYPE_CHECKING:
     from lorentzoo.data.batching import make_loader as make_loader
     from lorentzoo.data.dataset import JetDataset as JetDataset
     from lorentzoo.data.events import EventData as EventData
+    from lorentzoo.data.readers.lhe_file import LheFile as LheFile
+    from lorentzoo.data.readers.source import EventFileError as EventFileError
     from lorentzoo.exporting.export import export as export
     from lorentzoo.exporting.serving import load_exported as load_exported
     from lorentzoo.output.evaluation import Evaluation as Evaluation

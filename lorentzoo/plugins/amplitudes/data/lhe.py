@@ -12,9 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lorentzoo import Packed
-from lorentzoo.data.readers.lhe_file import LheFile
-from lorentzoo.data.readers.source import EventFileError
+from lorentzoo import EventFileError, LheFile, Packed
 from lorentzoo.plugins.amplitudes.errors import AmplitudeError
 
 __all__ = ["LheEvents", "read_lhe"]
