@@ -56,7 +56,7 @@ define versions
 	VIRTUAL_ENV=.venv-$(1) $(BIN)/uv pip install --quiet $(3) \
 	  --editable ".[train,substructure,generative,readers,nflows,scale]" "pytest>=8.3" "pytest-xdist>=3.6" "hypothesis>=6.115" "pandas>=2.2"
 	$(THREADS) .venv-$(1)/bin/python -m pytest -n 2 --dist loadfile -m "not slow" -p no:cacheprovider -W ignore::DeprecationWarning \
-	  -W ignore::PendingDeprecationWarning -W ignore::FutureWarning $(VERSION_TESTS)
+	  -W ignore::PendingDeprecationWarning -W ignore::FutureWarning -W 'ignore:Guards may run slower' $(VERSION_TESTS)
 endef
 VERSION_TESTS := tests/core tests/densities tests/registry tests/tasks tests/training tests/plugins/lgatr tests/plugins/lloca
 

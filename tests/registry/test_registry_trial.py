@@ -143,7 +143,7 @@ class Uncalled(lz.Backbone):
         (
             WrongWidthIn,
             r"backbone 'tried' was given 2 events of 5 particles, with scalars of shape \(5, 7\), vectors of shape "
-            r"\(5, 0, 4\) and context of shape \(2, 0\), and failed with RuntimeError: mat1 and mat2",
+            r"\(5, 0, 4\) and context of shape \(2, 0\), and failed with RuntimeError: (addmm: )?mat1 and mat2",
         ),
         (Misspelt, "backbone 'tried' was given .* failed with AttributeError: .*'scalar_values'"),
         (
