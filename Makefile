@@ -43,10 +43,10 @@ dist: $(STAMP)  ## Wheels and source archives of both distributions, checked, wi
 	$(BIN)/pip-audit --skip-editable --progress-spinner off || echo "pip-audit found flaws, or there is no network"
 
 test-oldest:  ## Tests of the core on the oldest Python and packages that pyproject.toml allows.
-	$(call versions,oldest,3.10,--resolution lowest-direct)
+	$(call versions,oldest,$(OLDEST),--resolution lowest-direct)
 
 test-newest:  ## The same on the newest ones.
-	$(call versions,newest,3.13,--upgrade)
+	$(call versions,newest,$(NEWEST),--upgrade)
 
 # Packages that others depend on may be newer than the oldest ones expect, and say so in warnings.
 define versions
@@ -58,6 +58,9 @@ define versions
 	$(THREADS) .venv-$(1)/bin/python -m pytest -n 2 --dist loadfile -m "not slow" -p no:cacheprovider -W ignore::DeprecationWarning \
 	  -W ignore::PendingDeprecationWarning -W ignore::FutureWarning -W 'ignore:Guards may run slower' $(VERSION_TESTS)
 endef
+# Versions or paths of the interpreters.
+OLDEST ?= 3.10
+NEWEST ?= 3.13
 VERSION_TESTS := tests/core tests/densities tests/registry tests/tasks tests/training tests/plugins/lgatr tests/plugins/lloca
 
 test-slow: $(STAMP)  ## The long tests.

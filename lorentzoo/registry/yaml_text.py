@@ -48,6 +48,9 @@ def read_yaml(text: str, what: str, error: type[LorentzooError] = SpecError) -> 
         _check_events(text)
         data = yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, ValueError) as problem:  # a ValueError: lone surrogates
+        # Newer parsers have a bound of their own, and look so far ahead that they meet it first.
+        if "nesting depth" in str(problem):
+            raise error(f"{what} is nested more than {MAX_DEPTH} levels deep") from None
         raise error(f"cannot read {what} as YAML: {problem}") from None
     check_plain(data, what, error)
     return data

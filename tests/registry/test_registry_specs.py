@@ -191,9 +191,9 @@ def anchors() -> str:
     [
         (anchors(), "more than 20000 values, aliases counted as often as they occur"),
         ("x: &x [*x]", "'x' contains itself"),
-        ("[" * 5000, "nested more than 32 levels deep|maximum nesting depth"),
-        ("{a: " * 5000, "nested more than 32 levels deep|maximum nesting depth"),
-        ("- " * 5000, "nested more than 32 levels deep|maximum nesting depth"),
+        ("[" * 5000, "nested more than 32 levels deep"),
+        ("{a: " * 5000, "nested more than 32 levels deep"),
+        ("- " * 5000, "nested more than 32 levels deep"),
         ("a" * 300_000, "has 300000 characters; at most 250000 are read"),
         ("in_scalars: " + "5" * 5000, "cannot read the specification as YAML.*5000 digits"),
         ("in_scalars: 0x" + "f" * 5000, "holds a whole number of 20000 bits; at most 63 are read"),
@@ -236,7 +236,7 @@ def test_bounds_hold_for_json_and_python_too() -> None:
     ("text", "message"),
     [
         ("net:a=" + "5" * 5000, "cannot read the value of 'a'.*5000 digits"),
-        ("net:a=" + "[" * 5000, "nested more than 32 levels deep|maximum nesting depth"),
+        ("net:a=" + "[" * 5000, "nested more than 32 levels deep"),
         ("net:a=" + "5" * 20_000, r"'net:a=5+'\.\.\. has 20006 characters; inline text has at most 10000"),
     ],
 )

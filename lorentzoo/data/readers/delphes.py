@@ -7,9 +7,8 @@ hadrons, or towers and tracks of calorimeter and track jets, or generator partic
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -19,12 +18,12 @@ from numpy.typing import NDArray
 
 from lorentzoo.core.momentum_columns import join_momenta
 from lorentzoo.data.ragged import event_index
-from lorentzoo.data.readers.column_files import Column, ROOTColumns, find_lists
+from lorentzoo.data.readers.column_files import ROOTColumns, find_lists
 from lorentzoo.data.readers.constituents import choose_features, make_features, quantities_of
 from lorentzoo.data.readers.generator_truth import TRUTH_CLASSES, GeneratorParticles, match_jets
 from lorentzoo.data.readers.jetclass import Particles
-from lorentzoo.data.readers.jets import JetFile
 from lorentzoo.data.readers.source import EventFileError, Events, require_columns
+from lorentzoo.data.readers.tree_jets import TreeJets
 
 __all__ = ["DelphesChoice", "DelphesJets", "DelphesTruth"]
 
@@ -95,7 +94,7 @@ class DelphesChoice:
     tree: str = "Delphes"
 
 
-class DelphesJets(JetFile):
+class DelphesJets(TreeJets):
     """Jets of a file of Delphes with their constituents.
 
     Parameters
@@ -128,27 +127,9 @@ class DelphesJets(JetFile):
             self.truth_names = TRUTH_CLASSES if self._truth == "generator" else tuple(_FLAVOURS)
 
     @property
-    def num_entries(self) -> int:
-        """Events of the file."""
-        return self._file.num_rows
-
-    @property
-    def names(self) -> Sequence[str]:
-        """Branches of the tree."""
-        return self._file.names
-
-    @property
     def prefix(self) -> str:
         """``ParticleFlowJet08.``."""
         return f"{self.jets}."
-
-    def close(self) -> None:
-        """Close the file until its next use."""
-        self._file.close()
-
-    def read_columns(self, names: Sequence[str], start: int, stop: int) -> dict[str, Column]:
-        """Branches of events `start` to `stop`."""
-        return self._file.read(names, start, stop)
 
     def read_lengths(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Jets of events `start` to `stop`, and numbers of their constituents."""
@@ -218,10 +199,6 @@ class DelphesJets(JetFile):
         return {**super().settings(), "objects": list(self._kinds), "truth": [self._truth, self._radius]}
 
     # ---- what there is --------------------------------------------------------------------
-
-    @cached_property
-    def _known(self) -> frozenset[str]:
-        return frozenset(self._file.names)
 
     def _choose_jets(self) -> str:
         there = sorted(

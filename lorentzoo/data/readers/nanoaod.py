@@ -24,8 +24,9 @@ from lorentzoo.data.readers.column_files import Column, ROOTColumns, find_lists
 from lorentzoo.data.readers.constituents import choose_features, make_features, quantities_of
 from lorentzoo.data.readers.generator_truth import TRUTH_CLASSES, GeneratorParticles, match_jets
 from lorentzoo.data.readers.jetclass import Particles
-from lorentzoo.data.readers.jets import EVENTS_AT_ONCE, JetFile
+from lorentzoo.data.readers.jets import EVENTS_AT_ONCE
 from lorentzoo.data.readers.source import EventFileError, Events, require_columns
+from lorentzoo.data.readers.tree_jets import TreeJets
 
 __all__ = ["NanoAODChoice", "NanoAODJets", "NanoTruth", "Puppi"]
 
@@ -97,7 +98,7 @@ class _Table:
     candidates: str
 
 
-class NanoAODJets(JetFile):
+class NanoAODJets(TreeJets):
     """Jets of a NanoAOD file with their candidates.
 
     Parameters
@@ -135,27 +136,9 @@ class NanoAODJets(JetFile):
             self.truth_names = tuple(_FLAVOURS[self._truth][1])
 
     @property
-    def num_entries(self) -> int:
-        """Events of the file."""
-        return self._file.num_rows
-
-    @property
-    def names(self) -> Sequence[str]:
-        """Branches of the tree."""
-        return self._file.names
-
-    @property
     def prefix(self) -> str:
         """``FatJet_``."""
         return f"{self.jets}_"
-
-    def close(self) -> None:
-        """Close the file until its next use."""
-        self._file.close()
-
-    def read_columns(self, names: Sequence[str], start: int, stop: int) -> dict[str, Column]:
-        """Branches of events `start` to `stop`."""
-        return self._file.read(names, start, stop)
 
     def read_lengths(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Jets of events `start` to `stop`, and numbers of their candidates."""
@@ -199,10 +182,6 @@ class NanoAODJets(JetFile):
         }
 
     # ---- which tables ---------------------------------------------------------------------
-
-    @cached_property
-    def _known(self) -> frozenset[str]:
-        return frozenset(self._file.names)
 
     def _list_tables(self) -> dict[str, _Table]:
         """Tables of candidates, by the jets that have them."""

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from lorentzoo.core.momentum_columns import join_momenta
 from lorentzoo.core.units import IN_GEV
 from lorentzoo.data.ragged import event_index
-from lorentzoo.data.readers.column_files import Column, ROOTColumns, find_lists
+from lorentzoo.data.readers.column_files import ROOTColumns, find_lists
 from lorentzoo.data.readers.constituents import choose_features, make_features, quantities_of
 from lorentzoo.data.readers.jetclass import Particles
-from lorentzoo.data.readers.jets import JetFile
 from lorentzoo.data.readers.source import EventFileError, Events
 from lorentzoo.data.readers.storegate import names_by_key
+from lorentzoo.data.readers.tree_jets import TreeJets
 
 __all__ = ["ANY_JETS", "PhysliteChoice", "PhysliteJets"]
 
@@ -115,7 +115,7 @@ _KINDS: Final = (
 )
 
 
-class PhysliteJets(JetFile):
+class PhysliteJets(TreeJets):
     """Jets of a file of ATLAS with the constituents that their element links name; momenta are given in GeV.
 
     Parameters
@@ -142,27 +142,9 @@ class PhysliteJets(JetFile):
         self.scalar_names = choose_features(path, choice.features, sorted(there), called)
 
     @property
-    def num_entries(self) -> int:
-        """Events of the file."""
-        return self._file.num_rows
-
-    @property
-    def names(self) -> Sequence[str]:
-        """Branches of the tree."""
-        return self._file.names
-
-    @property
     def prefix(self) -> str:
         """``AnalysisLargeRJetsAuxDyn.``."""
         return self._stores[self.jets]["pt"].rpartition(".")[0] + "."
-
-    def close(self) -> None:
-        """Close the file until its next use."""
-        self._file.close()
-
-    def read_columns(self, names: Sequence[str], start: int, stop: int) -> dict[str, Column]:
-        """Branches of events `start` to `stop`, as in the file."""
-        return self._file.read(names, start, stop)
 
     def read_lengths(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Jets of events `start` to `stop`, and numbers of their constituents."""
