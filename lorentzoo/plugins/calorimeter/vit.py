@@ -102,7 +102,8 @@ class Condition(nn.Module):
     def forward(self, context: Tensor) -> Tensor:
         """Shape (B, in_context) to (B, width)."""
         if self.layers is None:
-            return self.constant.expand(context.shape[0], -1)
+            # A copy: of a view of a weight that is made without gradients torch's counter of FLOPs finds no origin.
+            return self.constant.repeat(*context.shape[:-1], 1)
         out: Tensor = self.layers(context)
         return out
 

@@ -86,6 +86,13 @@ def test_density_falls_under_the_marginals(data: lz.JetDataset) -> None:
     assert float(ratio.mean()) == pytest.approx(1, abs=5 * float(ratio.std()) / math.sqrt(len(ratio)))
 
 
+def test_costs_are_measured(data: lz.JetDataset) -> None:
+    """A vision transformer without context hears a learned vector, whose gradient torch's counter looks for."""
+    from lorentzoo.training.costs import measure_costs
+
+    assert measure_costs(make(data), data, batch_size=16).flops > 0
+
+
 def test_refusals(data: lz.JetDataset) -> None:
     with pytest.raises(CompositionError, match="takes its backbone as a parameter"):
         lz.create_model("rqs-flow-eventgen", backbone="vit")
