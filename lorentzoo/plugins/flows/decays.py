@@ -82,14 +82,12 @@ class DecayChainFlow(OrderedEvents):
         self.cuts = Cuts(mass_min=mass_min)
         self.mirrors = mirrors
         self._exchanges = _generate(exchanges, num_particles)
-        angles = torch.tensor([period < math.inf for period in coordinates.periods])
-        first = coordinates.azimuths[0]
-        turning = torch.zeros_like(angles)
-        turning[coordinates.azimuths] = True
-        drawn = torch.tensor([i for i in range(coordinates.dim) if i != first])
-        self.register_buffer("angles", angles, persistent=False)
-        self.register_buffer("turning", turning, persistent=False)
-        self.register_buffer("drawn", drawn, persistent=False)
+        angles = [period < math.inf for period in coordinates.periods]
+        turning = [i in coordinates.azimuths for i in range(coordinates.dim)]
+        drawn = [i for i in range(coordinates.dim) if i != coordinates.azimuths[0]]
+        self.register_buffer("angles", torch.tensor(angles), persistent=False)
+        self.register_buffer("turning", torch.tensor(turning), persistent=False)
+        self.register_buffer("drawn", torch.tensor(drawn), persistent=False)
         self.register_buffer("mean", torch.zeros(coordinates.dim))
         self.register_buffer("width", torch.ones(coordinates.dim))
         self.flow = SplineFlow(
