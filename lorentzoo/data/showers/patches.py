@@ -23,8 +23,10 @@ SLOTS = 24
 class Patches:
     """Blocks of cells of a detector, layer after layer.
 
-    A patch holds neighbouring bins in the angle and in the radius of one layer, so that a layer's energy is shared by
-    whole patches. Its cells stand as voxels do: angle after angle, from the smallest radius outwards.
+    A patch holds neighbouring cells of one layer, so that a layer's energy is shared by whole patches: bins in the angle
+    and in the radius of a `Grid`, which stand as voxels do, or what balanced bisection of a `CellGrid` leaves together,
+    from the nearest to the axis to the farthest. Its place is the range of radii and angles that it takes, whatever
+    the shape of its cells.
 
     Attributes
     ----------
@@ -49,43 +51,34 @@ class Patches:
         ValueError
             If they hold more cells than `slots`.
         """
-        angles, radii = detector.patch
-        if angles * radii > slots:
+        grid, most = detector.grid, detector.grid.check_patch(detector.patch)
+        if most > slots:
             raise ValueError(
-                f"patches of {detector.name!r} hold up to {angles} x {radii} = {angles * radii} cells, more than "
-                f"slots={slots}: give more slots, or the detector smaller patches"
+                f"patches of {detector.name!r} hold up to {' x '.join(map(str, detector.patch))}"
+                f"{f' = {most}' if len(detector.patch) > 1 else ''} cells, more than slots={slots}: give more slots, or "
+                "the detector smaller patches"
             )
         length, moliere = detector.medium.radiation_length, detector.medium.moliere_radius
         voxels, places, directions = [], [], []
-        for number, layer in enumerate(detector.grid.layers):
+        for number, layer in enumerate(grid.layers):
             middle = 0.5 * (layer.z_low + layer.z_high)
-            for first in range(0, layer.num_alpha, angles):
-                turn = np.arange(first, min(first + angles, layer.num_alpha))
-                for inner in range(0, layer.num_radii, radii):
-                    bins = np.arange(inner, min(inner + radii, layer.num_radii))
-                    cells = (detector.grid.starts[number] + turn[:, None] * layer.num_radii + bins).ravel()
-                    voxels.append(np.pad(cells, (0, slots - len(cells)), constant_values=-1))
-                    low, high = layer.r_edges[bins[0]], layer.r_edges[bins[-1] + 1]
-                    span = 2 * np.pi * len(turn) / layer.num_alpha
-                    alpha = 2 * np.pi * turn[0] / layer.num_alpha - np.pi + 0.5 * span
-                    # A full ring has its middle on the axis.
-                    centre = 0.5 * (low + high) if len(turn) < layer.num_alpha else 0.0
-                    directions.append(
-                        [centre * np.cos(alpha), centre * np.sin(alpha), detector.distance + middle]
-                    )
-                    places.append(
-                        [
-                            number,
-                            len(cells),
-                            len(bins),
-                            middle / length,
-                            (layer.z_high - layer.z_low) / length,
-                            low / moliere,
-                            high / moliere,
-                            alpha,
-                            span,
-                        ]
-                    )
+            for block in grid.blocks(number, detector.patch):
+                count = len(block.cells)
+                voxels.append(np.pad(block.cells, (0, slots - count), constant_values=-1))
+                directions.append([block.x, block.y, detector.distance + middle])
+                places.append(
+                    [
+                        number,
+                        count,
+                        block.radii,
+                        middle / length,
+                        (layer.z_high - layer.z_low) / length,
+                        block.r_low / moliere,
+                        block.r_high / moliere,
+                        block.alpha,
+                        block.span,
+                    ]
+                )
         towards = np.array(directions)
         towards /= np.linalg.norm(towards, axis=1, keepdims=True)
         return cls(np.stack(voxels).astype(np.int64), np.array(places, np.float64), towards)
@@ -173,5 +166,13 @@ def voxels_of(cloud: ParticleCloud, detector: Detector) -> NDArray[np.float64]:
         raise ValueError(
             f"{detector.name!r} has {len(patches)} patches, but the showers of the cloud have "
             f"{sorted(set(cloud.multiplicity().tolist()))}"
+        )
+    place = take_columns(cloud.scalars, cloud.scalar_names, PLACE, "scalars of the cloud")
+    found = place.detach().double().cpu().numpy().reshape(-1, *patches.place.shape)
+    if not np.allclose(found, patches.place, rtol=1e-4, atol=1e-4):
+        patch, column = np.argwhere(~np.isclose(found, patches.place, rtol=1e-4, atol=1e-4))[0, 1:]
+        raise ValueError(
+            f"the showers of the cloud lie in other cells than those of {detector.name!r}: {PLACE[column]} of "
+            f"patch {patch} is {found[0, patch, column]:.6g}, not {patches.place[patch, column]:.6g}"
         )
     return patches.voxels(energies.detach().double().cpu().numpy().reshape(-1, len(patches), slots))
