@@ -164,6 +164,10 @@ class ShowerData(EventData):
             raise ValueError(f"detector must be one of {', '.join(self.detectors)}, not {name!r}")
         return found[0]
 
+    def all_detectors(self) -> tuple[Detector, ...]:
+        """The detectors, in the order of their names."""
+        return tuple(self.detector(name) for name in self.detectors)
+
     def gather(self, chosen: Tensor) -> Batch:
         """Showers `chosen` (shape (b,)), in that order, as a packed batch."""
         lengths = self.lengths[chosen]

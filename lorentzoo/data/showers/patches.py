@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
@@ -13,10 +15,12 @@ from lorentzoo.core.cloud import ParticleCloud
 from lorentzoo.data.showers.detectors import Detector
 from lorentzoo.nn.patches import INCIDENT, PLACE, fill_patches, take_columns, voxel_names
 
-__all__ = ["SLOTS", "Patches", "empty_showers", "incident_context", "voxels_of"]
+__all__ = ["SLOTS", "Patches", "detectors_of", "empty_showers", "incident_context", "voxels_of"]
 
 SLOTS = 24
 """Cells of the largest patch of the named detectors."""
+_ROUNDED: Final = 1e-4
+"""By how much places of one patch may differ, as float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +154,29 @@ def empty_showers(
     )
 
 
+def detectors_of(cloud: ParticleCloud, detectors: Sequence[Detector]) -> NDArray[np.int64]:
+    """Which of some detectors each shower of a cloud is in, (n,); -1 where it has the patches of none of them."""
+    cloud = cloud.to_packed()
+    counts = cloud.multiplicity().cpu().numpy()
+    found, places, rows = np.full(len(counts), -1), _places(cloud), np.repeat(np.arange(len(counts)), counts)
+    slots = max(1, cloud.scalars.shape[-1] - len(PLACE))
+    for number, detector in enumerate(detectors):
+        patches = Patches.of(detector, slots)
+        chosen = (counts == len(patches)) & (found < 0)
+        own = places[chosen[rows]].reshape(-1, *patches.place.shape)
+        found[
+            np.flatnonzero(chosen)[np.isclose(own, patches.place, rtol=_ROUNDED, atol=_ROUNDED).all((1, 2))]
+        ] = number
+    return found
+
+
+def _places(cloud: ParticleCloud) -> NDArray[np.float64]:
+    """Columns of `PLACE` of all patches, (P, 9)."""
+    place = take_columns(cloud.scalars, cloud.scalar_names, PLACE, "scalars of the cloud")
+    found: NDArray[np.float64] = place.detach().double().cpu().numpy()
+    return found
+
+
 def voxels_of(cloud: ParticleCloud, detector: Detector) -> NDArray[np.float64]:
     """Deposits in all voxels in GeV, (n, V), of a cloud of showers in one detector.
 
@@ -167,12 +194,13 @@ def voxels_of(cloud: ParticleCloud, detector: Detector) -> NDArray[np.float64]:
             f"{detector.name!r} has {len(patches)} patches, but the showers of the cloud have "
             f"{sorted(set(cloud.multiplicity().tolist()))}"
         )
-    place = take_columns(cloud.scalars, cloud.scalar_names, PLACE, "scalars of the cloud")
-    found = place.detach().double().cpu().numpy().reshape(-1, *patches.place.shape)
-    if not np.allclose(found, patches.place, rtol=1e-4, atol=1e-4):
-        patch, column = np.argwhere(~np.isclose(found, patches.place, rtol=1e-4, atol=1e-4))[0, 1:]
+    found = _places(cloud).reshape(-1, *patches.place.shape)
+    if not np.allclose(found, patches.place, rtol=_ROUNDED, atol=_ROUNDED):
+        shower, patch, column = np.argwhere(~np.isclose(found, patches.place, rtol=_ROUNDED, atol=_ROUNDED))[
+            0
+        ]
         raise ValueError(
             f"the showers of the cloud lie in other cells than those of {detector.name!r}: {PLACE[column]} of "
-            f"patch {patch} is {found[0, patch, column]:.6g}, not {patches.place[patch, column]:.6g}"
+            f"patch {patch} is {found[shower, patch, column]:.6g}, not {patches.place[patch, column]:.6g}"
         )
     return patches.voxels(energies.detach().double().cpu().numpy().reshape(-1, len(patches), slots))
