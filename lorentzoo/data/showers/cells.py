@@ -74,6 +74,10 @@ class CellLayer:
         bad = ~(np.isfinite(self.corners).all((1, 2)) & np.isfinite(self.x) & np.isfinite(self.y))
         if bad.any():
             raise ValueError(f"{where}: cell {int(bad.argmax())} has places that are not finite")
+        longest = shape[1]
+        while longest > 3 and (self.corners[:, longest - 1] == self.corners[:, longest - 2]).all():
+            longest -= 1
+        object.__setattr__(self, "corners", self.corners[:, :longest])
         clockwise = areas(self.corners) < 0
         if clockwise.any():
             turned = np.where(clockwise[:, None, None], self.corners[:, ::-1], self.corners)

@@ -48,7 +48,7 @@ _GENERATIONS: Final = 8.0
 """f (1 - f) / (1 + this) is the variance of f: 0.17² at 50 GeV, of some eight collisions that decide."""
 _LEAST_SHAPE: Final = 0.3
 """The fit of a is of showers above some GeV; it must stay positive below."""
-_CORE, _GROWTH, _LARGEST = 0.08, 0.06, 5.0
+_CORE, _GROWTH, _LARGEST = 0.12, 0.10, 5.0
 """R in interaction lengths at the start and its growth with depth; the largest radius in units of R."""
 _SPOTS: Final = 30.0
 """Of the hadronic part, a GeV."""

@@ -90,8 +90,8 @@ def shower_figures(
         ReportFigure(
             f"showers-{detector.name}",
             plot_showers(detector, evaluation.true, samples).axes[0],
-            f"Energy of the cells of {detector.name}: one shower in three layers, and the mean of all; true ones and those "
-            "of each generator for the same incident particle.",
+            f"Energy of the cells of {detector.name}: one shower in three layers, and the mean of all; true ones and "
+            "those of each generator for the same incident particle.",
             wide=True,
         )
         for detector in evaluation.detectors
