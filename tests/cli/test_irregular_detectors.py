@@ -58,6 +58,13 @@ def test_made_described_learned_and_judged(call: Callable[..., Answer], tmp_path
     assert other.code == 0, other.err
 
 
+def test_cells_are_described(call: Callable[..., Answer], cells: Path) -> None:
+    described = call("data", "info", str(cells), "--json").data
+    assert (described["layers"], described["cells"], described["cells_of_a_layer"]) == (2, 122, [61, 61])
+    assert described["area_mm2"] == pytest.approx([52.0, 52.0])
+    assert described["depth_mm"] == pytest.approx([0.0, 20.8])
+
+
 def test_pions_in_cells_of_a_file(call: Callable[..., Answer], cells: Path, tmp_path: Path) -> None:
     path = tmp_path / "pions.hdf5"
     answer = make(call, path, "detector=lead-argon", f"geometry={cells}", "particle=pion", "energy_max=20")

@@ -13,7 +13,7 @@ An ``.npz``, or an HDF5 file (or a group ``cells`` of one) of these arrays, leng
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,10 +26,20 @@ from lorentzoo.data.showers.cells import CellGrid, CellLayer
 from lorentzoo.data.showers.outlines import nearest_outlines, pad_outlines
 from lorentzoo.data.writing import replacing
 
-__all__ = ["GROUP", "arrays_of_cells", "cells_of_arrays", "read_cells", "write_cells"]
+__all__ = [
+    "GROUP",
+    "SUFFIXES",
+    "arrays_of_cells",
+    "cells_of_arrays",
+    "describe_cells",
+    "holds_cells",
+    "read_cells",
+    "write_cells",
+]
 
 Array = NDArray[np.float64]
 
+SUFFIXES: Final = (".npz", ".hdf5", ".h5")
 GROUP: Final = "cells"
 """Of an HDF5 file that holds showers, too."""
 _NEEDED: Final = ("layer", "x", "y", "z_low", "z_high")
@@ -49,20 +59,54 @@ def read_cells(path: str | os.PathLike[str]) -> CellGrid:
     path = Path(path)
     if not path.is_file():
         raise EventFileError(path, "there is no such file of cells")
+    return cells_of_arrays(path, _read_arrays(path, (*_NEEDED, *_OPTIONAL)))
+
+
+def _read_arrays(path: Path, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Those arrays of a file that it has."""
     if path.suffix == ".npz":
         try:
             with np.load(path, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
+                return {name: archive[name] for name in wanted if name in archive.files}
         except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds on damaged bytes
             raise EventFileError(path, f"no file of cells: {error}") from error
-        return cells_of_arrays(path, arrays)
     file = HDF5File(path)
     found = file.datasets()
     prefix = f"{GROUP}/" if f"{GROUP}/layer" in found else ""
-    names = [name for name in (*_NEEDED, *_OPTIONAL) if prefix + name in found]
-    return cells_of_arrays(
-        path, {name: file.rows(prefix + name, 0, len(file.dataset(prefix + name))) for name in names}
-    )
+    names = [name for name in wanted if prefix + name in found]
+    return {name: file.rows(prefix + name, 0, len(file.dataset(prefix + name))) for name in names}
+
+
+def holds_cells(path: Path) -> bool:
+    """Whether a file is of cells alone, by the names of its arrays."""
+    if path.suffix not in SUFFIXES or not path.is_file():
+        return False
+    try:
+        return set(_NEEDED) <= set(_read_arrays(path, _NEEDED))
+    except EventFileError:
+        return False
+
+
+def describe_cells(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a file of cells holds, as plain data.
+
+    Raises
+    ------
+    EventFileError
+        As `read_cells` does.
+    """
+    grid = read_cells(path)
+    sizes = [layer.num_voxels for layer in grid.layers]
+    return {
+        "path": str(path),
+        "bytes": Path(path).stat().st_size,
+        "layers": grid.num_layers,
+        "cells": grid.num_voxels,
+        "cells_of_a_layer": [min(sizes), max(sizes)],
+        "area_mm2": [float(grid.area.min()), float(grid.area.max())],
+        "depth_mm": [grid.layers[0].z_low, grid.layers[-1].z_high],
+        "farthest_from_axis_mm": float(grid.radius.max()),
+    }
 
 
 def cells_of_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> CellGrid:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lorentzoo.data.readers.source import EventFileError
-from lorentzoo.data.showers.cell_files import read_cells
+from lorentzoo.data.showers.cell_files import SUFFIXES, read_cells
 from lorentzoo.data.showers.cells import CellGrid
 from lorentzoo.data.showers.detector import Detector, sampling_detector
 from lorentzoo.data.showers.grid import Grid, Layer
@@ -235,7 +235,7 @@ def detector_of_geometry(
     EventFileError, ValueError
         If it is no such file, or has cells of no known detector and nothing says of what its layers are made.
     """
-    if Path(path).suffix not in (".npz", ".hdf5", ".h5"):
+    if Path(path).suffix not in SUFFIXES:
         return detector_of_binning(path, particle, like)
     if particle is not None:
         raise ValueError("particle is of a binning file in XML, not of a file of cells")
