@@ -9,6 +9,7 @@ from __future__ import annotations
 __all__ = [
     "AmbiguousNameError",
     "CardWarning",
+    "ClassesWarning",
     "CheckpointError",
     "CompositionError",
     "DensityWarning",
@@ -144,6 +145,10 @@ class ExportWarning(UserWarning):
 
 class InputsWarning(UserWarning):
     """Events that are far from those on which a model was fitted."""
+
+
+class ClassesWarning(UserWarning):
+    """Training events that are all of one class."""
 
 
 class DensityWarning(UserWarning):

@@ -21,6 +21,7 @@ _HOMES = {
     "CouplingFlow": "lorentzoo.densities.splines",
     "Cuts": "lorentzoo.densities.coordinates",
     "Cylindrical": "lorentzoo.densities.coordinates",
+    "DecayChains": "lorentzoo.densities.coordinates",
     "Ends": "lorentzoo.densities.splines",
     "Evaluations": "lorentzoo.densities.solvers",
     "FIXED": "lorentzoo.densities.solvers",
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from lorentzoo.densities.coordinates import Coordinates as Coordinates
     from lorentzoo.densities.coordinates import Cuts as Cuts
     from lorentzoo.densities.coordinates import Cylindrical as Cylindrical
+    from lorentzoo.densities.coordinates import DecayChains as DecayChains
     from lorentzoo.densities.coordinates import Identity as Identity
     from lorentzoo.densities.coordinates import Logarithm as Logarithm
     from lorentzoo.densities.coordinates import MassShell as MassShell

@@ -152,13 +152,13 @@ def fit_if_new(generator: Generator, count: int = 500) -> None:
 
 
 def _samples(generator: Generator, count: int, seed: int, shrink: bool) -> ParticleCloud:
-    """Events of the generator; newly drawn weights are made smaller until its flow is finite, there and back."""
+    """Events of the generator; newly drawn weights are made smaller until its flow is finite and steady."""
     condition = training_events(generator, count).cloud
     for remaining in reversed(range(_SHRINKS if shrink else 1)):
         with contextlib.suppress(*([LorentzooError] if remaining else [])):
             cloud = generator.sample(count, condition, rng=torch.Generator().manual_seed(seed))
             # A flow that loses one event there and back loses many around it.
-            if not remaining or _finite_densities(generator, cloud) == count:
+            if not remaining or _steady_densities(generator, cloud, seed) == count:
                 return cloud
         with torch.no_grad():
             for parameter in generator.parameters():
@@ -167,9 +167,13 @@ def _samples(generator: Generator, count: int, seed: int, shrink: bool) -> Parti
     raise AssertionError("the last attempt returns or raises")
 
 
-def _finite_densities(generator: Generator, cloud: ParticleCloud) -> int:
-    """How many events have a density that is a number."""
-    return int(torch.isfinite(_log_probs(generator, cloud, [cloud.momenta])[0]).sum())
+def _steady_densities(generator: Generator, cloud: ParticleCloud, seed: int) -> int:
+    """How many events have a density that is a number, and does not change by as much as rounding of momenta does."""
+    rng = torch.Generator().manual_seed(seed)
+    noise = torch.randn(cloud.momenta.shape, generator=rng, dtype=torch.float64)
+    rounded = cloud.momenta * (1 + torch.finfo(torch.float64).eps * noise)
+    before, after = _log_probs(generator, cloud, [cloud.momenta, rounded])
+    return int((torch.isfinite(before) & ~((after - before).abs() > _KEPT_BELOW / 10)).sum())
 
 
 def _moved(cloud: ParticleCloud, coefficients: Tensor) -> Tensor:

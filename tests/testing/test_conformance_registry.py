@@ -18,6 +18,12 @@ PARAMETERS = {
     "spurions/vectors": {"values": [[1.0, 0.0, 0.0, 0.5], [0.0, 1.0, 0.0, 0.0]]},
     "embedding/places": {"columns": ["scalar_0", "scalar_1"]},
     "generator/rqs-flow": {"num_particles": 3},
+    "generator/decay-chain-flow": {
+        "num_particles": 3,
+        "chains": [[[1, 2], 0]],
+        "mirrors": True,
+        "exchanges": [[0, 2, 1]],
+    },
     "generator/varying-multiplicity": {
         "multiplicities": [2, 3],
         "generator": "flow-matching:steps=2",

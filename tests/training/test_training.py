@@ -12,7 +12,7 @@ from rich.console import Console
 from torch import nn
 
 import lorentzoo as lz
-from lorentzoo.core.errors import RunError, TrainingError
+from lorentzoo.core.errors import ClassesWarning, RunError, TrainingError
 from lorentzoo.core.model import Model
 from lorentzoo.data.dataset import JetDataset
 from lorentzoo.output.progress import ProgressLine
@@ -298,6 +298,13 @@ def test_diverging_loss_is_an_error(small_spec, jets, recipe, monkeypatch) -> No
 def test_unfit_data_is_refused_before_training(small_spec, jets, recipe, change, message) -> None:
     with pytest.raises(TrainingError, match=message):
         train(fresh(small_spec), change(jets.split("train")), None, recipe, progress=False)
+
+
+def test_one_class_alone_is_warned_of(small_spec, jets, recipe) -> None:
+    train_set = jets.split("train")
+    qcd = train_set.subset((train_set.target == 0).nonzero().squeeze(1))
+    with pytest.warns(ClassesWarning, match=f"all {len(qcd)} training events at hand are of class 'qcd'"):
+        train(fresh(small_spec), qcd, None, recipe, progress=False)
 
 
 def _with(dataset: JetDataset, **changes: Any) -> JetDataset:

@@ -1,11 +1,12 @@
 """In which numbers are momenta described, with which Jacobians, and between which cuts?
 
-`make_coordinates` makes them by name; `Coordinates` is what they are; `Step` is what they are made of; `Cuts` are the
-boundaries of phase space.
+`make_coordinates` makes them by name; `Coordinates` is what they are; `Step` is what they are made of; `DecayChains` are
+those of whole events; `Cuts` are the boundaries of phase space.
 """
 
 from lorentzoo.densities.coordinates.chain import Coordinates
 from lorentzoo.densities.coordinates.cuts import Cuts
+from lorentzoo.densities.coordinates.decays import DecayChains
 from lorentzoo.densities.coordinates.named import COORDINATES, CoordinateName, make_coordinates
 from lorentzoo.densities.coordinates.standardise import Standardise
 from lorentzoo.densities.coordinates.steps import (
@@ -26,6 +27,7 @@ __all__ = [
     "Coordinates",
     "Cuts",
     "Cylindrical",
+    "DecayChains",
     "Identity",
     "Logarithm",
     "MassShell",

@@ -47,6 +47,15 @@ class Cuts:
         """Whether there is a cut at all."""
         return self != Cuts()
 
+    def tightened(self, other: Cuts) -> Cuts:
+        """What passes these cuts and others."""
+        return Cuts(
+            pt_min=max(self.pt_min, other.pt_min),
+            eta_max=min(self.eta_max, other.eta_max),
+            delta_r_min=max(self.delta_r_min, other.delta_r_min),
+            mass_min=max(self.mass_min, other.mass_min),
+        )
+
     @property
     def symmetry(self) -> Symmetry:
         """What maps the allowed region onto itself."""

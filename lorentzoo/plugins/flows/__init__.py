@@ -17,6 +17,13 @@ def lorentzoo_components() -> list[Component]:
             "arXiv:1906.04032",
         ),
         Component(
+            "generator",
+            "decay-chain-flow",
+            f"{_HERE}.decays:DecayChainFlow",
+            "Spline flow of masses and angles along chains of decays, symmetric under mirrors and exchanges",
+            "arXiv:1906.04032",
+        ),
+        Component(
             "head",
             "spline-density",
             f"{_HERE}.head:SplineDensity",

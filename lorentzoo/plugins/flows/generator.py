@@ -11,18 +11,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lorentzoo import Batch, Generator, ParticleCloud, Symmetry
+from lorentzoo import Batch, ParticleCloud, Symmetry
 from lorentzoo.densities import CoordinateName, Cuts, Standardisation, Tails, make_coordinates
-from lorentzoo.nn import CompositionError, DensityWarning, Template, mean_and_deviation, mean_loss
+from lorentzoo.nn import CompositionError, DensityWarning
 from lorentzoo.plugins.flows.conditioners import Backend
 from lorentzoo.plugins.flows.couplings import ParticleCouplings
 from lorentzoo.plugins.flows.flow import SplineFlow, Transform
 from lorentzoo.plugins.flows.momenta import MomentumLayers
+from lorentzoo.plugins.flows.ordered import OrderedEvents, draw_azimuths
 
 __all__ = ["RationalQuadraticFlow"]
 
 
-class RationalQuadraticFlow(Generator):
+class RationalQuadraticFlow(OrderedEvents):
     """A spline flow of the coordinates of all particles of an event, in their order, given its scalars and context.
 
     Parameters
@@ -57,10 +58,6 @@ class RationalQuadraticFlow(Generator):
         If the coordinates have no transverse momentum or azimuth where layers need one, or a number makes no sense.
     """
 
-    needs_network = False
-    permutation_symmetric = False
-    condition_mean: Tensor
-    condition_std: Tensor
     angles: Tensor
     drawn: Tensor
 
@@ -87,10 +84,7 @@ class RationalQuadraticFlow(Generator):
         in_scalars: int = 0,
         in_context: int = 0,
     ) -> None:
-        super().__init__()
-        if num_particles < 1:
-            raise ValueError(f"num_particles must be positive, but is {num_particles}")
-        self.num_particles = num_particles
+        super().__init__(num_particles, in_scalars, in_context)
         self.cuts = Cuts(pt_min=pt_min, eta_max=eta_max, mass_min=mass_min)
         self.coordinates = make_coordinates(
             coordinates,
@@ -100,8 +94,6 @@ class RationalQuadraticFlow(Generator):
             eta_max=eta_max,
             mass=mass,
         )
-        self.template = Template(num_particles, in_scalars, in_context)
-        given = num_particles * in_scalars + in_context
         angles = [period < math.inf for period in self.coordinates.periods]
         if relative_azimuths and not any(angles):
             raise ValueError(
@@ -117,7 +109,7 @@ class RationalQuadraticFlow(Generator):
         if backbone is None:
             chosen = [circular[i] for i in drawn]
             self.flow = SplineFlow(
-                chosen, given, transform, tails, bins, bound, hidden, num_transforms, backend
+                chosen, self.given, transform, tails, bins, bound, hidden, num_transforms, backend
             )
         elif transform != "coupling":
             raise ValueError(f"a backbone gives the knots of coupling layers, not of transform={transform!r}")
@@ -138,11 +130,10 @@ class RationalQuadraticFlow(Generator):
             symmetric = self.flow.permutation_symmetric and not momentum_layers
             self.permutation_symmetric = symmetric  # type: ignore[misc]
         self.momentum_layers = (
-            MomentumLayers(self.coordinates, num_particles, given, tails, bins, bound, hidden, backend)
+            MomentumLayers(self.coordinates, num_particles, self.given, tails, bins, bound, hidden, backend)
             if momentum_layers
             else None
         )
-        self.register_statistics(condition_mean=torch.zeros(given), condition_std=torch.ones(given))
         if self.coordinates.unphysical:
             warnings.warn(
                 f"the flow of the coordinates {coordinates!r} reaches values of {', '.join(self.coordinates.unphysical)} "
@@ -181,7 +172,7 @@ class RationalQuadraticFlow(Generator):
         batches = [
             replace(batch, cloud=self.training_cloud(batch.cloud)) for batch in self.read_batches(batches)
         ]
-        self.template.fit(batches)
+        mean, deviation = self.read_condition(batches)
         momenta = torch.cat([batch.cloud.momenta for batch in batches])
         weight = torch.cat([b.cloud.layout.spread(b.weight.to(b.cloud.device)) for b in batches])
         self.coordinates.fit(momenta, weight.to(momenta))
@@ -189,8 +180,6 @@ class RationalQuadraticFlow(Generator):
         self._check_tails(numbers)
         if self.momentum_layers is not None:
             self.momentum_layers.fit(numbers, events)
-        given = torch.cat([self._read_condition(batch.cloud) for batch in batches])
-        mean, deviation = mean_and_deviation(given, events)
         if isinstance(self.flow, ParticleCouplings):
             mean, deviation = self.flow.share_statistics(mean, deviation)
         self.condition_mean.copy_(mean)
@@ -212,12 +201,6 @@ class RationalQuadraticFlow(Generator):
             "tails='linear'"
         )
 
-    def loss(
-        self, cloud: ParticleCloud, weight: Tensor | None = None, *, rng: torch.Generator | None = None
-    ) -> Tensor:
-        """Mean of -log_prob; no random numbers are needed."""
-        return mean_loss(-self._log_prob(cloud), weight)
-
     # ---- sampling and densities ------------------------------------------------------------
 
     @torch.no_grad()
@@ -225,8 +208,8 @@ class RationalQuadraticFlow(Generator):
         self, n: int, condition: ParticleCloud | None = None, *, rng: torch.Generator | None = None
     ) -> ParticleCloud:
         self.require_fitted()
-        cloud = self._check_cloud(self.template.cloud(n, condition, self.device))
-        given = self._standardised(cloud)
+        cloud = self.check_cloud(self.template.cloud(n, condition, self.device))
+        given = self.standardised_condition(cloud)
         numbers = cloud.momenta.new_zeros(n, self.num_particles * self.coordinates.dim)
         base = self.flow.base(n, rng).to(numbers)
         numbers = numbers.index_copy(-1, self.drawn, self.flow.transported(base, given))
@@ -234,22 +217,18 @@ class RationalQuadraticFlow(Generator):
             numbers = self.momentum_layers.inverse(numbers, given)
         numbers = numbers.unflatten(-1, (self.num_particles, self.coordinates.dim))
         if self.relative_azimuths:
-            numbers = self._turned(numbers, self._azimuths(n, rng).to(numbers))
+            numbers = self._turned(numbers, draw_azimuths(n, rng).to(numbers))
         return replace(cloud, momenta=self.coordinates.inverse(numbers).flatten(0, 1))
 
-    @torch.no_grad()
-    def log_prob(self, cloud: ParticleCloud) -> Tensor:
-        return self._log_prob(cloud)
-
-    def _log_prob(self, cloud: ParticleCloud) -> Tensor:
+    def differentiable_log_prob(self, cloud: ParticleCloud) -> Tensor:
         self.require_fitted()
-        cloud = self._check_cloud(cloud)
+        cloud = self.check_cloud(cloud)
         good = self.coordinates.inside(cloud.momenta)
         # Of events outside another event's place is evaluated, so that no infinite gradient arises.
         safe = self.coordinates.inverse(torch.zeros_like(cloud.momenta[..., : self.coordinates.dim]))
         momenta = torch.where(good.unsqueeze(-1), cloud.momenta, safe)
         volume = self.coordinates.log_det(momenta).unflatten(0, (-1, self.num_particles)).sum(-1)
-        numbers, given = self._numbers(momenta), self._standardised(cloud)
+        numbers, given = self._numbers(momenta), self.standardised_condition(cloud)
         if self.momentum_layers is not None:
             numbers, log_det = self.momentum_layers(numbers, given)
             volume = volume + log_det
@@ -257,19 +236,6 @@ class RationalQuadraticFlow(Generator):
         if self.relative_azimuths:
             density = density - math.log(2 * math.pi)
         return torch.where(good.unflatten(0, (-1, self.num_particles)).all(-1), density, -math.inf)
-
-    def _check_cloud(self, cloud: ParticleCloud) -> ParticleCloud:
-        """The cloud in GeV, if all its events have as many particles as the flow."""
-        cloud = self.training_cloud(cloud)
-        wrong = cloud.multiplicity() != self.num_particles
-        if bool(wrong.any()):
-            first = int(wrong.nonzero()[0, 0])
-            raise ValueError(
-                f"the flow is of events of num_particles={self.num_particles}, but event {first} has "
-                f"{int(cloud.multiplicity()[first])}; splines have no density of other multiplicities, "
-                "generator='flow-matching' does"
-            )
-        return cloud
 
     def _numbers(self, momenta: Tensor) -> Tensor:
         """Standardised coordinates of momenta (P, 4), one event a row; azimuths relative to the first if wanted."""
@@ -282,20 +248,6 @@ class RationalQuadraticFlow(Generator):
         """Coordinates (B, N, D) of events turned about the beam by angles (B, 1)."""
         turned = torch.remainder(numbers + by.unsqueeze(1) + math.pi, 2 * math.pi) - math.pi
         return torch.where(self.angles, turned, numbers)
-
-    @staticmethod
-    def _azimuths(n: int, rng: torch.Generator | None) -> Tensor:
-        device = "cpu" if rng is None else rng.device
-        uniform = torch.rand(n, 1, generator=rng, dtype=torch.float64, device=device)
-        return math.pi * (2 * uniform - 1)
-
-    def _read_condition(self, cloud: ParticleCloud) -> Tensor:
-        """Scalars of all particles and the context, (B, C), float64."""
-        scalars = cloud.scalars.reshape(cloud.num_events, self.num_particles * cloud.scalars.shape[-1])
-        return torch.cat([scalars, cloud.context], dim=-1).double()
-
-    def _standardised(self, cloud: ParticleCloud) -> Tensor:
-        return (self._read_condition(cloud) - self.condition_mean.double()) / self.condition_std.double()
 
     # ---- symmetry --------------------------------------------------------------------------
 

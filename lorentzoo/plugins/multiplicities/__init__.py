@@ -24,6 +24,22 @@ _SPLINES: dict[str, Any] = {
     "momentum_layers": True,
     "relative_azimuths": True,
 }
+_DECAYS: dict[str, Any] = {
+    "name": "varying-multiplicity",
+    "multiplicities": 6,
+    "networks": "each",
+    "delta_r_min": 0.5,
+    "pt_min": 22.0,
+    "eta_max": 5.0,
+    "generator": {
+        "name": "decay-chain-flow",
+        "chains": [[[1, 2], 0], [[4, 5], 3]],
+        "mass_min": 1.0,
+        "mirrors": True,
+        "exchanges": [[3, 4, 5, 0, 1, 2]],
+    },
+}
+"""Of b, q₁, q₂ and their antiparticles, as `ttbar` has them."""
 _MOMENTA = {"name": "momenta", "scale": _SCALE}
 _MLP = {"name": "mlp-particles", "num_particles": 10, "hidden": [336] * 6, "read_scalars": False}
 _TRANSFORMER = {"name": "transformer", "num_blocks": 6, "head_reps": "5x0n+2x1n", "mlp_ratio": 2}
@@ -94,5 +110,12 @@ def lorentzoo_components() -> list[Component]:
             summary="Spline flows of events of top pairs with up to four further jets, one for each number of jets",
             reference="arXiv:1906.04032",
             spec={"generator": _generator(_SPLINES, "each"), "in_scalars": 10},
+        ),
+        Component(
+            "model",
+            "decay-chain-eventgen",
+            summary="Spline flow of events of top pairs along the decays of both tops, with cuts by rejection",
+            reference="arXiv:1906.04032",
+            spec={"generator": _DECAYS, "in_scalars": 6},
         ),
     ]

@@ -53,8 +53,9 @@ class Acceptance(nn.Module):
         found = torch.unique(context, dim=0) if context.shape[-1] else context[:1]
         if len(found) > _MOST_CONTEXTS:
             raise ValueError(
-                f"delta_r_min is held by rejection, whose acceptance is measured for each of at most {_MOST_CONTEXTS} "
-                f"contexts, but the training events have {len(found)}: leave delta_r_min at zero, or the context out"
+                f"cuts are held by rejection, whose acceptance is measured for each of at most {_MOST_CONTEXTS} "
+                f"contexts, but the training events have {len(found)}: leave delta_r_min, pt_min and eta_max, or the "
+                "context out"
             )
         self.contexts.zero_()
         self.contexts[: len(found)] = found

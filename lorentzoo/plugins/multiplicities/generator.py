@@ -33,8 +33,8 @@ class VaryingMultiplicity(Generator):
     P is a categorical that is fitted to the training events, see `NumberOfParticles`; q_n the density of any other
     generator, one for all n or one for each.
 
-    With `delta_r_min` the gap around particles is held by rejection: events are drawn until they pass all cuts, those of
-    q_n included, and the density is divided by the accepted part A_n of q_n. It is measured on N drawn events once the
+    The cuts `delta_r_min`, `pt_min` and `eta_max` are held by rejection: events are drawn until they pass all cuts, those
+    of q_n included, and the density is divided by the accepted part A_n of q_n. It is measured on N drawn events once the
     weights are trained (`complete`, which `lorentzoo.train` calls). ln p has its statistical error √((1 - A)/(A N)), the
     same for all events of a multiplicity and context; `acceptance` holds both. Cuts on single particles are those of
     q_n, whose base and coordinates keep them. Its base may keep the distance as well, but for a part
@@ -52,6 +52,8 @@ class VaryingMultiplicity(Generator):
         ``"each"``: one for each n, whose networks start alike.
     delta_r_min
         Least distance ΔR (with pseudorapidities) of two particles, held by rejection; 0 for none.
+    pt_min, eta_max
+        Least transverse momentum in GeV and largest |η| that are held by rejection, for a q_n that holds none.
     acceptance_events
         Drawn events of each multiplicity and context on which the acceptance is measured.
 
@@ -69,6 +71,8 @@ class VaryingMultiplicity(Generator):
         generator: str | Mapping[str, Any] = "flow-matching",
         networks: Literal["shared", "each"] = "shared",
         delta_r_min: float = 0.0,
+        pt_min: float = 0.0,
+        eta_max: float = math.inf,
         acceptance_events: int = 1000,
         *,
         in_scalars: int = 0,
@@ -97,8 +101,9 @@ class VaryingMultiplicity(Generator):
         self.acceptance = Acceptance(kinds, in_context)
         self.template = Template(0, in_scalars, in_context)
         own: Cuts = getattr(self._first, "cuts", Cuts())
-        self.rejects = delta_r_min > 0
-        self.cuts = replace(own, delta_r_min=max(own.delta_r_min, delta_r_min))
+        rejected = Cuts(pt_min=pt_min, eta_max=eta_max, delta_r_min=delta_r_min)
+        self.rejects = rejected.any
+        self.cuts = own.tightened(rejected)
         self.register_statistics()
 
     # ---- the networks ----------------------------------------------------------------------
@@ -161,7 +166,7 @@ class VaryingMultiplicity(Generator):
         self.numbers.fit(counts, torch.cat([batch.weight for batch in batches]), context)
         self.kinds.fit(batches)
         if self.rejects:
-            self.kinds.require_agreement("delta_r_min, which is held by rejection,")
+            self.kinds.require_agreement("rejection at the cuts")
             self.acceptance.fit(context)
         seen: list[list[Batch]] = [[] for _ in self.generators]
         for batch in batches:

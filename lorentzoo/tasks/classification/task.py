@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lorentzoo.core.errors import TrainingError
+from lorentzoo.core.errors import ClassesWarning, TrainingError
 from lorentzoo.core.interfaces import Head
 from lorentzoo.core.trainable import Trainable
 from lorentzoo.output.evaluation import Evaluation
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from lorentzoo.data.events import EventData
 
 __all__ = ["Classification"]
+
+_FEW: Final = 10
+"""Events among which there may be one class by chance."""
 
 
 class Classification(PredictiveTask):
@@ -78,7 +82,8 @@ class Classification(PredictiveTask):
             )
 
     def check(self, model: Trainable, data: EventData) -> None:
-        """Predict two events and compare the number of classes with all of the data."""
+        """Predict two events and compare the number of classes with all of the data, of which there should be two."""
+        _warn_of_one_class(data)
         few = data.subset(torch.arange(min(2, len(data))))
         _check_classes(predict_events(model, few).arrays["values"], data)
 
@@ -150,6 +155,20 @@ class Classification(PredictiveTask):
         ]
         found = {"ensembles": ensemble_table(rows, judged), "classes": class_table(rows)}
         return {name: table for name, table in found.items() if table is not None}
+
+
+def _warn_of_one_class(data: EventData) -> None:
+    found = torch.unique(data.target)
+    if len(data) < _FEW or len(found) != 1:
+        return
+    only = int(found)
+    name = data.class_names[only] if data.class_names else str(only)
+    warnings.warn(
+        f"all {len(data)} training events at hand are of class {name!r}: a network learns to say that of every event; "
+        "are files of the other classes missing?",
+        ClassesWarning,
+        stacklevel=2,
+    )
 
 
 def _check_classes(values: NDArray[np.float64], data: EventData) -> None:
