@@ -34,7 +34,7 @@ def lorentzoo_components() -> list[Component]:
             "dataset",
             "showers",
             target="lorentzoo.data.showers.dataset:showers",
-            summary="Parametrised electromagnetic showers in several calorimeters, made on the spot, or files of showers",
+            summary="Parametrised showers of electrons and pions in calorimeters of any cells, or files of showers",
             reference="hep-ex/0001020",
             extra="lorentzoo[simulate]",
         ),

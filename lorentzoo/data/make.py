@@ -87,7 +87,8 @@ def describe_sample(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
     dict
         ``path``, ``bytes``, ``events``, ``particles``; ``classes`` with the events of each split and the
         medians of jet mass (GeV), transverse momentum (GeV) and number of constituents; and the ``metadata``. Of a
-        file of showers the detector, incident energies and how much of them is deposited; of a file that a reader
+        file of showers the detector, incident energies and how much of them is deposited; of cells of a detector their
+        numbers, areas and depth; of a file that a reader
         takes, what `lorentzoo.data.readers.describe.describe_file` says.
     """
     given = Path(name_or_path)
@@ -121,10 +122,13 @@ def describe_sample(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
 def _describe_other(path: Path) -> dict[str, Any]:
     """What a file that is not a sample of ours holds."""
     from lorentzoo.data.readers.describe import describe_file
+    from lorentzoo.data.showers.cell_files import describe_cells, holds_cells
     from lorentzoo.data.showers.files import holds_showers
     from lorentzoo.data.showers.make import describe_showers
 
-    return describe_showers(path) if holds_showers(path) else describe_file(path)
+    if holds_showers(path):
+        return describe_showers(path)
+    return describe_cells(path) if holds_cells(path) else describe_file(path)
 
 
 def _describe_values(sample: Sample) -> dict[str, Any]:

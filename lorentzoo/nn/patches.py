@@ -21,8 +21,9 @@ EMPTY: Final = 1e-12
 """GeV; energy of the momentum of a patch without any."""
 
 PLACE: Final = ("layer", "cells", "radii", "depth", "thickness", "r_low", "r_high", "alpha", "alpha_span")
-"""Scalars of each patch after its cells: layer from the front, cells that are real, bins in the radius (which run
-fastest), middle and thickness in radiation lengths, radii in Molière radii, middle and width in the angle."""
+"""Scalars of each patch after its cells: layer from the front, cells that are real, how many of them run outwards before
+the next ones begin at the inside again (all, where cells are of any shape), middle and thickness in radiation lengths; of
+the range that its outline takes, radii in Molière radii, middle and width in the angle."""
 
 INCIDENT: Final = (
     "log_energy",

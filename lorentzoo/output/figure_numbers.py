@@ -100,6 +100,8 @@ def _curves(ax: Axes) -> Iterator[Curve]:
             yield _label(artist), to_hex(_patch_colour(artist)), _of_steps(artist)
         elif isinstance(artist, QuadMesh):
             yield _label(artist), "", _of_mesh(artist)
+        elif isinstance(artist, PolyCollection) and artist.get_array() is not None:
+            yield _label(artist), "", _of_cells(artist)
         elif isinstance(artist, PolyCollection):
             yield _label(artist), to_hex(np.asarray(artist.get_facecolor())[0]), _of_band(artist)
         elif isinstance(artist, AxesImage):
@@ -146,6 +148,14 @@ def _of_band(band: PolyCollection) -> list[Line]:
     return _lines(
         x=places, y_low=np.array([y.min() for y in inside]), y_high=np.array([y.max() for y in inside])
     )
+
+
+def _of_cells(cells: PolyCollection) -> list[Line]:
+    """Middles of the corners of polygons, and the value that colours each."""
+    # A path that is closed has its first corner twice.
+    middle = np.array([np.asarray(path.vertices)[:-1].mean(0) for path in cells.get_paths()])
+    values = np.ma.filled(np.ma.asarray(cells.get_array(), np.float64), np.nan)
+    return _lines(x=middle[:, 0], y=middle[:, 1], value=values)
 
 
 def _of_mesh(mesh: QuadMesh) -> list[Line]:

@@ -14,10 +14,11 @@ from lorentzoo.core.cloud import Batch, ParticleCloud
 from lorentzoo.data.events import EventData, Split
 from lorentzoo.data.readers.columns import as_names
 from lorentzoo.data.readers.source import EventFileError
-from lorentzoo.data.showers.detectors import Detector, detector_of_binning, find_detector
+from lorentzoo.data.showers.detectors import Detector, detector_of_geometry, find_detector
 from lorentzoo.data.showers.files import BLOCK_SIZE, ShowerFile, Showers
-from lorentzoo.data.showers.make import NOTES, configured, simulated
+from lorentzoo.data.showers.make import configured, notes_of, simulated
 from lorentzoo.data.showers.patches import SLOTS, Patches, incident_context
+from lorentzoo.data.showers.simulate import require_particle
 from lorentzoo.data.splits import stratified_splits
 from lorentzoo.nn.patches import INCIDENT, PLACE, voxel_names
 
@@ -163,6 +164,10 @@ class ShowerData(EventData):
             raise ValueError(f"detector must be one of {', '.join(self.detectors)}, not {name!r}")
         return found[0]
 
+    def all_detectors(self) -> tuple[Detector, ...]:
+        """The detectors, in the order of their names."""
+        return tuple(self.detector(name) for name in self.detectors)
+
     def gather(self, chosen: Tensor) -> Batch:
         """Showers `chosen` (shape (b,)), in that order, as a packed batch."""
         lengths = self.lengths[chosen]
@@ -218,7 +223,7 @@ def showers(
     units: str | Sequence[str] | None = None,
     columns: Mapping[str, str] | None = None,
 ) -> ShowerData:
-    """Parametrised electromagnetic showers after Grindhammer and Peters, or files of showers.
+    """Parametrised showers, electromagnetic ones after Grindhammer and Peters or hadronic ones, or files of showers.
 
     Without `path` they are made on the spot, the same for the same arguments: a few hundred a second. They are no
     simulation of particles in matter, and not comparable with results on such. With `path`, files in the layout of the
@@ -228,7 +233,8 @@ def showers(
     ----------
     detector
         Name or names: ``lead-argon``, ``tungsten-silicon`` (the default), ``iron-scintillator``, ``lead-tungstate``,
-        ``calochallenge-2``, ``calochallenge-3``. Of files, where they do not say it themselves, also
+        ``calochallenge-2``, ``calochallenge-3``; of cells of other shapes ``tungsten-hexagons``, ``hgcal-like``,
+        ``lar-like``, ``tile-like``. Of files, where they do not say it themselves, also
         ``calochallenge-1-photons``, ``calochallenge-1-pions``.
     split
         ``"train"``, ``"validation"`` or ``"test"``; None takes all.
@@ -245,10 +251,13 @@ def showers(
     target
         Values to predict instead of the detector: ``"incident_energy"``, ``"incident_angle"``, or both.
     geometry
-        Binning file of the CaloChallenge (XML) with the cells of the files. Where they are those of no detector by name,
-        `detector` says of what the layers are made; the file does not say how deep they lie.
+        Binning file of the CaloChallenge (XML), or file of cells of any shape (``.npz``, HDF5; see
+        `lorentzoo.data.showers.cell_files`), with the cells of the files. Where they are those of no detector by name,
+        `detector` says of what the layers are made; a binning file does not say how deep they lie. Without `path` showers
+        are made in the cells of such a file.
     particle
-        Name or number of the particle in the binning file, if it has several.
+        Of showers made on the spot: ``"electron"`` (the default), or ``"pion"`` for hadronic showers. Of files, name or
+        number of the particle in the binning file, if it has several.
     units
         Of files: ``"MeV"``, ``"GeV"``, or a pair: of deposits and of incident energies. By default what attributes of the
         file say, else MeV, which is refused where it cannot be right.
@@ -264,8 +273,9 @@ def showers(
     names = [detector] if isinstance(detector, str) else list(detector or [])
     parts: list[_Part] = []
     if path is None:
-        if (geometry, particle, units, columns) != (None, None, None, None):
-            raise ValueError("geometry, particle, units and columns are of files: give their path")
+        if (units, columns) != (None, None):
+            raise ValueError("units and columns are of files: give their path")
+        require_particle(particle or "electron")
         count = 1000 if num_showers is None else num_showers
         if count < 1:
             raise ValueError(f"num_showers must be at least 1, not {num_showers}")
@@ -274,11 +284,10 @@ def showers(
                 f"at most {_MOST_SHOWERS} showers are made in memory, not {count}: see `data make`"
             )
         for name in names or ["tungsten-silicon"]:
-            made = configured(name, energy_min, energy_max, max_angle)
-            voxels, energy, angle = (
-                np.concatenate(column) for column in zip(*simulated(made, count, seed), strict=True)
-            )
-            parts.append(ShowerArrays(made, voxels, energy, angle, NOTES))
+            made = configured(name, energy_min, energy_max, max_angle, geometry)
+            pieces = simulated(made, count, seed, particle=particle or "electron")
+            voxels, energy, angle = (np.concatenate(column) for column in zip(*pieces, strict=True))
+            parts.append(ShowerArrays(made, voxels, energy, angle, notes_of(particle or "electron")))
     else:
         if (energy_min, energy_max, max_angle) != (None, None, None):
             raise ValueError(
@@ -289,7 +298,7 @@ def showers(
             raise ValueError(f"{len(paths)} files need one detector each, or one for all, not {len(names)}")
         stated: list[Detector | None] = [find_detector(name) for name in names] or [None]
         if geometry is not None:
-            stated = [detector_of_binning(geometry, particle, own) for own in stated]
+            stated = [detector_of_geometry(geometry, particle, own) for own in stated]
         elif particle is not None:
             raise ValueError("particle is of a binning file: give geometry")
         stated = stated * (len(paths) if len(stated) == 1 else 1)

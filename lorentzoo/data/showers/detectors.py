@@ -1,97 +1,29 @@
-"""Which calorimeters are there by name, and what does a network need to know of each?"""
+"""Which calorimeters are there by name, and which belong to files of a geometry?"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from lorentzoo.data.readers.source import EventFileError
+from lorentzoo.data.showers.cell_files import SUFFIXES, read_cells
+from lorentzoo.data.showers.cells import CellGrid
+from lorentzoo.data.showers.detector import Detector, sampling_detector
 from lorentzoo.data.showers.grid import Grid, Layer
-from lorentzoo.data.showers.materials import MATERIALS, Medium, homogeneous, sandwich
+from lorentzoo.data.showers.irregular import IRREGULAR, LARGEST_PATCH
+from lorentzoo.data.showers.materials import MATERIALS, homogeneous, sandwich
 
-__all__ = ["DETECTORS", "Detector", "detector_of_binning", "find_detector", "name_fitting"]
-
-
-@dataclass(frozen=True)
-class Detector:
-    """A calorimeter of plane layers, and its cells.
-
-    Parameters
-    ----------
-    name
-        By which it is found.
-    grid
-        Its cells.
-    medium
-        What showers develop in.
-    resolution
-        Stochastic term c of the energy resolution, σ / E = c / √E with E in GeV; 0 where nothing is sampled.
-    threshold
-        Cells with less energy than this (GeV, as deposited) are read as empty.
-    max_ratio
-        No shower deposits more than this part of the incident energy.
-    patch
-        Bins in the angle and in the radius of a patch, see `Patches`.
-    energy_range
-        Incident energies in GeV, drawn with a flat logarithm.
-    max_angle
-        Largest polar angle of incidence in radians; the particle comes in the plane of z and x.
-    distance
-        From where particles come to the front face, mm: cells are seen from there.
-    depths_known
-        Whether z of the layers is known; files of a geometry give their cells across only. No shower can be made in a
-        detector of unknown depths.
-    """
-
-    name: str
-    grid: Grid
-    medium: Medium
-    resolution: float
-    threshold: float
-    max_ratio: float
-    patch: tuple[int, int]
-    energy_range: tuple[float, float] = (1.0, 1000.0)
-    max_angle: float = 0.3
-    distance: float = 1500.0
-    depths_known: bool = True
-
-    def __post_init__(self) -> None:
-        low, high = self.energy_range
-        if not 0 < low <= high:
-            raise ValueError(f"energy_range must be positive and rise, not {self.energy_range}")
-        if not 0 <= self.max_angle < 1.0:
-            raise ValueError(f"max_angle must be 0 to 1 radian, not {self.max_angle}")
-        if not (self.threshold > 0 and self.max_ratio > 0 and self.distance > 0 and self.resolution >= 0):
-            raise ValueError(
-                "threshold, max_ratio and distance must be positive, and resolution not negative"
-            )
-        if min(self.patch) < 1:
-            raise ValueError(f"patch must have at least one bin each way, not {self.patch}")
-
-    def to_data(self) -> dict[str, Any]:
-        """Plain data, for files."""
-        own = {name: getattr(self, name) for name in (*_PLAIN, "depths_known")}
-        pairs = {"patch": list(self.patch), "energy_range": list(self.energy_range)}
-        return {**own, **pairs, "medium": vars(self.medium), "grid": self.grid.to_data()}
-
-    @classmethod
-    def from_data(cls, data: Mapping[str, Any]) -> Detector:
-        """The detector of plain data."""
-        return cls(
-            **{name: data[name] for name in _PLAIN},
-            # Files of before this was kept have known depths only.
-            depths_known=data.get("depths_known", True),
-            patch=tuple(data["patch"]),
-            energy_range=tuple(data["energy_range"]),
-            medium=Medium(**data["medium"]),
-            grid=Grid.from_data(data["grid"]),
-        )
-
-
-_PLAIN: Final = ("name", "resolution", "threshold", "max_ratio", "max_angle", "distance")
+__all__ = [
+    "DETECTORS",
+    "Detector",
+    "detector_of_binning",
+    "detector_of_geometry",
+    "find_detector",
+    "name_fitting",
+]
 
 
 def _sampling(
@@ -107,17 +39,8 @@ def _sampling(
     **given: Any,
 ) -> Detector:
     """Layers of plates of two materials in turn; thicknesses in mm."""
-    medium = sandwich(MATERIALS[passive[0]], passive[1], MATERIALS[active[0]], active[1])
-    return Detector(
-        name,
-        _equal_layers(layers, plates * (passive[1] + active[1]), r_edges, num_alpha),
-        medium,
-        resolution,
-        # Half of what a minimum-ionising particle leaves in one plate.
-        threshold=0.5e-3 * active[1] * MATERIALS[active[0]].ionisation,
-        max_ratio=given.pop("max_ratio", min(1.0, 3.0 * medium.sampling_fraction)),
-        **given,
-    )
+    grid = _equal_layers(layers, plates * (passive[1] + active[1]), r_edges, num_alpha)
+    return sampling_detector(name, passive, active, grid, resolution=resolution, **given)
 
 
 def _equal_layers(count: int, thickness: float, r_edges: Sequence[float], num_alpha: int) -> Grid:
@@ -148,6 +71,8 @@ def _atlas(
     )
 
 
+_PATCH: Final = (8, 3)
+"""Of binning files that are like a detector of cells of any shape."""
 _PRESAMPLER: Final = (0, 5, 10, 30, 50, 100, 200, 400, 600)
 _BACK: Final = (0, 50, 100, 200, 400, 600)
 _TILE: Final = (0, 10, 20, 30, 50, 80, 100, 130, 160, 200, 250, 300, 350, 400)
@@ -207,7 +132,10 @@ DETECTORS: Final[dict[str, Detector]] = {
             threshold=0.005,
             max_ratio=1.0,
             patch=(6, 3),
+            # e/h of 2.4 was measured in crystals like these (2008 JINST 3 S08004).
+            hadronic_response=0.42,
         ),
+        *IRREGULAR,
         _atlas(
             "calochallenge-1-photons",
             {
@@ -258,7 +186,8 @@ DETECTORS: Final[dict[str, Detector]] = {
 }
 """The detectors by name.
 
-The last four are the grids of the CaloChallenge; its showers are not. Radii and angles of data set 1 are those of its
+Those of cells of any shape are explained in `lorentzoo.data.showers.irregular`. The last four are the grids of the
+CaloChallenge; its showers are not. Radii and angles of data set 1 are those of its
 binning files; the energies are those of its showers, 256 MeV to 4 TeV in powers of two (arXiv:2410.21611). What the files
 do not say: depths (a layer of number n is given 1 mm from z = n mm), material (that of the electromagnetic barrel for
 pions, too; 1.53 mm of lead and two gaps of 2.1 mm of argon, and the resolutions of 10 % and 50 %, are ATLAS' design,
@@ -288,6 +217,50 @@ def name_fitting(shape: tuple[int, ...]) -> list[str]:
     ]
 
 
+def detector_of_geometry(
+    path: str | os.PathLike[str], particle: str | None = None, like: Detector | None = None
+) -> Detector:
+    """The detector of a file of its geometry.
+
+    Parameters
+    ----------
+    path
+        A binning file of the CaloChallenge in XML, see `detector_of_binning`, or cells of any shape (``.npz``, HDF5), see
+        `lorentzoo.data.showers.cell_files`.
+    particle, like
+        As for `detector_of_binning`; a file of cells has no particle.
+
+    Raises
+    ------
+    EventFileError, ValueError
+        If it is no such file, or has cells of no known detector and nothing says of what its layers are made.
+    """
+    if Path(path).suffix not in SUFFIXES:
+        return detector_of_binning(path, particle, like)
+    if particle is not None:
+        raise ValueError("particle is of a binning file in XML, not of a file of cells")
+    grid = read_cells(path)
+    known = [detector for detector in _candidates(like) if detector.grid == grid]
+    if known:
+        return known[0]
+    if like is None:
+        raise _no_material(path, grid.num_voxels)
+    patch = like.patch if isinstance(like.grid, CellGrid) else LARGEST_PATCH
+    return replace(like, name=Path(path).stem, grid=grid, patch=patch, depths_known=True)
+
+
+def _candidates(like: Detector | None) -> list[Detector]:
+    return list(DETECTORS.values()) if like is None else [like]
+
+
+def _no_material(path: str | os.PathLike[str], voxels: int) -> EventFileError:
+    return EventFileError(
+        path,
+        f"its {voxels} cells are those of no detector by name, and it does not say of what they are made; "
+        "pass detector=, one with such layers, e.g. 'lead-argon'",
+    )
+
+
 def detector_of_binning(
     path: str | os.PathLike[str], particle: str | None = None, like: Detector | None = None
 ) -> Detector:
@@ -309,17 +282,17 @@ def detector_of_binning(
         If it is no such file, or has cells of no known detector and nothing says of what its layers are made.
     """
     grid = Grid.from_xml(path, particle)
-    candidates = list(DETECTORS.values()) if like is None else [like]
-    known = [detector for detector in candidates if _cells(detector.grid) == _cells(grid)]
+    known = [
+        detector
+        for detector in _candidates(like)
+        if isinstance(detector.grid, Grid) and _cells(detector.grid) == _cells(grid)
+    ]
     if known:
         return known[0]
     if like is None:
-        raise EventFileError(
-            path,
-            f"its {grid.num_voxels} cells are those of no detector by name, and it does not say of what they are made; "
-            "pass detector=, one with such layers, e.g. 'lead-argon'",
-        )
-    return replace(like, name=Path(path).stem, grid=grid, depths_known=False)
+        raise _no_material(path, grid.num_voxels)
+    patch = like.patch if isinstance(like.grid, Grid) else _PATCH
+    return replace(like, name=Path(path).stem, grid=grid, patch=patch, depths_known=False)
 
 
 def _cells(grid: Grid) -> list[tuple[Any, ...]]:

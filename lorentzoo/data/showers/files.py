@@ -1,8 +1,9 @@
 """How are showers kept in files? (HDF5 as of the CaloChallenge, arXiv:2410.21611, or of LEMURS, arXiv:2509.05108)
 
 Written are ``incident_energies`` (N, 1) in MeV and ``showers`` (N, voxels) in MeV, voxels in the order of `Grid`,
-``incident_angles`` (N, 1) in radians and, as attributes, the detector and how they were made; files of others need
-neither. What else is read, see `lorentzoo.data.showers.layouts`.
+``incident_angles`` (N, 1) in radians and, as attributes, the detector and how they were made, cells of any shape in the
+group ``cells`` (see `lorentzoo.data.showers.cell_files`); files of others need neither. What else is read, see
+`lorentzoo.data.showers.layouts`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from lorentzoo.data.readers.hdf5 import HDF5File
 from lorentzoo.data.readers.source import EventFileError, need
+from lorentzoo.data.showers.cell_files import GROUP, arrays_of_cells, read_cells
+from lorentzoo.data.showers.cells import CellGrid
 from lorentzoo.data.showers.detectors import Detector, name_fitting
 from lorentzoo.data.showers.layouts import (
     LAYOUTS,
@@ -71,6 +74,8 @@ class ShowerFile:
         Units of deposits and of incident energies in the file.
     notes
         What our own files say of how they were made; empty for files of others.
+    particle
+        Of which particle our own files say that the showers are; empty for files of others.
     block_size
         Showers that are read at once.
 
@@ -107,7 +112,8 @@ class ShowerFile:
             self._check_length(
                 self._names.angle, self._file.dataset(self._names.angle).shape, "incident angles"
             )
-        self.notes = str(read_metadata(deposits.file.attrs).get("notes", ""))
+        kept = read_metadata(deposits.file.attrs)
+        self.notes, self.particle = (str(kept.get(name, "")) for name in ("notes", "particle"))
         voxels = self.detector.grid.num_voxels
         self.block_size = max(1, min(BLOCK_SIZE, _BLOCK_VOXELS // voxels))
         self._kept: OrderedDict[int, Showers] = OrderedDict()
@@ -130,7 +136,12 @@ class ShowerFile:
                 "its binning file",
             )
         try:
-            return Detector.from_data(json.loads(own))
+            data = json.loads(own)
+            if data["grid"] == GROUP:
+                data["grid"] = read_cells(self.path).to_data()
+            return Detector.from_data(data)
+        except EventFileError:
+            raise
         except (KeyError, TypeError, ValueError) as error:
             raise EventFileError(
                 self.path, f"its attribute 'detector' does not describe one ({error!r}); pass detector="
@@ -285,7 +296,13 @@ def write_showers(
         )
         energies = file.create_dataset("incident_energies", (count, 1), "f8")
         angles = file.create_dataset("incident_angles", (count, 1), "f8")
-        file.attrs["detector"] = json.dumps(detector.to_data(), sort_keys=True)
+        data = detector.to_data()
+        if isinstance(detector.grid, CellGrid):
+            # Attributes cannot hold so much.
+            data["grid"] = GROUP
+            for name, values in arrays_of_cells(detector.grid).items():
+                file.create_dataset(f"{GROUP}/{name}", data=values, compression="gzip")
+        file.attrs["detector"] = json.dumps(data, sort_keys=True)
         file.attrs["metadata"] = json.dumps({"units": "MeV", **(metadata or {})}, sort_keys=True)
         done = 0
         for energy_of_voxels, energy, angle in showers:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lorentzoo.data.readers.source import EventFileError
+from lorentzoo.data.showers.readout import Block, Readout
 
 __all__ = ["Grid", "Layer"]
 
@@ -66,7 +67,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Grid:
+class Grid(Readout):
     """All readout layers, from the front to the back."""
 
     layers: tuple[Layer, ...]
@@ -74,26 +75,6 @@ class Grid:
     def __post_init__(self) -> None:
         if not self.layers:
             raise ValueError("a grid needs at least one layer")
-
-    @property
-    def num_layers(self) -> int:
-        """Number of layers L."""
-        return len(self.layers)
-
-    @cached_property
-    def num_voxels(self) -> int:
-        """Number of voxels V."""
-        return sum(layer.num_voxels for layer in self.layers)
-
-    @cached_property
-    def starts(self) -> NDArray[np.int64]:
-        """First voxel of each layer, and the number of all, shape (L + 1,)."""
-        return np.concatenate([[0], np.cumsum([layer.num_voxels for layer in self.layers])]).astype(np.int64)
-
-    @cached_property
-    def layer(self) -> NDArray[np.int64]:
-        """Layer of each voxel, counted from the front, shape (V,)."""
-        return np.repeat(np.arange(self.num_layers), np.diff(self.starts))
 
     @cached_property
     def alpha(self) -> NDArray[np.float64]:
@@ -118,20 +99,83 @@ class Grid:
         )
 
     @cached_property
+    def _ring(self) -> NDArray[np.bool_]:
+        """Which voxels are whole rings: their middle is on the axis."""
+        found: NDArray[np.bool_] = np.array([layer.num_alpha == 1 for layer in self.layers])[self.layer]
+        return found
+
+    @cached_property
+    def x(self) -> NDArray[np.float64]:
+        return np.where(self._ring, 0.0, self.radius * np.cos(self.alpha))
+
+    @cached_property
+    def y(self) -> NDArray[np.float64]:
+        return np.where(self._ring, 0.0, self.radius * np.sin(self.alpha))
+
+    @property
+    def squares(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        half = 0.5 * self.radius**2
+        return np.where(self._ring, half, self.x**2), np.where(self._ring, half, self.y**2)
+
+    @cached_property
     def box(self) -> tuple[int, int, int] | None:
-        """Bins in radius, angle and depth, (R, A, L), where all layers have as many; None otherwise."""
         bins = {(layer.num_radii, layer.num_alpha) for layer in self.layers}
         return (*bins.pop(), self.num_layers) if len(bins) == 1 else None
 
-    @cached_property
-    def depth(self) -> NDArray[np.float64]:
-        """z of each voxel's middle in mm, shape (V,)."""
-        middles = np.array([0.5 * (layer.z_low + layer.z_high) for layer in self.layers])
-        return middles[self.layer]
+    def find_voxels(self, layer: int, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.int64]:
+        bins = self.layers[layer]
+        radius = np.searchsorted(bins.r_edges, np.hypot(x, y), side="right") - 1
+        angle = ((np.arctan2(y, x) + np.pi) / (2 * np.pi) * bins.num_alpha).astype(np.int64)
+        angle = np.minimum(angle, bins.num_alpha - 1)
+        voxel = self.starts[layer] + angle * bins.num_radii + radius
+        return np.where((radius >= 0) & (radius < bins.num_radii), voxel, -1)
 
-    def layer_energies(self, voxels: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Energy in each layer, shape (n, V) to (n, L)."""
-        return np.add.reduceat(np.asarray(voxels, np.float64), self.starts[:-1], axis=-1)
+    def outlines(self, layer: int) -> list[NDArray[np.float64]]:
+        bins, found = self.layers[layer], []
+        for turn in range(bins.num_alpha):
+            span = 2 * np.pi / bins.num_alpha
+            arc = span * (turn + np.linspace(0, 1, max(2, 49 // bins.num_alpha + 1))) - np.pi
+            around = np.stack([np.cos(arc), np.sin(arc)], axis=1)
+            found += [
+                np.concatenate([high * around, low * around[::-1]])
+                for low, high in zip(bins.r_edges[:-1], bins.r_edges[1:], strict=True)
+            ]
+        return found
+
+    # ---- patches ---------------------------------------------------------------------------
+
+    def check_patch(self, patch: Sequence[int]) -> int:
+        if len(patch) != 2 or min(patch) < 1:
+            raise ValueError(
+                f"patch must have at least one bin each way, in the angle and in the radius, not {tuple(patch)}"
+            )
+        return patch[0] * patch[1]
+
+    def blocks(self, layer: int, patch: Sequence[int]) -> list[Block]:
+        bins, (angles, radii), found = self.layers[layer], patch, []
+        for first in range(0, bins.num_alpha, angles):
+            turn = np.arange(first, min(first + angles, bins.num_alpha))
+            span = 2 * np.pi * len(turn) / bins.num_alpha
+            alpha = 2 * np.pi * turn[0] / bins.num_alpha - np.pi + 0.5 * span
+            for inner in range(0, bins.num_radii, radii):
+                across = np.arange(inner, min(inner + radii, bins.num_radii))
+                cells = (self.starts[layer] + turn[:, None] * bins.num_radii + across).ravel()
+                low, high = bins.r_edges[across[0]], bins.r_edges[across[-1] + 1]
+                # A full ring has its middle on the axis.
+                centre = 0.5 * (low + high) if len(turn) < bins.num_alpha else 0.0
+                found.append(
+                    Block(
+                        cells,
+                        len(across),
+                        low,
+                        high,
+                        alpha,
+                        span,
+                        float(centre * np.cos(alpha)),
+                        float(centre * np.sin(alpha)),
+                    )
+                )
+        return found
 
     # ---- geometries of files ---------------------------------------------------------------
 

@@ -11,20 +11,30 @@ from typing import Any
 
 import numpy as np
 
-from lorentzoo.data.showers.detectors import Detector, find_detector
+from lorentzoo.data.showers.detectors import Detector, detector_of_geometry, find_detector
 from lorentzoo.data.showers.files import ShowerFile, Showers, find_fitting, write_showers
-from lorentzoo.data.showers.simulate import draw_incident, simulate_showers
+from lorentzoo.data.showers.simulate import draw_incident, require_particle, simulate_showers
 from lorentzoo.data.workers import run_in_workers
 from lorentzoo.data.writing import only_one_maker
 from lorentzoo.output.progress import ProgressLine
 
-__all__ = ["NOTES", "configured", "describe_showers", "make_showers", "simulated"]
+__all__ = ["configured", "describe_showers", "make_showers", "notes_of", "simulated"]
 
-NOTES = (
+_OF_ELECTRONS = (
     "Parametrised showers after Grindhammer and Peters (hep-ex/0001020): gamma-distributed profiles with fluctuating "
     "parameters, sampling fluctuations and energy spots. No simulation of particles in matter."
 )
+_OF_HADRONS = (
+    "Parametrised hadronic showers: longitudinal profile after Bock et al. (Nucl. Instrum. Meth. 186 (1981) 533), "
+    "electromagnetic part after Gabriel and Groom (Nucl. Instrum. Meth. A 338 (1994) 336), its spread after Grindhammer "
+    "and Peters (hep-ex/0001020). No simulation of particles in matter."
+)
 _CHUNK = 250
+
+
+def notes_of(particle: str) -> str:
+    """How showers of a particle are made."""
+    return _OF_ELECTRONS if particle == "electron" else _OF_HADRONS
 
 
 def configured(
@@ -32,8 +42,11 @@ def configured(
     energy_min: float | None = None,
     energy_max: float | None = None,
     max_angle: float | None = None,
+    geometry: str | None = None,
 ) -> Detector:
     """A detector by name, with another range of incident energies (GeV) or angles (radians) if wanted.
+
+    With `geometry` its cells are those of a file, see `detector_of_geometry`.
 
     Raises
     ------
@@ -41,9 +54,11 @@ def configured(
         If no detector is called so, or showers cannot be made in it.
     """
     found = find_detector(detector)
+    if geometry is not None:
+        found = detector_of_geometry(geometry, like=found)
     if not found.depths_known:
         raise ValueError(
-            f"no shower can be made in {detector!r}: how deep its layers lie is not known; it is for files (path=)"
+            f"no shower can be made in {found.name!r}: how deep its layers lie is not known; it is for files (path=)"
         )
     low, high = found.energy_range
     return replace(
@@ -53,17 +68,19 @@ def configured(
     )
 
 
-def simulated(detector: Detector, count: int, seed: int, workers: int = 1) -> Iterator[Showers]:
+def simulated(
+    detector: Detector, count: int, seed: int, workers: int = 1, particle: str = "electron"
+) -> Iterator[Showers]:
     """Showers in pieces; they depend on detector, count and seed only, not on the number of workers."""
     sizes = [min(_CHUNK, count - start) for start in range(0, count, _CHUNK)]
-    work = [(detector, size, seed, number) for number, size in enumerate(sizes)]
+    work = [(detector, size, seed, number, particle) for number, size in enumerate(sizes)]
     yield from run_in_workers(_chunk, work, workers, in_order=True)
 
 
-def _chunk(detector: Detector, count: int, seed: int, number: int) -> Showers:
+def _chunk(detector: Detector, count: int, seed: int, number: int, particle: str) -> Showers:
     rng = np.random.default_rng([seed, number])
     energy, angle = draw_incident(detector, count, rng)
-    return simulate_showers(detector, energy, angle, rng), energy, angle
+    return simulate_showers(detector, energy, angle, rng, particle), energy, angle
 
 
 def make_showers(
@@ -75,6 +92,8 @@ def make_showers(
     energy_min: float | None = None,
     energy_max: float | None = None,
     max_angle: float | None = None,
+    geometry: str | None = None,
+    particle: str = "electron",
     workers: int = 1,
     progress: bool = True,
 ) -> Path:
@@ -94,6 +113,11 @@ def make_showers(
         Incident energies in GeV, drawn with a flat logarithm; those of the detector by default.
     max_angle
         Largest polar angle in radians; that of the detector by default.
+    geometry
+        File of cells of any shape (``.npz``, HDF5), see `lorentzoo.data.showers.cell_files`; `detector` then says of what
+        the layers are made.
+    particle
+        ``"electron"``, or ``"pion"`` for hadronic showers.
     workers
         Processes to use.
     progress
@@ -102,17 +126,19 @@ def make_showers(
     out = Path(out)
     if out.suffix not in (".hdf5", ".h5"):
         raise ValueError(f"showers are kept in HDF5; write to {out.with_suffix('.hdf5')} instead of {out}")
-    made = configured(detector, energy_min, energy_max, max_angle)
+    made = configured(detector, energy_min, energy_max, max_angle, geometry)
+    require_particle(particle)
     metadata: dict[str, Any] = {
         "name": "showers",
         "seed": seed,
-        "notes": NOTES,
+        "particle": particle,
+        "notes": notes_of(particle),
         "reference": "hep-ex/0001020",
     }
     with ProgressLine("showers", show=progress, total=showers, items="showers") as line:
 
         def counted() -> Generator[Showers, None, None]:
-            for piece in simulated(made, showers, seed, workers):
+            for piece in simulated(made, showers, seed, workers, particle):
                 line.count(len(piece[1]))
                 yield piece
 
@@ -135,14 +161,17 @@ def describe_showers(path: str | os.PathLike[str]) -> dict[str, Any]:
     file = ShowerFile(path, find_detector(fits[0]) if len(fits) == 1 else None)
     voxels, energy, angle = file.rows(np.arange(min(file.num_showers, file.block_size)))
     grid = file.detector.grid
+    sizes = [layer.num_voxels for layer in grid.layers]
     described: dict[str, Any] = {
         "path": str(path),
         "bytes": Path(path).stat().st_size,
         "showers": file.num_showers,
         **({"detector": None, "fits": fits[0]} if fits else {"detector": file.detector.name}),
         "units": str(file.units) if file.units.stated else f"{file.units} (not stated)",
+        **({"particle": file.particle} if file.particle else {}),
         "layers": grid.num_layers,
         "voxels": grid.num_voxels,
+        "voxels_of_a_layer": [min(sizes), max(sizes)],
     }
     if len(energy):
         described |= {

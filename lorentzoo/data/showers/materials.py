@@ -1,4 +1,4 @@
-"""What do absorbers and active materials do to an electromagnetic shower?
+"""What do absorbers and active materials do to a shower?
 
 Constants of materials and the effective ones of a sandwich of two, weighted by mass (hep-ex/0001020, section 2).
 """
@@ -32,6 +32,8 @@ class Material:
         Ec of electrons in MeV.
     ionisation
         Energy that a minimum-ionising particle loses, MeV/mm.
+    interaction_length
+        Nuclear interaction length in mm.
     """
 
     name: str
@@ -40,18 +42,19 @@ class Material:
     radiation_length: float
     critical_energy: float
     ionisation: float
+    interaction_length: float
 
 
 MATERIALS: Final[dict[str, Material]] = {
     material.name: material
     for material in (
-        Material("lead", 82.0, 11.35, 5.612, 7.43, 1.274),
-        Material("tungsten", 74.0, 19.30, 3.504, 7.97, 2.210),
-        Material("iron", 26.0, 7.874, 17.57, 21.68, 1.143),
-        Material("silicon", 14.0, 2.329, 93.70, 40.19, 0.3876),
-        Material("argon", 18.0, 1.396, 140.0, 32.84, 0.2106),
-        Material("scintillator", 5.57, 1.032, 425.4, 93.11, 0.2019),
-        Material("lead-tungstate", 68.4, 8.300, 8.903, 9.64, 1.020),
+        Material("lead", 82.0, 11.35, 5.612, 7.43, 1.274, 175.9),
+        Material("tungsten", 74.0, 19.30, 3.504, 7.97, 2.210, 99.46),
+        Material("iron", 26.0, 7.874, 17.57, 21.68, 1.143, 167.7),
+        Material("silicon", 14.0, 2.329, 93.70, 40.19, 0.3876, 465.2),
+        Material("argon", 18.0, 1.396, 140.0, 32.84, 0.2106, 857.7),
+        Material("scintillator", 5.57, 1.032, 425.4, 93.11, 0.2019, 787.8),
+        Material("lead-tungstate", 68.4, 8.300, 8.903, 9.64, 1.020, 202.7),
     )
 }
 """Constants of the Particle Data Group (argon is liquid, scintillator is polyvinyltoluene)."""
@@ -77,6 +80,8 @@ class Medium:
         ê, the response to electrons relative to minimum-ionising particles; 1 in a homogeneous medium.
     sampling_fraction
         Part of a shower's energy that is deposited in active material.
+    interaction_length
+        Effective nuclear interaction length in mm; 0 where it is not known, as in files of before it was kept.
     """
 
     charge: float
@@ -86,6 +91,7 @@ class Medium:
     sampling_frequency: float
     electron_response: float
     sampling_fraction: float
+    interaction_length: float = 0.0
 
     @property
     def is_sampling(self) -> bool:
@@ -103,6 +109,7 @@ def homogeneous(material: Material) -> Medium:
         sampling_frequency=float("inf"),
         electron_response=1.0,
         sampling_fraction=1.0,
+        interaction_length=material.interaction_length,
     )
 
 
@@ -147,4 +154,6 @@ def sandwich(passive: Material, passive_mm: float, active: Material, active_mm: 
         sampling_frequency=radiation_length / (passive_mm + active_mm),
         electron_response=response,
         sampling_fraction=response * ionised[0] / sum(ionised),
+        interaction_length=(passive_mm + active_mm)
+        / (passive_mm / passive.interaction_length + active_mm / active.interaction_length),
     )

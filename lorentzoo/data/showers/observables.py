@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lorentzoo.data.showers.detectors import Detector
-from lorentzoo.data.showers.grid import Grid
+from lorentzoo.data.showers.readout import Readout
 
 __all__ = [
     "OBSERVABLES",
@@ -38,28 +38,27 @@ def energy_ratio(voxels: NDArray[np.floating], energy: Array) -> Array:
     return ratio
 
 
-def centres(voxels: NDArray[np.floating], grid: Grid) -> tuple[Array, Array]:
+def centres(voxels: NDArray[np.floating], grid: Readout) -> tuple[Array, Array]:
     """Centre of energy of each layer, in x and in y, mm, each (n, L); zero where a layer is empty."""
-    (x, y), _ = _across(grid)
-    return _mean(voxels, x, grid), _mean(voxels, y, grid)
+    return _mean(voxels, grid.x, grid), _mean(voxels, grid.y, grid)
 
 
-def widths(voxels: NDArray[np.floating], grid: Grid) -> tuple[Array, Array]:
+def widths(voxels: NDArray[np.floating], grid: Readout) -> tuple[Array, Array]:
     """Root-mean-square distance from the centre of each layer, in x and in y, mm, each (n, L)."""
     found = []
-    for position, square in zip(*_across(grid), strict=True):
+    for position, square in zip((grid.x, grid.y), grid.squares, strict=True):
         variance = _mean(voxels, square, grid) - _mean(voxels, position, grid) ** 2
         found.append(np.sqrt(np.maximum(variance, 0.0)))
     return found[0], found[1]
 
 
-def sparsity(voxels: NDArray[np.floating], grid: Grid, threshold: float = 0.0) -> Array:
+def sparsity(voxels: NDArray[np.floating], grid: Readout, threshold: float = 0.0) -> Array:
     """Part of the cells of each layer with no more energy than the threshold (GeV), shape (n, L)."""
     empty = (np.asarray(voxels) <= threshold).astype(np.float64)
     return grid.layer_energies(empty) / np.diff(grid.starts)
 
 
-def depth_of_centre(voxels: NDArray[np.floating], grid: Grid) -> Array:
+def depth_of_centre(voxels: NDArray[np.floating], grid: Readout) -> Array:
     """Mean z of the energy in mm, shape (n,); zero for empty showers."""
     values = np.asarray(voxels, np.float64)
     mean: Array = values @ grid.depth / np.maximum(values.sum(1), 1e-300)
@@ -71,8 +70,7 @@ def shower_observables(voxels: NDArray[np.floating], energy: Array, detector: De
     grid, medium = detector.grid, detector.medium
     values = np.asarray(voxels, np.float64)
     total = np.maximum(values.sum(1), 1e-300)
-    (x, y), _ = _across(grid)
-    mean_x, mean_y = values @ x / total, values @ y / total
+    mean_x, mean_y = values @ grid.x / total, values @ grid.y / total
     square = values @ grid.radius**2 / total - mean_x**2 - mean_y**2
     return {
         "energy_ratio": energy_ratio(values, energy),
@@ -84,16 +82,7 @@ def shower_observables(voxels: NDArray[np.floating], energy: Array, detector: De
     }
 
 
-def _across(grid: Grid) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    """x and y of each voxel's middle, and the means of x² and y² over it, each (V,)."""
-    ring = np.array([layer.num_alpha == 1 for layer in grid.layers])[grid.layer]
-    x, y = grid.radius * np.cos(grid.alpha), grid.radius * np.sin(grid.alpha)
-    half = 0.5 * grid.radius**2
-    squares = np.where(ring, half, x**2), np.where(ring, half, y**2)
-    return (np.where(ring, 0.0, x), np.where(ring, 0.0, y)), squares
-
-
-def _mean(voxels: NDArray[np.floating], position: Array, grid: Grid) -> Array:
+def _mean(voxels: NDArray[np.floating], position: Array, grid: Readout) -> Array:
     """Mean of a position over the energy in each layer, (n, L)."""
     values = np.asarray(voxels, np.float64)
     total = grid.layer_energies(values)

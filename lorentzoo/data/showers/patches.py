@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
@@ -13,18 +15,22 @@ from lorentzoo.core.cloud import ParticleCloud
 from lorentzoo.data.showers.detectors import Detector
 from lorentzoo.nn.patches import INCIDENT, PLACE, fill_patches, take_columns, voxel_names
 
-__all__ = ["SLOTS", "Patches", "empty_showers", "incident_context", "voxels_of"]
+__all__ = ["SLOTS", "Patches", "detectors_of", "empty_showers", "incident_context", "voxels_of"]
 
 SLOTS = 24
 """Cells of the largest patch of the named detectors."""
+_ROUNDED: Final = 1e-4
+"""By how much places of one patch may differ, as float32."""
 
 
 @dataclass(frozen=True, eq=False)
 class Patches:
     """Blocks of cells of a detector, layer after layer.
 
-    A patch holds neighbouring bins in the angle and in the radius of one layer, so that a layer's energy is shared by
-    whole patches. Its cells stand as voxels do: angle after angle, from the smallest radius outwards.
+    A patch holds neighbouring cells of one layer, so that a layer's energy is shared by whole patches: bins in the angle
+    and in the radius of a `Grid`, which stand as voxels do, or what balanced bisection of a `CellGrid` leaves together,
+    from the nearest to the axis to the farthest. Its place is the range of radii and angles that it takes, whatever
+    the shape of its cells.
 
     Attributes
     ----------
@@ -49,43 +55,34 @@ class Patches:
         ValueError
             If they hold more cells than `slots`.
         """
-        angles, radii = detector.patch
-        if angles * radii > slots:
+        grid, most = detector.grid, detector.grid.check_patch(detector.patch)
+        if most > slots:
             raise ValueError(
-                f"patches of {detector.name!r} hold up to {angles} x {radii} = {angles * radii} cells, more than "
-                f"slots={slots}: give more slots, or the detector smaller patches"
+                f"patches of {detector.name!r} hold up to {' x '.join(map(str, detector.patch))}"
+                f"{f' = {most}' if len(detector.patch) > 1 else ''} cells, more than slots={slots}: give more slots, or "
+                "the detector smaller patches"
             )
         length, moliere = detector.medium.radiation_length, detector.medium.moliere_radius
         voxels, places, directions = [], [], []
-        for number, layer in enumerate(detector.grid.layers):
+        for number, layer in enumerate(grid.layers):
             middle = 0.5 * (layer.z_low + layer.z_high)
-            for first in range(0, layer.num_alpha, angles):
-                turn = np.arange(first, min(first + angles, layer.num_alpha))
-                for inner in range(0, layer.num_radii, radii):
-                    bins = np.arange(inner, min(inner + radii, layer.num_radii))
-                    cells = (detector.grid.starts[number] + turn[:, None] * layer.num_radii + bins).ravel()
-                    voxels.append(np.pad(cells, (0, slots - len(cells)), constant_values=-1))
-                    low, high = layer.r_edges[bins[0]], layer.r_edges[bins[-1] + 1]
-                    span = 2 * np.pi * len(turn) / layer.num_alpha
-                    alpha = 2 * np.pi * turn[0] / layer.num_alpha - np.pi + 0.5 * span
-                    # A full ring has its middle on the axis.
-                    centre = 0.5 * (low + high) if len(turn) < layer.num_alpha else 0.0
-                    directions.append(
-                        [centre * np.cos(alpha), centre * np.sin(alpha), detector.distance + middle]
-                    )
-                    places.append(
-                        [
-                            number,
-                            len(cells),
-                            len(bins),
-                            middle / length,
-                            (layer.z_high - layer.z_low) / length,
-                            low / moliere,
-                            high / moliere,
-                            alpha,
-                            span,
-                        ]
-                    )
+            for block in grid.blocks(number, detector.patch):
+                count = len(block.cells)
+                voxels.append(np.pad(block.cells, (0, slots - count), constant_values=-1))
+                directions.append([block.x, block.y, detector.distance + middle])
+                places.append(
+                    [
+                        number,
+                        count,
+                        block.radii,
+                        middle / length,
+                        (layer.z_high - layer.z_low) / length,
+                        block.r_low / moliere,
+                        block.r_high / moliere,
+                        block.alpha,
+                        block.span,
+                    ]
+                )
         towards = np.array(directions)
         towards /= np.linalg.norm(towards, axis=1, keepdims=True)
         return cls(np.stack(voxels).astype(np.int64), np.array(places, np.float64), towards)
@@ -157,6 +154,29 @@ def empty_showers(
     )
 
 
+def detectors_of(cloud: ParticleCloud, detectors: Sequence[Detector]) -> NDArray[np.int64]:
+    """Which of some detectors each shower of a cloud is in, (n,); -1 where it has the patches of none of them."""
+    cloud = cloud.to_packed()
+    counts = cloud.multiplicity().cpu().numpy()
+    found, places, rows = np.full(len(counts), -1), _places(cloud), np.repeat(np.arange(len(counts)), counts)
+    slots = max(1, cloud.scalars.shape[-1] - len(PLACE))
+    for number, detector in enumerate(detectors):
+        patches = Patches.of(detector, slots)
+        chosen = (counts == len(patches)) & (found < 0)
+        own = places[chosen[rows]].reshape(-1, *patches.place.shape)
+        found[
+            np.flatnonzero(chosen)[np.isclose(own, patches.place, rtol=_ROUNDED, atol=_ROUNDED).all((1, 2))]
+        ] = number
+    return found
+
+
+def _places(cloud: ParticleCloud) -> NDArray[np.float64]:
+    """Columns of `PLACE` of all patches, (P, 9)."""
+    place = take_columns(cloud.scalars, cloud.scalar_names, PLACE, "scalars of the cloud")
+    found: NDArray[np.float64] = place.detach().double().cpu().numpy()
+    return found
+
+
 def voxels_of(cloud: ParticleCloud, detector: Detector) -> NDArray[np.float64]:
     """Deposits in all voxels in GeV, (n, V), of a cloud of showers in one detector.
 
@@ -173,5 +193,14 @@ def voxels_of(cloud: ParticleCloud, detector: Detector) -> NDArray[np.float64]:
         raise ValueError(
             f"{detector.name!r} has {len(patches)} patches, but the showers of the cloud have "
             f"{sorted(set(cloud.multiplicity().tolist()))}"
+        )
+    found = _places(cloud).reshape(-1, *patches.place.shape)
+    if not np.allclose(found, patches.place, rtol=_ROUNDED, atol=_ROUNDED):
+        shower, patch, column = np.argwhere(~np.isclose(found, patches.place, rtol=_ROUNDED, atol=_ROUNDED))[
+            0
+        ]
+        raise ValueError(
+            f"the showers of the cloud lie in other cells than those of {detector.name!r}: {PLACE[column]} of "
+            f"patch {patch} is {found[shower, patch, column]:.6g}, not {patches.place[patch, column]:.6g}"
         )
     return patches.voxels(energies.detach().double().cpu().numpy().reshape(-1, len(patches), slots))

@@ -23,6 +23,8 @@ from lorentzoo.core.generator import Generator
 from lorentzoo.core.layout import Packed
 from lorentzoo.core.model import Model
 from lorentzoo.data.events import EventData
+from lorentzoo.data.showers.dataset import ShowerData
+from lorentzoo.data.showers.detector import Detector
 from lorentzoo.densities.coordinates import Cuts
 from lorentzoo.output.files import write_bytes
 from lorentzoo.output.progress import ProgressLine
@@ -32,6 +34,7 @@ from lorentzoo.registry.specs import Spec
 from lorentzoo.tasks.generation.frechet import FrechetDistance, frechet_physics_distance, require_enough
 from lorentzoo.tasks.generation.multiplicities import measure_multiplicities
 from lorentzoo.tasks.generation.observables import Observable, default_observables, observable_table
+from lorentzoo.tasks.generation.shower_observables import default_shower_observables
 from lorentzoo.tasks.generation.two_sample import (
     TwoSampleTest,
     join_clouds,
@@ -55,7 +58,8 @@ class GeneratorEvaluation:
     Attributes
     ----------
     samples, true
-        Generated and held-out true events, packed, in GeV, without scalars and context.
+        Generated and held-out true events, packed, in GeV; those of showers with their scalars and context, others
+        without.
     true_weight
         Weights of the true events, (B,).
     log_prob
@@ -75,6 +79,8 @@ class GeneratorEvaluation:
         Generated events that violate each of the cuts, and ``any`` of them; empty where no cuts are known.
     particle_names, resonances
         As the data set has them.
+    detectors
+        Of showers; their observables are those of showers.
     """
 
     samples: ParticleCloud
@@ -89,11 +95,12 @@ class GeneratorEvaluation:
     cut_violations: Mapping[str, int] = field(default_factory=dict)
     particle_names: tuple[str, ...] = ()
     resonances: Mapping[str, tuple[tuple[int, ...], ...]] = field(default_factory=dict)
+    detectors: tuple[Detector, ...] = ()
 
     @property
     def observables(self) -> tuple[Observable, ...]:
         """The default ones of these events."""
-        return _observables(self.particle_names, self.resonances, self.true)
+        return _observables(self.particle_names, self.resonances, self.true, self.detectors)
 
     def metrics(self) -> dict[str, Any]:
         """Everything as one level of numbers.
@@ -140,6 +147,8 @@ class GeneratorEvaluation:
             "cut_violations": dict(self.cut_violations),
             "particle_names": self.particle_names,
             "resonances": dict(self.resonances),
+            "detectors": [detector.to_data() for detector in self.detectors],
+            "columns": {name: getattr(self.true, name) for name in _COLUMNS},
             "test": {name: getattr(self.test, name) for name in _TEST_NUMBERS},
             "frechet": {"value": self.frechet.value, "error": self.frechet.error},
         }
@@ -147,6 +156,9 @@ class GeneratorEvaluation:
         for name in ("samples", "true"):
             cloud = getattr(self, name)
             arrays |= {f"{name}_momenta": cloud.momenta.numpy(), f"{name}_ptr": cloud.layout.ptr.numpy()}
+            if self.detectors:
+                arrays[f"{name}_scalars"] = cloud.scalars.float().numpy()
+                arrays[f"{name}_context"] = cloud.context.double().numpy()
         arrays |= {f"test_{name}": getattr(self.test, name) for name in _TEST_ARRAYS}
         arrays |= {f"frechet_{name}": getattr(self.frechet, name) for name in _FRECHET_ARRAYS}
         stream = io.BytesIO()
@@ -171,7 +183,13 @@ class GeneratorEvaluation:
             test, frechet = facts.pop("test"), facts.pop("frechet")
             clouds = {
                 name: ParticleCloud.from_packed(
-                    arrays[f"{name}_momenta"], arrays[f"{name}_ptr"], validate=False
+                    arrays[f"{name}_momenta"],
+                    arrays[f"{name}_ptr"],
+                    arrays.get(f"{name}_scalars"),
+                    arrays.get(f"{name}_context"),
+                    scalar_names=tuple(facts.get("columns", {}).get("scalar_names", ())),
+                    context_names=tuple(facts.get("columns", {}).get("context_names", ())),
+                    validate=False,
                 )
                 for name in ("samples", "true")
             }
@@ -192,6 +210,8 @@ class GeneratorEvaluation:
                     name: tuple(tuple(members) for members in copies)
                     for name, copies in facts["resonances"].items()
                 },
+                # Evaluations of before they were kept are of other events, or are shown as such.
+                detectors=tuple(Detector.from_data(data) for data in facts.get("detectors", ())),
             )
         except Exception as error:  # zipfile, zlib, json and numpy raise a dozen kinds on damaged bytes
             raise RunError(f"cannot read the evaluation {Path(path).name}: {error}") from error
@@ -199,6 +219,7 @@ class GeneratorEvaluation:
 
 _TEST_ARRAYS: Final = ("log_ratio", "target", "weight", "place")
 _TEST_NUMBERS: Final = ("auc", "auc_error", "cpu_seconds")
+_COLUMNS: Final = ("scalar_names", "context_names")
 _FRECHET_ARRAYS: Final = ("sizes", "distances")
 
 
@@ -257,7 +278,8 @@ def evaluate_generator(
         test = test.subset(test.weight != 0)
     everything = test.batch(torch.arange(len(test)))
     true, true_weight = everything.cloud.to_units("GeV"), everything.weight
-    chosen = tuple(observables or _observables(test.particle_names, test.resonances, true))
+    detectors = test.all_detectors() if isinstance(test, ShowerData) else ()
+    chosen = tuple(observables or _observables(test.particle_names, test.resonances, true, detectors))
     true_table = observable_table(true, chosen)
     # Events may take hours to draw: what would be refused afterwards is refused now.
     require_enough(true_table.shape[1], num_samples, int(effective_number(true_weight.numpy()) + 1e-9))
@@ -275,8 +297,8 @@ def evaluate_generator(
         samples, true, true_weight=true_weight, classifier=classifier, config=config, seed=seed, train=train
     )
     return GeneratorEvaluation(
-        _strip(samples),
-        _strip(true),
+        samples.to_packed() if detectors else _strip(samples),
+        true.to_packed() if detectors else _strip(true),
         true_weight.numpy(),
         log_prob,
         found,
@@ -287,13 +309,19 @@ def evaluate_generator(
         _count_violations(cuts or getattr(generator, "cuts", None), samples),
         test.particle_names,
         test.resonances,
+        detectors,
     )
 
 
 def _observables(
-    names: Sequence[str], resonances: Mapping[str, Sequence[Sequence[int]]], cloud: ParticleCloud
+    names: Sequence[str],
+    resonances: Mapping[str, Sequence[Sequence[int]]],
+    cloud: ParticleCloud,
+    detectors: tuple[Detector, ...],
 ) -> tuple[Observable, ...]:
     """Those of the places that all events have, and where numbers of particles differ those of whole events."""
+    if detectors:
+        return default_shower_observables(detectors)
     counts = cloud.multiplicity()
     fewest, most = int(counts.min()), int(counts.max())
     everywhere = {

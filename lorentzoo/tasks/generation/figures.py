@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
+from lorentzoo.core.cloud import ParticleCloud
 from lorentzoo.output.figure import ReportFigure
 from lorentzoo.tasks.classification.plots import plot_calibration
 from lorentzoo.tasks.generation.evaluation import GeneratorEvaluation
 from lorentzoo.tasks.generation.observables import Observable
 from lorentzoo.tasks.generation.plots import plot_marginals, plot_weights
+from lorentzoo.tasks.generation.shower_plots import plot_showers
 
-__all__ = ["generator_figures"]
+__all__ = ["generator_figures", "shower_figures"]
 
 
 def generator_figures(
@@ -65,6 +67,7 @@ def generator_figures(
             plot_weights({name: one.test for name, one in every.items()}),
             "Weights p/q that the classifier gives generated and true events.",
         ),
+        *shower_figures(first, {name: one.samples for name, one in every.items()}),
     ]
     for name, one in every.items():
         suffix = f"-{name}" if len(every) > 1 else ""
@@ -77,3 +80,19 @@ def generator_figures(
             )
         )
     return figures
+
+
+def shower_figures(
+    evaluation: GeneratorEvaluation, samples: Mapping[str, ParticleCloud]
+) -> list[ReportFigure]:
+    """Showers of generators by name, cell by cell, in each detector of the evaluation; none of other events."""
+    return [
+        ReportFigure(
+            f"showers-{detector.name}",
+            plot_showers(detector, evaluation.true, samples).axes[0],
+            f"Energy of the cells of {detector.name}: one shower in three layers, and the mean of all; true ones and "
+            "those of each generator for the same incident particle.",
+            wide=True,
+        )
+        for detector in evaluation.detectors
+    ]

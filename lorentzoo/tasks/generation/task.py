@@ -101,6 +101,7 @@ class Generation(Task):
     def figures(self, rows: Sequence[Row]) -> list[ReportFigure]:
         """Quality against the time of drawing, and marginals of all generators beside the truth, of the first seed."""
         from lorentzoo.output.row_plots import plot_costs
+        from lorentzoo.tasks.generation.figures import shower_figures
         from lorentzoo.tasks.generation.plots import plot_marginals, plot_multiplicities
 
         caption = "A classifier's AUC between true and generated events against the processor time of drawing an event."
@@ -128,7 +129,8 @@ class Generation(Task):
             f"Generated against true events, seed {rows[0].seeds[0]}, with the ratio below; bars and bands are "
             "statistical errors."
         )
-        return [drawn, *by_number, ReportFigure("marginals", page.axes[0], caption, wide=True)]
+        marginals = ReportFigure("marginals", page.axes[0], caption, wide=True)
+        return [drawn, *by_number, marginals, *shower_figures(one, samples)]
 
     def tables(self, rows: Sequence[Row]) -> dict[str, Table]:
         """Numbers by the number of particles, where that varies."""

@@ -184,8 +184,8 @@ class TestDatasets:
             lz.load_dataset("showers", path=path, detector="lead-argon", geometry=str(tmp_path / "mine.xml"))
 
     def test_what_is_of_files_is_refused_without_one(self) -> None:
-        for given in ({"geometry": "x.xml"}, {"units": "GeV"}, {"columns": {"energy": "E"}}):
-            with pytest.raises(ValueError, match="geometry, particle, units and columns are of files"):
+        for given in ({"units": "GeV"}, {"columns": {"energy": "E"}}):
+            with pytest.raises(ValueError, match="units and columns are of files"):
                 lz.load_dataset("showers", **given)
         with pytest.raises(ValueError, match="particle is of a binning file: give geometry"):
             lz.load_dataset("showers", path="x.hdf5", particle="photon")

@@ -192,7 +192,9 @@ class TestShowers:
             simulate_showers(detector, np.ones(2), np.zeros(1), rng)
 
     def test_detectors_differ_and_are_found_by_name(self) -> None:
-        assert len({(d.grid.num_layers, d.grid.num_voxels, d.medium.charge) for d in DETECTORS.values()}) == 8
+        assert (
+            len({(d.grid.num_layers, d.grid.num_voxels, d.medium.charge) for d in DETECTORS.values()}) == 12
+        )
         assert DETECTORS["calochallenge-2"].grid.num_voxels == 6480
         assert DETECTORS["calochallenge-3"].grid.num_voxels == 40500
         with pytest.raises(ValueError, match="no detector is called 'water'; there are: lead-argon, "):
