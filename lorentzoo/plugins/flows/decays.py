@@ -91,7 +91,7 @@ class DecayChainFlow(OrderedEvents):
         self.register_buffer("mean", torch.zeros(coordinates.dim))
         self.register_buffer("width", torch.ones(coordinates.dim))
         self.flow = SplineFlow(
-            angles[drawn].tolist(),
+            [angles[i] for i in drawn],
             self.given,
             "coupling",
             "linear",
