@@ -99,10 +99,9 @@ def exchange(norm: MaskedBatchNorm, layout: Layout, tensors: PairTensors) -> Ten
     Shape (*lead, H + 16 O): scalars, and multivectors component by component.
     """
     traced = torch.compiler.is_compiling() or in_transform()
-    with torch.autocast(tensors.x.device.type, enabled=False):
-        if traced or not torch.is_grad_enabled():
-            return _Passes(norm, layout, tensors, by_hand=not traced).run()
-        return _Exchange.apply(norm, layout, *tensors, norm.weight, norm.bias)
+    if traced or not torch.is_grad_enabled():
+        return _Passes(norm, layout, tensors, by_hand=not traced).run()
+    return _Exchange.apply(norm, layout, *tensors, norm.weight, norm.bias)
 
 
 @dataclass
@@ -147,7 +146,9 @@ class _Passes:
         self.by_hand = by_hand
         self._workspace: Tensor | None = None
         self.chunks = list(self._cut())
-        self.kept = sum(chunk.keep.numel() for chunk in self.chunks) <= KEPT_PAIRS
+        self.kept = (
+            torch.compiler.is_compiling() or sum(chunk.keep.numel() for chunk in self.chunks) <= KEPT_PAIRS
+        )
 
     def split(self, x: Tensor) -> list[Tensor]:
         """Rows (*lead, ..., K) as planes of each block, [(K, ..., b, n)]."""
@@ -168,8 +169,12 @@ class _Passes:
             if mask is not None:
                 keep = keep & mask.unsqueeze(2)
             keep = keep.to(x.dtype)
-            # Rows of a lone event are taken some at a time; a compiler may not know how many there are.
-            parts = -(-n * n // BLOCK_PAIRS) if b == 1 and not torch.compiler.is_compiling() else 1
+            if torch.compiler.is_compiling():
+                # How many there are may be known later only.
+                yield _Chunk(number, slice(None), keep)
+                continue
+            # Of a lone event some rows are taken at a time.
+            parts = -(-n * n // BLOCK_PAIRS) if b == 1 else 1
             step = max(1, -(-n // max(parts, 1)))
             for start in range(0, max(n, 1), step):
                 rows = slice(start, min(start + step, n))
@@ -357,6 +362,11 @@ class _Exchange(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        with torch.autocast(gradient.device.type, enabled=False):
+            return _Exchange._gradients(ctx, gradient)
+
+    @staticmethod
+    def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         given = ctx.saved_tensors
         tensors = PairTensors(*given[:-2])
         if torch.is_grad_enabled():

@@ -272,6 +272,20 @@ def test_frozen_parameters_leave_the_others_their_gradients(frozen: str) -> None
             torch.testing.assert_close(parameter.grad, wanted[name])
 
 
+@pytest.mark.parametrize("inside", [False, True])
+def test_gradients_under_autocast(inside: bool) -> None:
+    made = network(training=True).float()
+    features, layout = events([5, 3])
+    features = lz.Features(features.scalars.float(), features.vectors.float())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = run(made, features, layout).scalars.float().square().sum()
+        if inside:
+            loss.backward()
+    if not inside:
+        loss.backward()
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in made.parameters())
+
+
 def test_running_statistics_move_once_a_step() -> None:
     made = network(training=True)
     features, layout = events([5, 3])
