@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
+from torch.autograd import forward_ad
 
 __all__ = ["in_transform", "leave_inference_mode", "leave_modes"]
 
@@ -23,8 +24,11 @@ def leave_inference_mode() -> AbstractContextManager[object]:
 
 
 def in_transform() -> bool:
-    """Whether `torch.func` (jvp, vmap, ...) is at work, which knows no hand-written backward passes and fused kernels."""
-    return bool(torch._C._are_functorch_transforms_active())
+    """Whether `torch.func` (jvp, vmap, ...) or a forward derivative is at work.
+
+    They know no hand-written backward passes, fused kernels and tensors that are written to.
+    """
+    return bool(torch._C._are_functorch_transforms_active()) or forward_ad._current_level >= 0
 
 
 @contextmanager

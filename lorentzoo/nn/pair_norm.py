@@ -47,7 +47,7 @@ class EdgeSums:
     columns
         Σ_j e_ji, shape (*lead, K).
     second
-        Σ_j e_ij e_ijᵀ, shape (*lead, K, K).
+        Σ_ij e_ij e_ijᵀ over all events, shape (K, K).
     """
 
     rows: Tensor
@@ -84,7 +84,8 @@ def edge_sums(
 
     sums = layout.map_blocks(block, *inputs, recompute=True, max_pairs=max_pairs)
     rows, columns, second = sums.split([num_channels, num_channels, num_channels**2], dim=-1)
-    return EdgeSums(rows, columns, second.unflatten(-1, (num_channels, num_channels)))
+    total = layout.pool(second, "sum").sum(0).reshape(num_channels, num_channels)
+    return EdgeSums(rows, columns, total)
 
 
 def normalise_pairs(
@@ -128,7 +129,7 @@ def pair_moments(terms: PairTerms, layout: Layout, sums: EdgeSums) -> tuple[Tens
     receive, send = terms.receive - means[0], terms.send - means[1]
     spread = layout.spread(partners)
     rows, columns = sums.rows - spread * edge_mean, sums.columns - spread * edge_mean
-    second = pooled(sums.second).sum(0).reshape(2 * edge_mean.shape) / safe - edge_mean.outer(edge_mean)
+    second = sums.second / safe - edge_mean.outer(edge_mean)
     weight = terms.weight
     own = partners * (pooled(receive.square()) + pooled(send.square()))
     both = pooled(receive) * pooled(send) - pooled(receive * send)

@@ -19,6 +19,7 @@ SMALLEST = {
     "amplitudes": [["--gluons", "2", "--seconds", "0.1", "--repeats", "1"]],
     "batch_order": [["--cpu-seconds", "0.2"]],
     "beam_boost": [["--jets", "2"]],
+    "cgenn": [["--events", "1", "--dense-events", "1", "--repeats", "1"]],
     "few_jets": [["no/such/study"], [str(RECORDED / "study-0.1")]],
     "float32_symmetry": [
         ["--events", "2", "--only", "lgatr-slim"],

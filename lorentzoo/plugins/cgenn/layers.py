@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import math
-from typing import Final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from lorentzoo import Layout
-from lorentzoo.nn import MaskedBatchNorm, PairTerms, allowed_pairs, edge_sums, normalise_pairs
+from lorentzoo.nn import MaskedBatchNorm
+from lorentzoo.plugins.cgenn.pairs import PairTensors, exchange
 from lorentzoo.plugins.cgenn.product import (
     GRADES,
     NUM_GRADES,
     NUM_PATHS,
+    from_planes,
     grade_linear,
     grade_squares,
-    norms,
-    pair_operators,
+    normalise,
+    operator_weights,
     path_grades,
+    to_planes,
     weighted_product,
 )
 
 __all__ = ["CliffordBlock"]
-
-_BLOCK_PAIRS: Final = 2**12
 
 
 class _Product(nn.Module):
@@ -55,19 +56,19 @@ class _Product(nn.Module):
         nn.init.zeros_(self.bias)
         nn.init.ones_(self.gain)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Shape (..., in_channels, 16) -> (..., out_channels, 16)."""
-        product = weighted_product(x, grade_linear(x, self.right), self.paths)
-        return self.normalise(self.add_bias(grade_linear(x, self.left)) + product)
+    def forward(self, planes: Tensor) -> Tensor:
+        """Planes (16, in_channels, P) -> (16, out_channels, P)."""
+        right, linear = grade_linear(planes, torch.cat([self.right, self.left])).split(
+            [len(self.right), len(self.left)], dim=1
+        )
+        product = weighted_product(planes[None], right[None], self.paths[None])[0]
+        total = self.add_bias(linear) + product
+        # The root of two is that of a sum of two.
+        return normalise(total / math.sqrt(2), self.gain)
 
-    def add_bias(self, x: Tensor) -> Tensor:
+    def add_bias(self, planes: Tensor) -> Tensor:
         """A constant on scalar parts: nothing else is invariant."""
-        return x + F.pad(self.bias.unsqueeze(-1), (0, 15))
-
-    def normalise(self, x: Tensor) -> Tensor:
-        """Divide by the channels' mean norm; the root of two of the sum before it cancels."""
-        x = x / math.sqrt(2)
-        return x * (self.gain.unsqueeze(-1) / (norms(x).mean(-1)[..., None, None] + 1e-6))
+        return planes + F.pad(self.bias.reshape(1, -1, 1), (0, 0, 0, 0, 0, 15))
 
 
 class _PairProduct(_Product):
@@ -80,35 +81,43 @@ class _PairProduct(_Product):
     def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__(3 * channels, out_channels)
 
-    def pairs(self, x: Tensor) -> Tensor:
-        """Shape (b, n, C, 16) -> (b, n, n, O, 16)."""
+    def shares(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        """What i and j give by themselves, planes (16, C, P) -> (16, O, P) twice."""
         own, other, both = self.paths.chunk(3, dim=1)
-        # Columns of the right factor's map that x_i meets, and x_j, for each of the three kinds of channels.
-        first, second, third = self.right.chunk(3, dim=1)
-        to_i, to_j = (first + third).chunk(3), (second - third).chunk(3)
-        grades = path_grades(x.device)
+        to_i, to_j = self._columns()
+        first, second, third = self.left.chunk(3, dim=1)
+        maps = [to_i[0], to_i[2], to_j[1], to_j[2], first + third, second - third]
+        channels = planes.shape[1]
+        mapped = grade_linear(planes, torch.cat(maps)).split([4 * channels, 2 * len(self.bias)], dim=1)
+        rights = torch.stack(mapped[0].chunk(2, dim=1))
+        paths = torch.stack([torch.cat([own, both], dim=1), torch.cat([other, -both], dim=1)])
+        lefts = torch.cat([planes, planes], dim=1).expand_as(rights)
+        products = weighted_product(lefts, rights, paths)
+        receive, send = (
+            linear + product
+            for linear, product in zip(mapped[1].chunk(2, dim=1), products.unbind(0), strict=True)
+        )
+        return self.add_bias(receive), send
+
+    def operators(self) -> Tensor:
+        """Weights of the share of both, see `operator_weights`."""
+        own, other, both = self.paths.chunk(3, dim=1)
+        to_i, to_j = self._columns()
+        grades = path_grades(self.paths.device)
 
         def weights(paths: Tensor, right: Tensor) -> Tensor:
             """Weights of left channel c and right channel d, (O, C, C, 35)."""
             return paths.unsqueeze(2) * right[..., grades]
 
-        left_i_right_j = weights(own, to_j[0]) + weights(both, to_j[2])
-        left_j_right_i = weights(other, to_i[1]) - weights(both, to_i[2])
-        operators = pair_operators(x, mine_left=left_j_right_i.transpose(1, 2), mine_right=left_i_right_j)
-        # Rows are components of all channels of i, one matrix for each j.
-        crossed = (x.flatten(2).unsqueeze(1) @ operators).transpose(1, 2).unflatten(-1, (-1, 16))
+        return operator_weights(
+            own_left=weights(own, to_j[0]) + weights(both, to_j[2]),
+            own_right=weights(other, to_i[1]) - weights(both, to_i[2]),
+        )
 
-        linear = self.left.chunk(3, dim=1)
-        twice = torch.cat([x, x], dim=2)
-        receive = weighted_product(
-            twice, grade_linear(x, torch.cat([to_i[0], to_i[2]])), torch.cat([own, both], dim=1)
-        )
-        send = weighted_product(
-            twice, grade_linear(x, torch.cat([to_j[1], to_j[2]])), torch.cat([other, -both], dim=1)
-        )
-        receive = self.add_bias(receive + grade_linear(x, linear[0] + linear[2]))
-        send = send + grade_linear(x, linear[1] - linear[2])
-        return self.normalise(crossed + receive.unsqueeze(2) + send.unsqueeze(1))
+    def _columns(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Columns of the right factor's map that x_i meets, and x_j, for each of the three kinds of channels."""
+        first, second, third = self.right.chunk(3, dim=1)
+        return (first + third).chunk(3), (second - third).chunk(3)
 
 
 class CliffordBlock(nn.Module):
@@ -151,47 +160,47 @@ class CliffordBlock(nn.Module):
         weight, mine, theirs, difference = self.edge_first.weight.split(
             [invariants, self.hidden, self.hidden, self.hidden], dim=1
         )
-        terms = PairTerms(F.linear(h, mine + difference), F.linear(h, theirs - difference), weight)
-        both = torch.cat([x, p], dim=-2)
-        terms = normalise_pairs(
+        lead = layout.lead
+        vectors = to_planes(p)
+        planes = torch.cat([to_planes(x), vectors], dim=1)
+        if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+            # Their factors are several times what they give, and soon made again.
+            receive, send = checkpoint(
+                self.message.shares, planes, use_reentrant=False, preserve_rng_state=False
+            )
+        else:
+            receive, send = self.message.shares(planes)
+        enter, leave = (layer for layer in self.message_gate if isinstance(layer, nn.Linear))
+        sums = exchange(
             self.edge_norm,
-            terms,
             layout,
-            lambda: edge_sums(
-                lambda x: grade_squares(self.message.pairs(x)).flatten(-2),
-                invariants,
-                layout,
-                both,
-                max_pairs=_BLOCK_PAIRS,
+            PairTensors(
+                from_planes(planes, lead),
+                from_planes(receive, lead),
+                from_planes(send, lead),
+                F.linear(h, mine + difference),
+                F.linear(h, theirs - difference),
+                self.message.operators(),
+                self.message.gain,
+                self._grade_by_grade(weight.T).T,
+                self.edge_second.weight,
+                self.edge_second.bias,
+                enter.weight,
+                enter.bias,
+                self._grade_by_grade(leave.weight),
+                self._grade_by_grade(leave.bias),
             ),
         )
-
-        def rows(mask: Tensor | None, receive: Tensor, send: Tensor, x: Tensor) -> Tensor:
-            return self._rows(mask, receive, send, x, terms.weight)
-
-        out = layout.map_blocks(rows, terms.receive, terms.send, both, recompute=True, max_pairs=_BLOCK_PAIRS)
-        messages, updated = out.split([self.hidden, 16 * self.channels], dim=-1)
-        node = torch.cat([h, messages, grade_squares(x).flatten(-2), scalars], dim=-1)
+        partners = (layout.counts() - 1).clamp(min=1).to(sums.dtype)
+        means = sums / layout.spread(partners).unsqueeze(-1)
+        scalar_means, heard = means.split([self.hidden, 16 * self.channels], dim=-1)
+        heard = heard.unflatten(-1, (16, self.channels)).transpose(-1, -2)
+        updated = self.update(torch.cat([to_planes(x), to_planes(heard), vectors], dim=1))
+        node = torch.cat([h, scalar_means, grade_squares(x).flatten(-2), scalars], dim=-1)
         h = self.node_second(torch.relu(self.node_norm(self.node_first(node), layout.mask)))
-        return h, self._gated(self.update_gate, h, updated.unflatten(-1, (self.channels, 16)))
+        factors = torch.sigmoid(self.update_gate(h)).unflatten(-1, (self.channels, NUM_GRADES))
+        return h, from_planes(updated, lead) * factors[..., GRADES.to(x.device)]
 
-    def _rows(self, mask: Tensor | None, receive: Tensor, send: Tensor, x: Tensor, weight: Tensor) -> Tensor:
-        """mean_j μ_ij and the multivectors updated by mean_j σ m_ij, side by side, (b, n, hidden + 16 channels)."""
-        m = self.message.pairs(x)
-        first = receive.unsqueeze(2) + send.unsqueeze(1) + F.linear(grade_squares(m).flatten(-2), weight)
-        mu = torch.relu(self.edge_second(torch.relu(first)))
-        m = self._gated(self.message_gate, mu, m).flatten(-2)
-        allowed = allowed_pairs(mask, receive, self_pairs=False).unsqueeze(-1)
-        partners = allowed.sum(2).clamp(min=1)
-        mean_mu, mean_m = (
-            torch.where(allowed, value, torch.zeros_like(value)).sum(2) / partners.to(value.dtype)
-            for value in (mu, m)
-        )
-        old, p = x[..., : self.channels, :], x[..., self.channels :, :]
-        mean_m = mean_m.unflatten(-1, (self.channels, 16)).to(x.dtype)
-        updated = self.update(torch.cat([old, mean_m, p], dim=-2))
-        return torch.cat([mean_mu.to(updated.dtype), updated.flatten(-2)], dim=-1)
-
-    def _gated(self, gate: nn.Module, scalars: Tensor, x: Tensor) -> Tensor:
-        factors = torch.sigmoid(gate(scalars)).unflatten(-1, (self.channels, NUM_GRADES))
-        return x * factors[..., GRADES.to(x.device)]
+    def _grade_by_grade(self, rows: Tensor) -> Tensor:
+        """Rows that are (channel, grade) in turn as (grade, channel)."""
+        return rows.unflatten(0, (self.channels, NUM_GRADES)).transpose(0, 1).flatten(0, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -105,8 +106,14 @@ class CGENN(Backbone):
         h = self.embed_scalars(scalars)
         x = torch.einsum("ov,...vi->...oi", self.embed_vectors, p)
         x = x + F.pad(self.embed_bias.unsqueeze(-1), (0, 15))
-        for block in self.blocks:
-            h, x = block(h, x, p, scalars, layout)
+        device = p.device.type
+        # Products of multivectors cancel, so that a lower precision would leave little of them. Only where there is one
+        # to leave: a compiled graph has no place for it.
+        lowered = torch.is_autocast_enabled(device)
+        with torch.autocast(device, enabled=False) if lowered else nullcontext():
+            h, x, scalars = h.to(p.dtype), x.to(p.dtype), scalars.to(p.dtype)
+            for block in self.blocks:
+                h, x = block(h, x, p, scalars, layout)
         found = self.read_stage((h, x))
         return Features.of_scalars(layout.pool(found.scalars, "mean")) if self.pools else found
 

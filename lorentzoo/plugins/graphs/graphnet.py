@@ -208,7 +208,7 @@ class _EdgeConv(nn.Module):
         if local:
             inputs.append(F.linear(x[..., :s], weight[:, :s]))
             vectors = x[..., s:].unflatten(-1, (self.vectors, 4))
-            inputs.append(frames.return_vectors(vectors).flatten(-2))
+            inputs.append(frames.return_vectors(vectors).transpose(-1, -2).flatten(-2))
             inputs.append(frames.per_particle(dtype=x.dtype))
         else:
             inputs.append(F.linear(x, weight[:, :width]))
@@ -236,10 +236,11 @@ class _Messages:
         if self.local:
             vectors, matrices = rest[0], rest[1]
             # W (L_i g) = (W L_i) g: the receiver's frame goes into the weights, once for each receiver,
-            # and one product an event does the rest: (n, 4V) times (4V, width).
-            weight = conv.first.weight[:, conv.scalars : conv.width].reshape(-1, 4)
-            maps = (weight @ matrices).unflatten(-2, (conv.width, conv.vectors)).flatten(-2)
-            moved = vectors.unsqueeze(1) @ maps.transpose(-1, -2)
+            # and one product an event does the rest: (n, 4V) times (4V, width). Directions are slower than vectors on
+            # both sides, so that the weights of a receiver come out of their product as they are needed.
+            weight = conv.first.weight[:, conv.scalars : conv.width].unflatten(1, (conv.vectors, 4))
+            maps = matrices.transpose(-1, -2) @ weight.permute(2, 1, 0).flatten(1)
+            moved = vectors.unsqueeze(1) @ maps.unflatten(-1, (conv.vectors, conv.width)).flatten(-3, -2)
         if self.edges:
             edge = self.standardise(_log_masses(rest[-1])).to(receive.dtype)
             edge_weight = conv.first.weight[:, -1]

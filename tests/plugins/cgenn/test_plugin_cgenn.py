@@ -16,14 +16,20 @@ import lorentzoo as lz
 from lorentzoo.core.errors import CompositionError
 from lorentzoo.core.minkowski import random_lorentz
 from lorentzoo.nn.clifford import SPACETIME
+from lorentzoo.plugins.cgenn import layers, pairs
+from lorentzoo.plugins.cgenn import product as product_module
+from lorentzoo.plugins.cgenn.chunks import form_operators
 from lorentzoo.plugins.cgenn.layers import CliffordBlock
 from lorentzoo.plugins.cgenn.network import CGENN
 from lorentzoo.plugins.cgenn.product import (
     NUM_PATHS,
+    PARTNERS,
+    from_planes,
     grade_linear,
     grade_squares,
-    norms,
-    pair_operators,
+    normalise,
+    operator_weights,
+    to_planes,
     weighted_product,
 )
 from lorentzoo.testing import random_cloud
@@ -61,20 +67,31 @@ def test_there_are_35_paths() -> None:
     assert len(PATHS) == NUM_PATHS == 35
 
 
-@given(st.integers(0, 999), st.lists(st.integers(0, 3), min_size=0, max_size=2))
-@settings(max_examples=10, deadline=None)
-def test_products(seed: int, lead: list[int]) -> None:
+@given(st.integers(0, 999), st.integers(0, 200))
+@settings(max_examples=6, deadline=None)
+def test_products(seed: int, rows: int) -> None:
     torch.manual_seed(seed)
-    left, right = torch.randn(2, *lead, 3, 16, dtype=torch.float64)
-    weight = torch.randn(2, 3, 35, dtype=torch.float64)
-    torch.testing.assert_close(weighted_product(left, right, weight), product(left, right, weight))
-    x = torch.randn(2, 4, 3, 16, dtype=torch.float64)
-    first, second = torch.randn(2, 2, 5, 3, 35, dtype=torch.float64)
-    y = torch.randn(2, 4, 5, 16, dtype=torch.float64)
-    operators = pair_operators(x, first, second)
-    found = (y.flatten(2).unsqueeze(1) @ operators).transpose(1, 2).unflatten(-1, (2, 16))
-    expected = torch.einsum("bjci,bpdk,odct,tikm->bpjom", x, y, first, PATHS)
-    expected = expected + torch.einsum("bpdi,bjck,odct,tikm->bpjom", y, x, second, PATHS)
+    left, right = torch.randn(2, 2, rows, 3, 16, dtype=torch.float64)
+    weight = torch.randn(2, 4, 3, 35, dtype=torch.float64)
+    wanted = [product(*given) for given in zip(left, right, weight, strict=True)]
+    found = weighted_product(
+        *(torch.stack([to_planes(x) for x in side]) for side in (left, right)), weight=weight
+    )
+    for one, expected in zip(found, wanted, strict=True):
+        torch.testing.assert_close(from_planes(one, (rows,)), expected)
+
+
+@given(st.integers(0, 999))
+@settings(max_examples=5, deadline=None)
+def test_a_factor_as_matrices_for_its_partners(seed: int) -> None:
+    torch.manual_seed(seed)
+    own, partners = torch.randn(5, 3, 16, dtype=torch.float64), torch.randn(7, 3, 16, dtype=torch.float64)
+    left, right = torch.randn(2, 2, 3, 3, 35, dtype=torch.float64)
+    gathered = to_planes(own).index_select(0, PARTNERS)
+    operators = form_operators(gathered, operator_weights(left, right), (1, 5), None)
+    found = (operators.transpose(1, 2) @ partners.permute(2, 1, 0).flatten(0, 1)).view(16, 2, 5, 7)
+    expected = torch.einsum("idx,jcy,odct,txyk->koij", own, partners, left, PATHS)
+    expected = expected + torch.einsum("jcx,idy,ocdt,txyk->koij", partners, own, right, PATHS)
     torch.testing.assert_close(found, expected)
 
 
@@ -88,18 +105,22 @@ def test_layers_turn_with_the_vectors(name: str) -> None:
     }[name]
     turn = torch.as_tensor(SPACETIME.outermorphism(matrix)).T
     x, y = torch.randn(2, 6, 3, 16, dtype=torch.float64)
-    weight, linear = torch.randn(4, 3, 35, dtype=torch.float64), torch.randn(4, 3, 5, dtype=torch.float64)
-    torch.testing.assert_close(
-        weighted_product(x @ turn, y @ turn, weight),
-        weighted_product(x, y, weight) @ turn,
-        atol=1e-8,
-        rtol=1e-9,
-    )
-    torch.testing.assert_close(
-        grade_linear(x @ turn, linear), grade_linear(x, linear) @ turn, atol=1e-9, rtol=1e-9
-    )
+    weight, linear = torch.randn(1, 4, 3, 35, dtype=torch.float64), torch.randn(4, 3, 5, dtype=torch.float64)
+    gain = torch.randn(3, dtype=torch.float64)
+
+    def multiply(left: Tensor, right: Tensor) -> Tensor:
+        return from_planes(weighted_product(to_planes(left)[None], to_planes(right)[None], weight)[0], (6,))
+
+    def mix(x: Tensor) -> Tensor:
+        return from_planes(grade_linear(to_planes(x), linear), (6,))
+
+    def divide(x: Tensor) -> Tensor:
+        return from_planes(normalise(to_planes(x), gain), (6,))
+
+    torch.testing.assert_close(multiply(x @ turn, y @ turn), multiply(x, y) @ turn, atol=1e-8, rtol=1e-9)
+    torch.testing.assert_close(mix(x @ turn), mix(x) @ turn, atol=1e-9, rtol=1e-9)
     torch.testing.assert_close(grade_squares(x @ turn), grade_squares(x), atol=1e-8, rtol=1e-9)
-    torch.testing.assert_close(norms(x @ turn), norms(x), atol=1e-7, rtol=1e-7)
+    torch.testing.assert_close(divide(x @ turn), divide(x) @ turn, atol=1e-7, rtol=1e-7)
 
 
 def network(training: bool = False, **changes) -> CGENN:
@@ -184,6 +205,98 @@ def test_the_equations(training: bool) -> None:
     gradients = torch.autograd.grad(loss, list(made.parameters()))
     for (name, _), a, b in zip(made.named_parameters(), gradients, wanted, strict=True):
         assert (a - b).abs().max() <= 1e-7 * max(float(b.abs().max()), 1e-2), name
+
+
+@given(
+    st.integers(0, 999),
+    st.lists(st.integers(0, 9), min_size=1, max_size=4),
+    st.booleans(),
+    st.sampled_from([2**4, 2**12]),
+    st.sampled_from([0, 2**18]),
+)
+@settings(max_examples=8, deadline=None)
+def test_adjoints_by_hand(seed: int, lengths: list[int], training: bool, block: int, kept: int) -> None:
+    """First derivatives by hand and second ones are those of the same formula, recorded."""
+    made = network(training)
+    features, layout = events(lengths)
+    torch.manual_seed(seed)
+    redraw_weights(made)
+    vectors = features.vectors.requires_grad_()
+
+    def derivatives() -> list[Tensor]:
+        inputs = [vectors, *made.parameters()]
+        losses = []
+        for _ in range(2):
+            out = run(made, features, layout)
+            losses.append(out.scalars.tanh().sum() + out.vectors.tanh().sum())
+        first = torch.autograd.grad(losses[0], inputs, allow_unused=True)
+        recorded = torch.autograd.grad(losses[1], inputs, allow_unused=True, create_graph=True)
+        slope = sum(x.square().sum() for x in recorded if x is not None)
+        second = torch.autograd.grad(slope, inputs, allow_unused=True)
+        return [x.detach() for x in (*first, *recorded, *second) if x is not None]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pairs, "BLOCK_PAIRS", block)
+        patch.setattr(pairs, "KEPT_PAIRS", kept)
+        found = derivatives()
+        patch.setattr(pairs, "exchange", lambda *given: pairs._Passes(*given).run())
+        patch.setattr(layers, "exchange", pairs.exchange)
+        patch.setattr(product_module, "weighted_product", product_module._traceable_product)
+        patch.setattr(layers, "weighted_product", product_module._traceable_product)
+        expected = derivatives()
+    assert len(found) == len(expected)
+    for a, b in zip(found, expected, strict=True):
+        assert not a.numel() or (a - b).abs().max() <= 1e-7 * max(float(b.abs().max()), 1e-2)
+
+
+@pytest.mark.parametrize("frozen", ["edge_norm", "message.paths", "gate"])
+def test_frozen_parameters_leave_the_others_their_gradients(frozen: str) -> None:
+    made = network(training=True)
+    features, layout = events([5, 3])
+    wanted = dict(
+        zip(
+            [name for name, _ in made.named_parameters()],
+            torch.autograd.grad(
+                run(made, features, layout).scalars.sum(), list(made.parameters()), allow_unused=True
+            ),
+            strict=True,
+        )
+    )
+    for name, parameter in made.named_parameters():
+        parameter.requires_grad_(frozen not in name)
+    run(made, features, layout).scalars.sum().backward()
+    for name, parameter in made.named_parameters():
+        if frozen in name:
+            assert parameter.grad is None
+        elif parameter.grad is not None:
+            torch.testing.assert_close(parameter.grad, wanted[name])
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_gradients_under_autocast(inside: bool) -> None:
+    made = network(training=True).float()
+    features, layout = events([5, 3])
+    features = lz.Features(features.scalars.float(), features.vectors.float())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = run(made, features, layout).scalars.float().square().sum()
+        if inside:
+            loss.backward()
+    if not inside:
+        loss.backward()
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in made.parameters())
+
+
+def test_running_statistics_move_once_a_step() -> None:
+    made = network(training=True)
+    features, layout = events([5, 3])
+    vectors = features.vectors.requires_grad_()
+    out = run(made, features, layout)
+    (slope,) = torch.autograd.grad(out.scalars.sum(), vectors, create_graph=True)
+    before = [buffer.clone() for buffer in made.buffers()]
+    slope.square().sum().backward()
+    for buffer, value in zip(made.buffers(), before, strict=True):
+        torch.testing.assert_close(buffer, value)
+    assert all(int(norm.num_batches_tracked) == 1 for norm in made.modules() if hasattr(norm, "momentum"))
 
 
 def test_vectors_turn_with_the_event_and_scalars_stay() -> None:
