@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
+from torch import Tensor
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch.autograd import forward_ad
 
-__all__ = ["in_transform", "leave_inference_mode", "leave_modes"]
+__all__ = ["asks_first_derivatives", "in_transform", "leave_inference_mode", "leave_modes"]
 
 
 def leave_inference_mode() -> AbstractContextManager[object]:
@@ -29,6 +30,22 @@ def in_transform() -> bool:
     They know no hand-written backward passes, fused kernels and tensors that are written to.
     """
     return bool(torch._C._are_functorch_transforms_active()) or forward_ad._current_level >= 0
+
+
+def asks_first_derivatives(x: Tensor) -> bool:
+    """Whether plain values and first derivatives on a CPU are all that can be wanted of a tensor.
+
+    Under ``torch.nn.attention.sdpa_kernel(SDPBackend.MATH)``, which higher and forward derivatives need, under autocast
+    and in tracing, the answer is no.
+    """
+    return (
+        not torch.compiler.is_compiling()
+        and not in_transform()
+        and x.device.type == "cpu"
+        and x.dtype in (torch.float32, torch.float64)
+        and torch.backends.cuda.flash_sdp_enabled()
+        and not torch.is_autocast_enabled("cpu")
+    )
 
 
 @contextmanager

@@ -51,6 +51,7 @@ SMALLEST = {
         ["--rounds", "1", "--events", "2", "--only", "amplitudes"],
         ["--rounds", "1", "--curve", "--longest", "8"],
     ],
+    "compiled_training": [["--blocks", "1", "--events", "2", "--rounds", "1", "--timeout", "1"]],
     "lloca": [["--repeats", "1", "--events", "2", "--only", "graphnet"], ["--repeats", "1", "--events", "2"]],
     "other_generators": [
         [str(EVENTS), "--model", "log-polynomial", "--process", "gg-ng", "--points", "300", "--fresh", "50"]

@@ -1,13 +1,14 @@
 """How do events that each fill a block attend, when nothing but speed is asked of the derivative?
 
-The fused kernel does well on the forward pass; its backward pass is slower than matrix products on events of the size of
-jets, and automatic differentiation adds views of every event. Weights are computed again, one event at a time, so that
-memory stays linear in the number of particles.
+Matrix products are faster than the fused kernel on events of the size of jets, and automatic differentiation adds
+views of every event. Weights of such events are kept for the backward pass, no more than so many numbers a particle;
+those of longer events are computed again, one event at a time, so that memory stays linear in the number of particles.
+Results lie in memory as the values do, rows or columns first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -15,29 +16,20 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from lorentzoo.core.modes import in_transform
+from lorentzoo.core.modes import asks_first_derivatives
 
 __all__ = ["LONGEST_EVENT", "attend_alone", "attends_alone"]
 
 LONGEST_EVENT = 512
 """Particles of an event whose weights, recomputed, are small beside the batch."""
 
+LONGEST_IN_PRODUCTS = 128
+"""Particles of an event up to which matrix products are faster than the fused kernel, and weights are kept."""
+
 
 def attends_alone(q: Tensor, k: Tensor, v: Tensor) -> bool:
-    """Whether plain first derivatives on a CPU are all that can be wanted of these tensors.
-
-    Under ``torch.nn.attention.sdpa_kernel(SDPBackend.MATH)``, which higher and forward derivatives need, under autocast
-    and in tracing, the answer is no.
-    """
-    return (
-        q.device.type == "cpu"
-        and q.dtype == k.dtype == v.dtype
-        and q.dtype in (torch.float32, torch.float64)
-        and torch.backends.cuda.flash_sdp_enabled()
-        and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
-        and not in_transform()
-    )
+    """Whether nothing but speed is asked: see `asks_first_derivatives`."""
+    return q.dtype == k.dtype == v.dtype and asks_first_derivatives(q)
 
 
 def attend_alone(
@@ -65,43 +57,72 @@ def attend_alone(
 class _Alone(torch.autograd.Function):
     @staticmethod
     def forward(
-        q: Tensor, k: Tensor, v: Tensor, queries: Sequence[int], keys: Sequence[int], scale: float
+        ctx: Any,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        queries: Sequence[int],
+        keys: Sequence[int],
+        scale: float,
     ) -> Tensor:
-        outputs = []
-        for event in zip(q.split(queries), k.split(keys), v.split(keys), strict=True):
-            qe, ke, ve = (part.unsqueeze(0).transpose(1, 2) for part in event)
-            outputs.append(F.scaled_dot_product_attention(qe, ke, ve, scale=scale)[0].transpose(0, 1))
-        return torch.cat(outputs)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        *heads, ctx.queries, ctx.keys, ctx.scale = inputs
-        ctx.save_for_backward(*heads)
+        result, kept = _empty_like(v, q.shape[0]), []
+        wanted = any(ctx.needs_input_grad)
+        for qe, ke, ve, out in _events((q, k, v, result), (queries, keys, keys, queries)):
+            if _is_short(qe, ke):
+                weights = _weights(qe, ke, scale)
+                out.copy_(torch.bmm(weights, ve))
+                if wanted:
+                    kept.append(weights)
+            else:
+                one, two, three = (part.unsqueeze(0).contiguous() for part in (qe, ke, ve))
+                out.copy_(F.scaled_dot_product_attention(one, two, three, scale=scale)[0])
+        ctx.queries, ctx.keys, ctx.scale = queries, keys, scale
+        ctx.save_for_backward(q, k, v, *kept)
+        return result
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v = ctx.saved_tensors
+        q, k, v, *kept = ctx.saved_tensors
+        results = tuple(_empty_like(part, part.shape[0]) for part in (q, k, v))
         sizes = (ctx.queries, ctx.keys, ctx.keys, ctx.queries, ctx.queries, ctx.keys, ctx.keys)
-        results = tuple(part.new_empty(part.shape) for part in (q, k, v))
-        events = zip(
-            *(part.split(size) for part, size in zip((q, k, v, gradient, *results), sizes, strict=True)),
-            strict=True,
-        )
-        none = q.new_empty(1)
-
-        def scaled(left: Tensor, right: Tensor) -> Tensor:
-            return torch.baddbmm(none, left, right, beta=0, alpha=ctx.scale)
-
-        for event in events:
-            queries, keys, values, given, to_queries, to_keys, to_values = (
-                part.transpose(0, 1) for part in event
-            )
-            weights = torch.softmax(scaled(queries, keys.transpose(1, 2)), dim=-1)
-            to_weights = torch.bmm(given, values.transpose(1, 2))
+        weights_kept = iter(kept)
+        for event in _events((q, k, v, gradient, *results), sizes):
+            queries, keys, values, given, to_queries, to_keys, to_values = event
+            weights = next(weights_kept) if _is_short(queries, keys) else _weights(queries, keys, ctx.scale)
+            to_weights = torch.bmm(given, values.mT)
             to_logits = torch.ops.aten._softmax_backward_data(to_weights, weights, -1, weights.dtype)
             # Copied, since batched products write into contiguous memory only: into strides they go head by head.
-            to_values.copy_(torch.bmm(weights.transpose(1, 2), given))
-            to_queries.copy_(scaled(to_logits, keys))
-            to_keys.copy_(scaled(to_logits.transpose(1, 2), queries))
+            to_values.copy_(torch.bmm(weights.mT, given))
+            to_queries.copy_(_scaled(to_logits, keys, ctx.scale))
+            to_keys.copy_(_scaled(to_logits.mT, queries, ctx.scale))
         return *results, None, None, None
+
+
+def _is_short(queries: Tensor, keys: Tensor) -> bool:
+    """Whether the weights of an event (H, n, n') stay in the cache, and are small beside what is kept for it anyway."""
+    return max(queries.shape[1], keys.shape[1]) <= LONGEST_IN_PRODUCTS
+
+
+def _events(tensors: Sequence[Tensor], sizes: Sequence[Sequence[int]]) -> Iterator[tuple[Tensor, ...]]:
+    """The rows (H, n, D) of each event from tensors (P, H, D) with events of the given sizes."""
+    return zip(
+        *(part.transpose(0, 1).split(size, dim=1) for part, size in zip(tensors, sizes, strict=True)),
+        strict=True,
+    )
+
+
+def _empty_like(x: Tensor, rows: int) -> Tensor:
+    """Shape (rows, H, D), in the order of the memory of x (P, H, D)."""
+    if x.stride(-1) == 1:
+        return x.new_empty(rows, *x.shape[1:])
+    return x.new_empty(*x.shape[1:], rows).movedim(-1, 0)
+
+
+def _weights(queries: Tensor, keys: Tensor, scale: float) -> Tensor:
+    """Softmax over the keys, (H, n, n')."""
+    return torch.softmax(_scaled(queries, keys.mT, scale), dim=-1)
+
+
+def _scaled(left: Tensor, right: Tensor, scale: float) -> Tensor:
+    return torch.baddbmm(left.new_empty(1), left, right, beta=0, alpha=scale)

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from lorentzoo import Layout
+from lorentzoo.plugins.lgatr.head_norm import normalize_to_heads
 from lorentzoo.plugins.lgatr.heads import HeadWidths, from_heads, to_heads
 from lorentzoo.plugins.lgatr.linear import EquivariantLinear, Maps, apply_maps
-from lorentzoo.plugins.lgatr.norm import NormGains, normalize
+from lorentzoo.plugins.lgatr.norm import Factors, NormGains
 from lorentzoo.plugins.lgatr.options import Options, share_heads
 from lorentzoo.plugins.lgatr.paired import Paired
 from lorentzoo.plugins.lgatr.positions import rotate
@@ -64,10 +65,11 @@ class _Attention(nn.Module):
     def _heads(self, x: Paired, sets: int, normalized: bool, query: bool) -> tuple[Tensor, ...]:
         """``sets`` tensors of heads (..., H, D), the first with the metric if it is a query."""
         options, widths = self.options, self.sizes.widths
-        if normalized:
-            groups = x.channels // self.sizes.channels
-            x = normalize(x, options.eps_norm, options.eps_mode, options.eps_scalars, groups)
-        return to_heads(*x, widths, sets, query=query)
+        if not normalized:
+            return to_heads(*x, widths, sets, query=query)
+        groups = x.channels // self.sizes.channels
+        factors = Factors.of_multivectors(x, groups, options.eps_norm, options.eps_mode, options.eps_scalars)
+        return normalize_to_heads(x, widths, sets, factors, query=query)
 
     def _attend(
         self,

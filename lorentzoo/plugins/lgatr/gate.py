@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lorentzoo.plugins.lgatr.columns import join_channels
 from lorentzoo.plugins.lgatr.paired import Paired
 
-__all__ = ["Activation", "activate", "gate"]
+__all__ = ["Activation", "activate", "activation_adjoint", "gate"]
 
 Activation = Literal["gelu", "gelu-exact", "relu", "sigmoid", "silu", "tanh"]
 
@@ -58,10 +59,9 @@ class _Gate(torch.autograd.Function):
         scalar_activation: Activation,
     ) -> tuple[Tensor, ...]:
         width = vectors.shape[-1]
-        # Activations of neighbours in memory have vector instructions, others do not.
-        gates = _doubled(activate(scalars[..., :width:2].contiguous(), activation))
-        rest = activate(scalars[..., width:].contiguous(), scalar_activation)
-        return torch.cat([scalars[..., :width] * gates, rest], dim=-1), vectors * gates, bivectors * gates
+        gates = _doubled(activate(scalars[..., :width:2], activation))
+        rest = activate(scalars[..., width:], scalar_activation)
+        return join_channels([scalars[..., :width] * gates, rest]), vectors * gates, bivectors * gates
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -74,16 +74,17 @@ class _Gate(torch.autograd.Function):
         x, g = Paired(*ctx.saved_tensors), Paired(*gradients)
         width = x.vectors.shape[-1]
         head, head_gradient = x.scalars[..., :width], g.scalars[..., :width]
-        argument = head[..., ::2].contiguous()
+        argument = head[..., ::2]
         gates = _doubled(activate(argument, ctx.activation))
         along = head_gradient * head
         for given, planes in ((g.vectors, x.vectors), (g.bivectors, x.bivectors)):
             for left, right in zip(given, planes, strict=True):
                 along = along.addcmul(left, right)
-        along = _activation_adjoint(along.unflatten(-1, (-1, 2)).sum(-1), argument, ctx.activation)
-        along = torch.stack([along, torch.zeros_like(along)], dim=-1).flatten(-2)
-        rest = _activation_adjoint(g.auxiliary, x.auxiliary.contiguous(), ctx.scalar_activation)
-        scalars = torch.cat([torch.addcmul(along, head_gradient, gates), rest], dim=-1)
+        along = activation_adjoint(along.unflatten(-1, (-1, 2)).sum(-1), argument, ctx.activation)
+        rest = activation_adjoint(g.auxiliary, x.auxiliary, ctx.scalar_activation)
+        invariants = head_gradient * gates
+        invariants[..., ::2].add_(along)
+        scalars = join_channels([invariants, rest])
         return scalars, g.vectors * gates, g.bivectors * gates, None, None
 
     @staticmethod
@@ -92,10 +93,10 @@ class _Gate(torch.autograd.Function):
         width = x.vectors.shape[-1]
         head, head_tangent = x.scalars[..., :width], t.scalars[..., :width]
         gates = _doubled(activate(head[..., ::2], ctx.activation))
-        change = _doubled(_activation_adjoint(head_tangent[..., ::2], head[..., ::2], ctx.activation))
-        rest = _activation_adjoint(t.auxiliary, x.auxiliary, ctx.scalar_activation)
+        change = _doubled(activation_adjoint(head_tangent[..., ::2], head[..., ::2], ctx.activation))
+        rest = activation_adjoint(t.auxiliary, x.auxiliary, ctx.scalar_activation)
         return (
-            torch.cat([head_tangent * gates + head * change, rest], dim=-1),
+            join_channels([head_tangent * gates + head * change, rest]),
             t.vectors * gates + x.vectors * change,
             t.bivectors * gates + x.bivectors * change,
         )
@@ -103,10 +104,11 @@ class _Gate(torch.autograd.Function):
 
 def _doubled(x: Tensor) -> Tensor:
     """Each number twice, for real and imaginary part: (..., C) to (..., 2C)."""
-    return x.unsqueeze(-1).expand(*x.shape, 2).flatten(-2)
+    columns = x.movedim(-1, 0)
+    return columns.unsqueeze(1).expand(-1, 2, *columns.shape[1:]).flatten(0, 1).movedim(0, -1)
 
 
-def _activation_adjoint(given: Tensor, x: Tensor, activation: Activation) -> Tensor:
+def activation_adjoint(given: Tensor, x: Tensor, activation: Activation) -> Tensor:
     """A gradient, or a tangent, times the derivative of :func:`activate` at x."""
     if activation in ("gelu", "gelu-exact"):
         approximate = "tanh" if activation == "gelu" else "none"

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lorentzoo.plugins.lgatr.columns import map_channels
 from lorentzoo.plugins.lgatr.paired import Paired
 
 __all__ = ["EquivariantLinear", "Group", "Initialization", "Maps", "apply_maps"]
@@ -43,15 +44,20 @@ class Maps(NamedTuple):
     bivectors: Tensor
 
 
-def apply_maps(maps: Maps, x: Paired) -> Paired:
-    """Apply a linear map to a stream. Under autocast, vectors and bivectors keep their precision."""
-    scalars = F.linear(x.scalars, maps.scalars, maps.bias)
+def apply_maps(maps: Maps, x: Paired, *, rows: bool = False) -> Paired:
+    """Apply a linear map to a stream. Under autocast, vectors and bivectors keep their precision.
+
+    With ``rows``, the channels of a token become neighbours in memory, which complex views need.
+    """
+    write = F.linear if rows else map_channels
+    scalars = write(x.scalars, maps.scalars, maps.bias)
     if not torch.is_autocast_enabled(x.vectors.device.type):
-        return Paired(scalars, F.linear(x.vectors, maps.vectors), F.linear(x.bivectors, maps.bivectors))
+        return Paired(scalars, write(x.vectors, maps.vectors), write(x.bivectors, maps.bivectors))
     with torch.autocast(x.vectors.device.type, enabled=False):
-        vectors, bivectors = x.vectors.float(), x.bivectors.float()
         return Paired(
-            scalars, F.linear(vectors, maps.vectors.float()), F.linear(bivectors, maps.bivectors.float())
+            scalars,
+            write(x.vectors.float(), maps.vectors.float()),
+            write(x.bivectors.float(), maps.bivectors.float()),
         )
 
 
@@ -157,9 +163,9 @@ class EquivariantLinear(nn.Module):
     def _bivector_map(self) -> Tensor:
         if self.group == "full":
             return _interleave(self.bivector_weight, self.bivector_weight)
-        real, imaginary = self.bivector_weight.unbind(-1)
-        rows = torch.stack([real, -imaginary], dim=-1), torch.stack([imaginary, real], dim=-1)
-        return torch.stack(rows, dim=1).flatten(2, 3).flatten(0, 1)
+        # Complex numbers as matrices [[re, -im], [im, re]].
+        matrices = self.bivector_weight @ self.bivector_weight.new_tensor([[1.0, 0, 0, 1], [0, -1, 1, 0]])
+        return matrices.unflatten(-1, (2, 2)).transpose(1, 2).flatten(2, 3).flatten(0, 1)
 
     @torch.no_grad()
     def reset_parameters(self, initialization: Initialization = "default") -> None:

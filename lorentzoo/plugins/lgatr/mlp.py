@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from lorentzoo.plugins.lgatr.columns import join_channels
 from lorentzoo.plugins.lgatr.gate import gate
 from lorentzoo.plugins.lgatr.linear import EquivariantLinear, Maps, apply_maps
 from lorentzoo.plugins.lgatr.norm import NormGains, normalize
@@ -56,7 +57,7 @@ class GeometricBilinear(nn.Module):
             ones = maps.vectors.shape[1]
             columns = torch.cat([gains.scalars.new_ones(ones), gains.scalars])
             maps = maps._replace(scalars=maps.scalars * columns)
-        products = product_of_halves(apply_maps(factors, x))
+        products = product_of_halves(apply_maps(factors, x, rows=True))
         if not self.options.bivectors:
             products = products._replace(bivectors=torch.zeros_like(products.bivectors))
         joined = products._replace(scalars=torch.cat([products.scalars, x.auxiliary], dim=-1))
@@ -115,7 +116,7 @@ def drop(x: Paired, probability: float, training: bool) -> Paired:
     kept = kept.unsqueeze(-1).expand(*kept.shape, 2).flatten(-2)
     scalars = F.dropout(x.auxiliary, probability)
     head = x.scalars[..., : x.vectors.shape[-1]] * kept
-    return Paired(torch.cat([head, scalars], dim=-1), x.vectors * kept, x.bivectors * kept)
+    return Paired(join_channels([head, scalars]), x.vectors * kept, x.bivectors * kept)
 
 
 def _stacked(first: Maps, second: Maps) -> Maps:

@@ -20,7 +20,16 @@ from torch import Tensor, nn
 from lorentzoo.plugins.lgatr.linear import Maps
 from lorentzoo.plugins.lgatr.paired import Paired
 
-__all__ = ["EpsilonMode", "NormGains", "normalize", "normalize_jointly"]
+__all__ = [
+    "EpsilonMode",
+    "Factors",
+    "NormGains",
+    "apply_norm",
+    "below_bound",
+    "layer_norm_derivative",
+    "normalize",
+    "normalize_jointly",
+]
 
 EpsilonMode = Literal["clamp", "add"]
 
@@ -47,11 +56,7 @@ def normalize(
         How many groups of neighbouring channels, and of neighbouring scalars, are normalized each for itself: the
         heads of attention.
     """
-    if torch.is_autocast_enabled(x.vectors.device.type):
-        with torch.autocast(x.vectors.device.type, enabled=False):
-            return normalize(x.to(torch.float32), epsilon, mode, scalar_epsilon, groups)
-    factors = _Factors(x.vectors.shape[-1], x.channels // groups, groups, epsilon, mode, scalar_epsilon)
-    return Paired(*_normalized(*x, factors))
+    return Paired(*apply_norm(x, Factors.of_multivectors(x, groups, epsilon, mode, scalar_epsilon)))
 
 
 def normalize_jointly(
@@ -61,14 +66,22 @@ def normalize_jointly(
 
     With ``groups``, one for each group of neighbouring scalars and vectors.
     """
-    if torch.is_autocast_enabled(vectors.device.type):
-        with torch.autocast(vectors.device.type, enabled=False):
-            return normalize_jointly(scalars.float(), vectors.float(), epsilon, groups)
-    width = scalars.shape[-1]
-    factors = _Factors(width, (width + vectors.shape[-1]) // groups, groups, epsilon, "add", 0.0)
     none = vectors.new_empty(3, *scalars.shape[:-1], 0)
-    scalars, vectors, _ = _normalized(scalars, vectors, none, factors)
+    scalars, vectors, _ = apply_norm(
+        (scalars, vectors, none), Factors.of_both(scalars, vectors, groups, epsilon)
+    )
     return scalars, vectors
+
+
+def apply_norm(stream: Sequence[Tensor], factors: Factors) -> tuple[Tensor, Tensor, Tensor]:
+    """Normalize scalars, vectors and bivectors, in float32 under autocast."""
+    device = stream[1].device.type
+    if torch.is_autocast_enabled(device):
+        with torch.autocast(device, enabled=False):
+            return apply_norm([part.float() for part in stream], factors)
+    function = _Normalize.forward if torch.compiler.is_compiling() else _Normalize.apply
+    scalars, vectors, bivectors, *_ = function(stream[0], stream[1], stream[2], factors)
+    return scalars, vectors, bivectors
 
 
 class NormGains(nn.Module):
@@ -110,7 +123,7 @@ class NormGains(nn.Module):
         return Paired(x.scalars * head, x.vectors * vectors, x.bivectors * bivector.repeat_interleave(2))
 
 
-class _Factors(NamedTuple):
+class Factors(NamedTuple):
     """Which numbers share a factor, and how it follows from them.
 
     Attributes
@@ -132,84 +145,129 @@ class _Factors(NamedTuple):
     mode: EpsilonMode
     scalar_epsilon: float
 
+    @staticmethod
+    def of_multivectors(
+        x: Paired, groups: int, epsilon: float, mode: EpsilonMode, scalar_epsilon: float
+    ) -> Factors:
+        """Those of :func:`normalize`."""
+        return Factors(x.vectors.shape[-1], x.channels // groups, groups, epsilon, mode, scalar_epsilon)
+
+    @staticmethod
+    def of_both(scalars: Tensor, vectors: Tensor, groups: int, epsilon: float) -> Factors:
+        """Those of :func:`normalize_jointly`."""
+        width = scalars.shape[-1]
+        return Factors(width, (width + vectors.shape[-1]) // groups, groups, epsilon, "add", 0.0)
+
     @property
     def bound(self) -> float | None:
         """The largest factor, if there is one."""
         return self.epsilon**-0.5 if self.mode == "clamp" else None
 
-
-def _normalized(
-    scalars: Tensor, vectors: Tensor, bivectors: Tensor, factors: _Factors
-) -> tuple[Tensor, Tensor, Tensor]:
-    arguments = scalars, vectors, bivectors, factors
-    results = (
-        _Normalize.forward(*arguments) if torch.compiler.is_compiling() else _Normalize.apply(*arguments)
-    )
-    return results[0], results[1], results[2]
+    def root(self, mean: Tensor) -> Tensor:
+        """The factor for a mean square, which is overwritten."""
+        regular = mean.clamp_(min=self.epsilon) if self.mode == "clamp" else mean.add_(self.epsilon)
+        return regular.rsqrt_()
 
 
-def _group_sums(x: Tensor, groups: int) -> Tensor:
-    """Sums over the neighbours of each group, (..., G)."""
-    return x.sum(-1, keepdim=True) if groups == 1 else x.unflatten(-1, (groups, -1)).sum(-1)
+class _Planes(NamedTuple):
+    """A stream with groups of channels first, views of the shapes that the arithmetic of norms has.
 
-
-def _spread(x: Tensor, width: int) -> Tensor:
-    """Each of the G numbers of a token for its group's share of ``width`` channels, (..., width).
-
-    Written out, since a short inner dimension that broadcasts costs a short loop for each group.
+    Attributes
+    ----------
+    scalars
+        Those that share the factor, (G, w, ...).
+    vectors, bivectors
+        Shapes (G, c, 4, ...) and (G, c / 2, 2, 3, ...): real and imaginary parts of bivectors apart.
+    rest
+        Scalars with a layer norm, (G, s, ...).
     """
-    groups = x.shape[-1]
-    return x if groups == 1 else x.unsqueeze(-1).expand(*x.shape, width // groups).flatten(-2)
 
+    scalars: Tensor
+    vectors: Tensor
+    bivectors: Tensor
+    rest: Tensor
 
-def _plane_squares(planes: Tensor, signs: int) -> Tensor:
-    """Sum of the squares of planes, all but the first times a sign."""
-    squares = planes[0] * planes[0]
-    for plane in planes[1:]:
-        squares = squares.addcmul(plane, plane, value=signs)
-    return squares
+    @staticmethod
+    def of(stream: Sequence[Tensor], factors: Factors) -> _Planes:
+        width, groups = factors.width, factors.groups
+        invariants, fours, threes = (part.movedim(-1, 0) for part in stream)
 
+        def grouped(x: Tensor) -> Tensor:
+            return x.unflatten(0, (groups, x.shape[0] // groups))
 
-def _plane_dot(left: Tensor, right: Tensor) -> Tensor:
-    """Sum over planes of products."""
-    total = left[0] * right[0]
-    for place in range(1, left.shape[0]):
-        total = total.addcmul(left[place], right[place])
-    return total
+        pairs = grouped(threes).unflatten(1, (threes.shape[0] // groups // 2, 2))
+        return _Planes(grouped(invariants[:width]), grouped(fours), pairs, grouped(invariants[width:]))
 
+    def stream(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Scalars, vectors and bivectors with their channels last, as they came."""
+        invariants = self.scalars.flatten(0, 1)
+        if self.rest.shape[1]:
+            invariants = torch.cat([invariants, self.rest.flatten(0, 1)])
+        return (
+            invariants.movedim(0, -1),
+            self.vectors.flatten(0, 1).movedim(0, -1),
+            self.bivectors.flatten(0, 2).movedim(0, -1),
+        )
 
-def _grade_squares(vectors: Tensor, bivectors: Tensor) -> tuple[Tensor, Tensor]:
-    """Invariant squares: of vector and axial vector (..., 2C), and of the bivector (..., C)."""
-    planes = _plane_squares(bivectors, 1).unflatten(-1, (-1, 2))
-    return _plane_squares(vectors, -1), planes[..., 0] - planes[..., 1]
+    def squares(self) -> tuple[Tensor, Tensor]:
+        """Invariant squares of vectors (G, c, ...), and of bivectors (G, c / 2, ...)."""
+        vectors = self.vectors[:, :, 0] * self.vectors[:, :, 0]
+        for component in (1, 2, 3):
+            plane = self.vectors[:, :, component]
+            vectors = vectors.addcmul(plane, plane, value=-1)
+        planes = self.bivectors.square().sum(3)
+        return vectors, planes[:, :, 0] - planes[:, :, 1]
+
+    def dot(self, other: _Planes) -> Tensor:
+        """Sum over all numbers that share a factor of products with another stream, (G, ...)."""
+        total = (self.scalars * other.scalars).sum(1)
+        for mine, theirs in (
+            (self.vectors, other.vectors),
+            (self.bivectors.flatten(1, 2), other.bivectors.flatten(1, 2)),
+        ):
+            products = mine[:, :, 0] * theirs[:, :, 0]
+            for component in range(1, mine.shape[2]):
+                products = products.addcmul(mine[:, :, component], theirs[:, :, component])
+            total = total + products.sum(1)
+        return total
+
+    def times(self, factor: Tensor) -> _Planes:
+        """All but the rest times one number for each group, (G, ...)."""
+        wide = factor.unsqueeze(1)
+        vectors, bivectors = wide.unsqueeze(2), wide.unsqueeze(2).unsqueeze(3)
+        return _Planes(self.scalars * wide, self.vectors * vectors, self.bivectors * bivectors, self.rest)
+
+    def add_signed(self, weight: Tensor, y: _Planes) -> _Planes:
+        """Add weight (G, ...) times half the gradient of the absolute squares of y, to vectors and bivectors in place."""
+        vector_squares, bivector_squares = y.squares()
+        wide = weight.unsqueeze(1)
+        signs = (vector_squares.sign() * wide).unsqueeze(2)
+        self.vectors[:, :, :1].addcmul_(signs, y.vectors[:, :, :1])
+        self.vectors[:, :, 1:].addcmul_(signs, y.vectors[:, :, 1:], value=-1)
+        signs = (bivector_squares.sign() * wide).unsqueeze(2)
+        self.bivectors[:, :, 0].addcmul_(signs, y.bivectors[:, :, 0])
+        self.bivectors[:, :, 1].addcmul_(signs, y.bivectors[:, :, 1], value=-1)
+        return self._replace(scalars=torch.addcmul(self.scalars, wide, y.scalars))
 
 
 class _Normalize(torch.autograd.Function):
-    """``(A, V, T)`` to the normalized stream and its two factors, from which all derivatives follow."""
+    """``(A, V, T)`` to the normalized stream and its two factors (G, ...), from which all derivatives follow."""
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(scalars: Tensor, vectors: Tensor, bivectors: Tensor, factors: _Factors) -> tuple[Tensor, ...]:
-        width, divisor, groups, epsilon, mode, scalar_epsilon = factors
-        head, rest = scalars[..., :width], scalars[..., width:]
-        vector_squares, bivector_squares = _grade_squares(vectors, bivectors)
-        mean = _group_sums(head * head, groups)
-        mean += _group_sums(vector_squares.abs_(), groups)
-        mean += _group_sums(bivector_squares.abs_(), groups)
-        mean /= divisor
-        factor = (mean.clamp_(min=epsilon) if mode == "clamp" else mean.add_(epsilon)).rsqrt_()
-        spread = _spread(factor, vectors.shape[-1])
-        normalized, scalar_factor = head * _spread(factor, width), torch.ones_like(factor)
-        if rest.shape[-1]:
-            rest = rest.unflatten(-1, (groups, -1))
-            rest, _, scalar_factor = torch.native_layer_norm(
-                rest, rest.shape[-1:], None, None, scalar_epsilon
-            )
-            normalized = torch.cat([normalized, rest.flatten(-2)], dim=-1)
-            scalar_factor = scalar_factor.squeeze(-1)
-        planes = _spread(factor, bivectors.shape[-1])
-        return normalized, vectors * spread, bivectors * planes, factor, scalar_factor
+    def forward(scalars: Tensor, vectors: Tensor, bivectors: Tensor, factors: Factors) -> tuple[Tensor, ...]:
+        x = _Planes.of((scalars, vectors, bivectors), factors)
+        vector_squares, bivector_squares = x.squares()
+        mean = x.scalars.square().sum(1) + vector_squares.abs_().sum(1) + bivector_squares.abs_().sum(1)
+        mean /= factors.divisor
+        factor = factors.root(mean)
+        y, scalar_factor = x.times(factor), torch.ones_like(factor)
+        if x.rest.shape[1]:
+            centred = x.rest - x.rest.mean(1, keepdim=True)
+            scalar_factor = centred.square().mean(1).add_(factors.scalar_epsilon).rsqrt_()
+            y = y._replace(rest=centred * scalar_factor.unsqueeze(1))
+        return *y.stream(), factor, scalar_factor
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -221,65 +279,39 @@ class _Normalize(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         *stream, factor, scalar_factor = ctx.saved_tensors
-        y, g = Paired(*stream), Paired(*_materialized(gradients, stream))
-        width, divisor, groups = ctx.factors[:3]
-        head, head_gradient = y.scalars[..., :width], g.scalars[..., :width]
-        along = _group_sums(head_gradient * head, groups)
-        along = along + _group_sums(_plane_dot(g.vectors, y.vectors), groups)
-        along = along + _group_sums(_plane_dot(g.bivectors, y.bivectors), groups)
+        factors: Factors = ctx.factors
+        y = _Planes.of(stream, factors)
+        g = _Planes.of(_materialized(gradients, stream), factors)
+        along = g.dot(y)
         if gradients[3] is not None:
             along = along + gradients[3] * factor
-        weight = _below(factor, ctx.factors.bound, -factor / divisor * along)
-        to_scalars = torch.addcmul(head_gradient * _spread(factor, width), _spread(weight, width), head)
-        vectors, bivectors = _add_signed(
-            g.vectors * _spread(factor, g.vectors.shape[-1]),
-            g.bivectors * _spread(factor, g.bivectors.shape[-1]),
-            weight,
-            y,
-        )
-        if y.scalars.shape[-1] > width:
-            to_rest = _layer_norm_derivative(
-                y.scalars[..., width:], g.scalars[..., width:], scalar_factor, gradients[4]
-            )[0]
-            to_scalars = torch.cat([to_scalars, to_rest], dim=-1)
-        return to_scalars, vectors, bivectors, None
+        weight = below_bound(factor, factors.bound, -factor / factors.divisor * along)
+        result = g.times(factor).add_signed(weight, y)
+        if y.rest.shape[1]:
+            rest = layer_norm_derivative(y.rest, g.rest, scalar_factor, gradients[4])[0]
+            result = result._replace(rest=rest)
+        return *result.stream(), None
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Tensor | None) -> tuple[Tensor, ...]:
         *stream, factor, scalar_factor = ctx.saved_tensors
-        y, t = Paired(*stream), Paired(*_materialized(tangents, stream))
-        width, divisor, groups = ctx.factors[:3]
-        head, head_tangent = y.scalars[..., :width], t.scalars[..., :width]
-        vectors, bivectors = _add_signed(
-            torch.zeros_like(y.vectors), torch.zeros_like(y.bivectors), torch.ones_like(factor), y
+        factors: Factors = ctx.factors
+        y = _Planes.of(stream, factors)
+        t = _Planes.of(_materialized(tangents, stream), factors)
+        signed = _Planes(*(torch.zeros_like(part) for part in y)).add_signed(torch.ones_like(factor), y)
+        change = below_bound(factor, factors.bound, -factor.square() / factors.divisor * t.dot(signed))
+        scaled, moved = t.times(factor), y.times(change / factor)
+        result, scalar_change = (
+            _Planes(*(a + b for a, b in zip(scaled, moved, strict=True))),
+            torch.zeros_like(factor),
         )
-        along = _group_sums(head_tangent * head, groups)
-        along = along + _group_sums(_plane_dot(t.vectors, vectors), groups)
-        along = along + _group_sums(_plane_dot(t.bivectors, bivectors), groups)
-        change = _below(factor, ctx.factors.bound, -factor.square() / divisor * along)
-        relative = change / factor
-
-        def changed(part: Tensor, tangent: Tensor) -> Tensor:
-            size = part.shape[-1]
-            return tangent * _spread(factor, size) + part * _spread(relative, size)
-
-        scalars, scalar_change = changed(head, head_tangent), torch.zeros_like(scalar_factor)
-        if y.scalars.shape[-1] > width:
-            rest, along = _layer_norm_derivative(
-                y.scalars[..., width:], t.scalars[..., width:], scalar_factor, None
-            )
-            scalars = torch.cat([scalars, rest], dim=-1)
-            scalar_change = -scalar_factor.square() * along
-        return (
-            scalars,
-            changed(y.vectors, t.vectors),
-            changed(y.bivectors, t.bivectors),
-            change,
-            scalar_change,
-        )
+        if y.rest.shape[1]:
+            rest, along = layer_norm_derivative(y.rest, t.rest, scalar_factor, None)
+            result, scalar_change = result._replace(rest=rest), -scalar_factor.square() * along
+        return *result.stream(), change, scalar_change
 
 
-def _below(factor: Tensor, bound: float | None, derivative: Tensor) -> Tensor:
+def below_bound(factor: Tensor, bound: float | None, derivative: Tensor) -> Tensor:
     """A derivative through the factor of a norm, which is none where the factor has reached its bound."""
     if bound is None:
         return derivative
@@ -290,25 +322,10 @@ def _materialized(given: Sequence[Tensor | None], stream: Sequence[Tensor]) -> l
     return [torch.zeros_like(part) if x is None else x for x, part in zip(given[:3], stream, strict=True)]
 
 
-def _layer_norm_derivative(
+def layer_norm_derivative(
     y: Tensor, given: Tensor, factor: Tensor, factor_gradient: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """The symmetric derivative of layer norms with outputs y (..., S) and factors (..., G); the mean of y · given."""
-    width, groups = y.shape[-1], factor.shape[-1]
-    share = width // groups
-    mean = _group_sums(given, groups) / share
-    along = _group_sums(given * y, groups) / share
-    if factor_gradient is not None:
-        along = along + factor_gradient * factor / share
-    return (given - _spread(mean, width) - _spread(along, width) * y) * _spread(factor, width), along
-
-
-def _add_signed(vectors: Tensor, bivectors: Tensor, weight: Tensor, y: Paired) -> tuple[Tensor, Tensor]:
-    """Add weight (..., G) times half the gradient of the absolute squares of vectors and bivectors, in place."""
-    vector_squares, bivector_squares = _grade_squares(y.vectors, y.bivectors)
-    signs = vector_squares.sign() * _spread(weight, y.vectors.shape[-1])
-    vectors[0].addcmul_(signs, y.vectors[0])
-    vectors[1:].addcmul_(signs, y.vectors[1:], value=-1)
-    signs = bivector_squares.sign() * _spread(weight, y.bivectors.shape[-1] // 2)
-    bivectors.addcmul_(torch.stack([signs, -signs], dim=-1).flatten(-2), y.bivectors)
-    return vectors, bivectors
+    """The symmetric derivative of layer norms with outputs y (G, s, ...) and factors (G, ...); the mean of y · given."""
+    mean, along = given.mean(1, keepdim=True), (given * y).mean(1)
+    slope = along if factor_gradient is None else along + factor_gradient * factor / y.shape[1]
+    return (given - mean - slope.unsqueeze(1) * y) * factor.unsqueeze(1), along

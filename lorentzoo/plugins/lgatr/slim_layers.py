@@ -17,11 +17,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lorentzoo import Layout
-from lorentzoo.plugins.lgatr.gate import Activation, activate
-from lorentzoo.plugins.lgatr.heads import HeadWidths, from_heads, to_heads
-from lorentzoo.plugins.lgatr.norm import normalize_jointly
+from lorentzoo.plugins.lgatr.columns import map_channels
+from lorentzoo.plugins.lgatr.gate import Activation
+from lorentzoo.plugins.lgatr.head_norm import normalize_to_heads
+from lorentzoo.plugins.lgatr.heads import HeadWidths, from_heads
+from lorentzoo.plugins.lgatr.norm import Factors
 from lorentzoo.plugins.lgatr.options import check_sizes, share_heads
 from lorentzoo.plugins.lgatr.positions import rotate
+from lorentzoo.plugins.lgatr.slim_gate import SlimGate, gate_slim
 
 __all__ = ["SlimAttention", "SlimGains", "SlimLinear", "SlimMLP", "SlimOptions", "SlimStream", "drop_slim"]
 
@@ -135,11 +138,11 @@ class SlimLinear(nn.Module):
         scalar_weight: Tensor = self.scalar_weight
         if gains is not None:
             vector_weight, scalar_weight = vector_weight * gains.vectors, scalar_weight * gains.scalars
-        scalars = F.linear(x.scalars, scalar_weight, self.bias)
+        scalars = map_channels(x.scalars, scalar_weight, self.bias)
         if not torch.is_autocast_enabled(x.vectors.device.type):
-            return SlimStream(scalars, F.linear(x.vectors, vector_weight))
+            return SlimStream(scalars, map_channels(x.vectors, vector_weight))
         with torch.autocast(x.vectors.device.type, enabled=False):
-            return SlimStream(scalars, F.linear(x.vectors.float(), vector_weight.float()))
+            return SlimStream(scalars, map_channels(x.vectors.float(), vector_weight.float()))
 
 
 class SlimAttention(nn.Module):
@@ -206,9 +209,9 @@ class SlimAttention(nn.Module):
 
     def _split(self, x: SlimStream, sets: int, query: bool) -> tuple[Tensor, ...]:
         """Normalized heads (..., H, D) with D = 4 c + s; the metric is folded into queries."""
-        scalars, vectors = normalize_jointly(*x, self.eps_norm, sets * self.heads)
-        none = vectors.new_empty(3, *scalars.shape[:-1], 0)
-        return to_heads(scalars, vectors, none, self.widths, sets, query=query)
+        stream = *x, x.vectors.new_empty(3, *x.scalars.shape[:-1], 0)
+        factors = Factors.of_both(*x, sets * self.heads, self.eps_norm)
+        return normalize_to_heads(stream, self.widths, sets, factors, query=query)
 
 
 class SlimMLP(nn.Module):
@@ -236,20 +239,16 @@ class SlimMLP(nn.Module):
 
     def forward(self, x: SlimStream, gains: SlimGains | None = None) -> SlimStream:
         """Apply to a normalized stream; ``gains`` are those of its norm."""
+        options = self.options
+        gate = SlimGate(
+            options.activation, options.vector_activation or options.activation, options.gate_scale
+        )
         for unit in self.units:
-            x = drop_slim(self._gate(unit(x, gains)), self.options.dropout, self.training)
+            wide = unit(x, gains)
+            x = SlimStream(*gate_slim(wide.scalars, wide.vectors, gate))
+            x = drop_slim(x, self.options.dropout, self.training)
             gains = None
         return self.output(x)
-
-    def _gate(self, x: SlimStream) -> SlimStream:
-        options = self.options
-        vectors, first, second = x.vectors.chunk(3, dim=-1)
-        product = first[0] * second[0]
-        for component in (1, 2, 3):
-            product = product.addcmul(first[component], second[component], value=-1)
-        gates = activate(options.gate_scale * product, options.vector_activation or options.activation)
-        scalars, scalar_gates = x.scalars.chunk(2, dim=-1)
-        return SlimStream(scalars * activate(scalar_gates, options.activation), vectors * gates)
 
 
 def drop_slim(x: SlimStream, probability: float, training: bool) -> SlimStream:
