@@ -377,9 +377,9 @@ def _draw_what_succeeds(
 
 
 def _compute_log_probs(generator: Generator, data: EventData, count: int, line: ProgressLine) -> Array:
-    """Log densities of the first events; NaN where the generator fails and says for which, or has no density at all."""
-    values = torch.full((count,), math.nan, dtype=torch.float64)
-    if generator.has_density is not True:
+    """Log densities of the first events, of none if there is no density; NaN where the generator fails and says so."""
+    values = torch.full((count if generator.has_density is True else 0,), math.nan, dtype=torch.float64)
+    if not len(values):
         return values.numpy()
     for chunk in torch.arange(count).split(_CHUNK // 4):
         todo = chunk
