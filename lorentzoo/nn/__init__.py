@@ -33,6 +33,8 @@ _HOMES = {
     "GeometricAlgebra": "lorentzoo.nn.clifford",
     "INCIDENT": "lorentzoo.nn.patches",
     "LorentzooError": "lorentzoo.core.errors",
+    "asks_first_derivatives": "lorentzoo.core.modes",
+    "in_transform": "lorentzoo.core.modes",
     "MATMUL": "lorentzoo.nn.flops",
     "MATVEC": "lorentzoo.nn.flops",
     "MULTIVECTOR_NORM": "lorentzoo.nn.flops",
@@ -180,6 +182,8 @@ if TYPE_CHECKING:
     from lorentzoo.core.minkowski import random_lorentz as random_lorentz
     from lorentzoo.core.minkowski import random_rotation as random_rotation
     from lorentzoo.core.minkowski import rapidity as rapidity
+    from lorentzoo.core.modes import asks_first_derivatives as asks_first_derivatives
+    from lorentzoo.core.modes import in_transform as in_transform
     from lorentzoo.core.numbers import format_uncertain as format_uncertain
     from lorentzoo.core.ranges import read_range as read_range
     from lorentzoo.core.shares import draw_for_events as draw_for_events

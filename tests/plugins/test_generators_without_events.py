@@ -28,6 +28,18 @@ COMPOSITIONS: dict[str, dict[str, Any]] = {
         "momentum_layers=true,relative_azimuths=true",
         "in_context": 1,
     },
+    "decay-chain-flow": {
+        "generator": {
+            "name": "decay-chain-flow",
+            "num_particles": 3,
+            "chains": [[[1, 2], 0]],
+            "mirrors": True,
+            "exchanges": [[0, 2, 1]],
+            "hidden": [8],
+            "num_transforms": 2,
+        },
+        "in_context": 1,
+    },
     "varying-multiplicity": {
         "generator": {
             "name": "varying-multiplicity",

@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from lorentzoo import Layout
-from lorentzoo.core.modes import in_transform
-from lorentzoo.nn import EdgeSums, MaskedBatchNorm, PairTerms, allowed_pairs, normalise_pairs
+from lorentzoo.nn import EdgeSums, MaskedBatchNorm, PairTerms, allowed_pairs, in_transform, normalise_pairs
 from lorentzoo.plugins.cgenn.chunks import (
     Measures,
     Tables,

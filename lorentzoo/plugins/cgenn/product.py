@@ -14,8 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lorentzoo.core.modes import in_transform
-from lorentzoo.nn import SPACETIME
+from lorentzoo.nn import SPACETIME, in_transform
 
 __all__ = [
     "GRADES",

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lorentzoo.core.modes import asks_first_derivatives
+from lorentzoo.nn import asks_first_derivatives
 
 __all__ = ["join_channels", "map_channels"]
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from lorentzoo.core.modes import asks_first_derivatives
+from lorentzoo.nn import asks_first_derivatives
 from lorentzoo.plugins.lgatr.heads import HeadWidths, metric, to_heads
 from lorentzoo.plugins.lgatr.norm import Factors, apply_norm, below_bound, layer_norm_derivative
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from lorentzoo.core.modes import in_transform
+from lorentzoo.nn import in_transform
 from lorentzoo.plugins.lgatr.gate import Activation, activate, activation_adjoint
 
 __all__ = ["SlimGate", "gate_slim"]

@@ -40,8 +40,8 @@ def draw_events() -> ParticleCloud:
 
 
 def record(folder: Path) -> None:
-    """One folder a network, and ``outputs.npz``."""
-    cloud, outputs = draw_events(), {}
+    """One folder a network, ``outputs.npz`` and, in float64, ``outputs-float64.npz``."""
+    cloud, outputs, exact = draw_events(), {}, {}
     batch = Batch(cloud, torch.tensor([0, 1, 0, 1]), torch.ones(4, dtype=torch.float64), torch.arange(4))
     for name, slots in COMPOSITIONS.items():
         torch.manual_seed(3)
@@ -54,7 +54,9 @@ def record(folder: Path) -> None:
         lz.save(model, folder / name)
         with torch.no_grad():
             outputs[name] = model(cloud).double().numpy()
+            exact[name] = model.double()(cloud).numpy()
     np.savez(folder / "outputs.npz", **outputs)
+    np.savez(folder / "outputs-float64.npz", **exact)
 
 
 if __name__ == "__main__":
