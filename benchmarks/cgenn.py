@@ -10,17 +10,19 @@ from torch's own allocator events.
 from __future__ import annotations
 
 import argparse
-import gc
 import math
 import statistics
-import time
+import sys
 from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "shared"))
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from measuring import peak, seconds
 from torch import Tensor
-from torch.profiler import ProfilerActivity, profile
 
 import lorentzoo as lz
 from lorentzoo.nn import SPACETIME
@@ -102,25 +104,6 @@ def draw(events: int, seed: int = 0) -> tuple[Tensor, lz.Packed]:
     energy = (p3.square().sum(-1, keepdim=True) + 0.02).sqrt()
     momenta = torch.cat([energy, p3], dim=-1).unsqueeze(-2)
     return momenta, lz.Packed.from_lengths(lengths.tolist())
-
-
-def seconds(run: Callable[[], object]) -> float:
-    start = time.process_time()
-    run()
-    return time.process_time() - start
-
-
-def peak(run: Callable[[], object]) -> float:
-    """Largest memory held at a time beyond what was held before, MiB."""
-    gc.collect()
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as prof:
-        run()
-    held = most = 0
-    for event in sorted(prof.profiler.kineto_results.events(), key=lambda e: e.start_ns()):
-        if event.name() == "[memory]":
-            held += event.nbytes()
-            most = max(most, held)
-    return most / 2**20
 
 
 def make(events: int, dtype: torch.dtype) -> tuple[CGENN, Callable[[], Tensor], Callable[[], Tensor]]:

@@ -8,11 +8,9 @@ batch's longest jet, and packed with their block-diagonal mask.
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import statistics
 import sys
-import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,11 +18,12 @@ from pathlib import Path
 
 # This script bears the package's name; its folder must not stand before the installed packages.
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent]
+sys.path.insert(0, str(Path(__file__).resolve().parent / "shared"))
 
 import numpy as np
 import torch
+from measuring import peak, seconds
 from torch import Tensor
-from torch.profiler import ProfilerActivity, profile
 
 import lorentzoo as lz
 
@@ -236,25 +235,6 @@ def step(run: Callable[[], Tensor], parameters: list[Tensor]) -> None:
     for parameter in parameters:
         parameter.grad = None
     run().square().sum().backward()
-
-
-def seconds(run: Callable[[], object]) -> float:
-    start = time.process_time()
-    run()
-    return time.process_time() - start
-
-
-def peak(run: Callable[[], object]) -> float:
-    """Largest memory held at a time beyond what was held before, MiB."""
-    gc.collect()
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as prof:
-        run()
-    held = most = 0
-    for event in sorted(prof.profiler.kineto_results.events(), key=lambda e: e.start_ns()):
-        if event.name() == "[memory]":
-            held += event.nbytes()
-            most = max(most, held)
-    return most / 2**20
 
 
 def compare(kind: str, events: int, repeats: int) -> dict[str, object]:

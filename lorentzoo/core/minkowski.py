@@ -19,6 +19,7 @@ __all__ = [
     "boost",
     "boost_to_rest",
     "cap_gamma",
+    "decay_momentum",
     "delta_phi",
     "energy",
     "exp",
@@ -167,6 +168,15 @@ def from_ptyphim(pt: Tensor, y: Tensor, phi: Tensor, m: Tensor) -> Tensor:
         ],
         dim=-1,
     )
+
+
+def decay_momentum(total: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """Momentum of both parts in the rest frame of what decays, from masses. Shapes (...) -> (...).
+
+    p* = √λ(M², m₁², m₂²)/(2M), as a product that is exact at threshold; zero below it.
+    """
+    product = (total - first - second) * (total + first + second) * (total - first + second)
+    return torch.sqrt((product * (total + first - second)).clamp_min(0)) / (2 * total)
 
 
 def inverse(matrices: Tensor) -> Tensor:

@@ -78,6 +78,7 @@ _HOMES = {
     "count_multivector_network": "lorentzoo.nn.flops",
     "count_pair_network": "lorentzoo.nn.flops",
     "count_vectors": "lorentzoo.nn.flops",
+    "decay_momentum": "lorentzoo.core.minkowski",
     "delta_phi": "lorentzoo.core.minkowski",
     "determinant3": "lorentzoo.core.elementary",
     "edge_sums": "lorentzoo.nn.pair_norm",
@@ -167,6 +168,7 @@ if TYPE_CHECKING:
     from lorentzoo.core.means import target_columns as target_columns
     from lorentzoo.core.minkowski import boost_to_rest as boost_to_rest
     from lorentzoo.core.minkowski import cap_gamma as cap_gamma
+    from lorentzoo.core.minkowski import decay_momentum as decay_momentum
     from lorentzoo.core.minkowski import delta_phi as delta_phi
     from lorentzoo.core.minkowski import exp as lorentz_exp  # noqa: F401
     from lorentzoo.core.minkowski import generators as lorentz_generators  # noqa: F401

@@ -51,7 +51,10 @@ SMALLEST = {
         ["--rounds", "1", "--events", "2", "--only", "amplitudes"],
         ["--rounds", "1", "--curve", "--longest", "8"],
     ],
-    "compiled_training": [["--blocks", "1", "--events", "2", "--rounds", "1", "--timeout", "1"]],
+    "compiled_training": [
+        ["--blocks", "1", "--events", "2", "--rounds", "1", "--timeout", "1"],
+        ["--only", "slim", "--blocks", "1", "--events", "2", "--rounds", "1", "--backend", "eager"],
+    ],
     "lloca": [["--repeats", "1", "--events", "2", "--only", "graphnet"], ["--repeats", "1", "--events", "2"]],
     "other_generators": [
         [str(EVENTS), "--model", "log-polynomial", "--process", "gg-ng", "--points", "300", "--fresh", "50"]
@@ -99,6 +102,7 @@ def test_every_benchmark_is_tried() -> None:
 def test_benchmarks_run(name: str, arguments: list[str]) -> None:
     needed = {
         "lgatr": ["lgatr"],
+        "compiled_training": ["lgatr"],
         "amplitude_published": ["lloca"],
         "lloca": ["lloca"],
         "other_generators": ["pylhe"],
@@ -114,3 +118,4 @@ def test_benchmarks_run(name: str, arguments: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.strip()
+    assert ("not finished" in done.stdout) == ("--timeout" in arguments)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -88,102 +88,128 @@ _CHALLENGE: Final[dict[str, Any]] = {
 }
 """Layers of the CaloChallenge's data sets 2 and 3: two plates of tungsten and of silicon each (arXiv:2410.21611)."""
 
-DETECTORS: Final[dict[str, Detector]] = {
-    detector.name: detector
-    for detector in (
+_SECTORS: Final = (
+    _sampling(
+        "lead-argon",
+        ("lead", 2.0),
+        ("argon", 4.0),
+        plates=5,
+        layers=12,
+        r_edges=(0, 10, 20, 35, 55, 85, 140),
+        num_alpha=8,
+        resolution=0.10,
+        patch=(8, 3),
+    ),
+    _sampling(
+        "tungsten-silicon",
+        ("tungsten", 2.1),
+        ("silicon", 0.5),
+        plates=4,
+        layers=10,
+        r_edges=(0, 4, 8, 14, 24, 44),
+        num_alpha=8,
+        resolution=0.16,
+        patch=(4, 5),
+    ),
+    _sampling(
+        "iron-scintillator",
+        ("iron", 5.0),
+        ("scintillator", 5.0),
+        plates=7,
+        layers=12,
+        r_edges=(0, 8, 16, 26, 40, 60, 110),
+        num_alpha=6,
+        resolution=0.14,
+        patch=(6, 3),
+    ),
+    Detector(
+        "lead-tungstate",
+        _equal_layers(8, 28.0, (0, 7, 14, 22, 32, 50, 80), 6),
+        homogeneous(MATERIALS["lead-tungstate"]),
+        resolution=0.0,
+        threshold=0.005,
+        max_ratio=1.0,
+        patch=(6, 3),
+        # e/h of 2.4 was measured in crystals like these (2008 JINST 3 S08004).
+        hadronic_response=0.42,
+    ),
+)
+_CHALLENGES: Final = (
+    _atlas(
+        "calochallenge-1-photons",
+        {
+            0: _PRESAMPLER,
+            1: (0, 2, 4, 6, 8, 10, 12, 15, 20, 30, 40, 50, 70, 90, 120, 150, 200),
+            2: (0, 2, 5, 10, 15, 20, 25, 30, 40, 50, 60, 80, 100, 130, 160, 200, 250, 300, 350, 400),
+            3: _BACK,
+            12: (0, 100, 200, 400, 1000, 2000),
+        },
+        turned=(1, 2),
+        resolution=0.10,
+    ),
+    _atlas(
+        "calochallenge-1-pions",
+        {
+            0: _PRESAMPLER,
+            1: (0, 1, 4, 7, 10, 15, 30, 50, 90, 150, 200),
+            2: (0, 5, 10, 20, 30, 50, 80, 130, 200, 300, 400),
+            3: _BACK,
+            12: (*_TILE, 1000, 2000),
+            13: (*_TILE, 600, 1000, 2000),
+            14: (0, 50, 100, 150, 200, 250, 300, 400, 600, 1000, 2000),
+        },
+        turned=(1, 2, 12, 13),
+        resolution=0.50,
+    ),
+    replace(
         _sampling(
-            "lead-argon",
-            ("lead", 2.0),
-            ("argon", 4.0),
-            plates=5,
-            layers=12,
-            r_edges=(0, 10, 20, 35, 55, 85, 140),
-            num_alpha=8,
-            resolution=0.10,
+            "calochallenge-2",
+            r_edges=[4.65 * i for i in range(10)],
+            num_alpha=16,
             patch=(8, 3),
+            **_CHALLENGE,
         ),
+        threshold=15.15e-6,
+    ),
+    replace(
         _sampling(
-            "tungsten-silicon",
-            ("tungsten", 2.1),
-            ("silicon", 0.5),
-            plates=4,
-            layers=10,
-            r_edges=(0, 4, 8, 14, 24, 44),
-            num_alpha=8,
-            resolution=0.16,
-            patch=(4, 5),
+            "calochallenge-3",
+            r_edges=[2.325 * i for i in range(19)],
+            num_alpha=50,
+            patch=(8, 3),
+            **_CHALLENGE,
         ),
-        _sampling(
-            "iron-scintillator",
-            ("iron", 5.0),
-            ("scintillator", 5.0),
-            plates=7,
-            layers=12,
-            r_edges=(0, 8, 16, 26, 40, 60, 110),
-            num_alpha=6,
-            resolution=0.14,
-            patch=(6, 3),
-        ),
-        Detector(
-            "lead-tungstate",
-            _equal_layers(8, 28.0, (0, 7, 14, 22, 32, 50, 80), 6),
-            homogeneous(MATERIALS["lead-tungstate"]),
-            resolution=0.0,
-            threshold=0.005,
-            max_ratio=1.0,
-            patch=(6, 3),
-            # e/h of 2.4 was measured in crystals like these (2008 JINST 3 S08004).
-            hadronic_response=0.42,
-        ),
-        *IRREGULAR,
-        _atlas(
-            "calochallenge-1-photons",
-            {
-                0: _PRESAMPLER,
-                1: (0, 2, 4, 6, 8, 10, 12, 15, 20, 30, 40, 50, 70, 90, 120, 150, 200),
-                2: (0, 2, 5, 10, 15, 20, 25, 30, 40, 50, 60, 80, 100, 130, 160, 200, 250, 300, 350, 400),
-                3: _BACK,
-                12: (0, 100, 200, 400, 1000, 2000),
-            },
-            turned=(1, 2),
-            resolution=0.10,
-        ),
-        _atlas(
-            "calochallenge-1-pions",
-            {
-                0: _PRESAMPLER,
-                1: (0, 1, 4, 7, 10, 15, 30, 50, 90, 150, 200),
-                2: (0, 5, 10, 20, 30, 50, 80, 130, 200, 300, 400),
-                3: _BACK,
-                12: (*_TILE, 1000, 2000),
-                13: (*_TILE, 600, 1000, 2000),
-                14: (0, 50, 100, 150, 200, 250, 300, 400, 600, 1000, 2000),
-            },
-            turned=(1, 2, 12, 13),
-            resolution=0.50,
-        ),
-        replace(
-            _sampling(
-                "calochallenge-2",
-                r_edges=[4.65 * i for i in range(10)],
-                num_alpha=16,
-                patch=(8, 3),
-                **_CHALLENGE,
-            ),
-            threshold=15.15e-6,
-        ),
-        replace(
-            _sampling(
-                "calochallenge-3",
-                r_edges=[2.325 * i for i in range(19)],
-                num_alpha=50,
-                patch=(8, 3),
-                **_CHALLENGE,
-            ),
-            threshold=15.15e-6,
-        ),
-    )
-}
+        threshold=15.15e-6,
+    ),
+)
+
+
+class _ByName(Mapping[str, Detector]):
+    """Detectors by name, of which some are made when they are first asked for."""
+
+    def __init__(self, entries: Mapping[str, Detector | Callable[[], Detector]]) -> None:
+        self._entries = dict(entries)
+
+    def __getitem__(self, name: str) -> Detector:
+        found = self._entries[name]
+        if not isinstance(found, Detector):
+            found = self._entries[name] = found()
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+DETECTORS: Final[Mapping[str, Detector]] = _ByName(
+    {
+        **{detector.name: detector for detector in _SECTORS},
+        **IRREGULAR,
+        **{detector.name: detector for detector in _CHALLENGES},
+    }
+)
 """The detectors by name.
 
 Those of cells of any shape are explained in `lorentzoo.data.showers.irregular`. The last four are the grids of the

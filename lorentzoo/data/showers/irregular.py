@@ -6,7 +6,7 @@ about the place where the particle enters. They are none of the experiments' own
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -117,52 +117,68 @@ _X0, _LAMBDA = (
 )
 """Of the two barrels, mm."""
 
-IRREGULAR: Final[tuple[Detector, ...]] = (
-    sampling_detector(
+
+def _tungsten_hexagons() -> Detector:
+    cells = _copied(_hexagons(10.4, _SMALL, 32.0), 10)
+    return sampling_detector(
         "tungsten-hexagons",
         ("tungsten", 2.1),
         ("silicon", 0.5),
-        _copied(_hexagons(10.4, _SMALL, 32.0), 10),
+        cells,
         resolution=0.16,
         patch=LARGEST_PATCH,
-    ),
-    sampling_detector(
-        "hgcal-like",
-        ("lead", 4.9),
-        ("silicon", 0.3),
-        _copied(_two_sizes(5.2, 2.25 * _SMALL, 35.0), 28),
-        resolution=0.20,
-        patch=LARGEST_PATCH,
-    ),
-    sampling_detector(
+    )
+
+
+def _hgcal_like() -> Detector:
+    cells = _copied(_two_sizes(5.2, 2.25 * _SMALL, 35.0), 28)
+    return sampling_detector(
+        "hgcal-like", ("lead", 4.9), ("silicon", 0.3), cells, resolution=0.20, patch=LARGEST_PATCH
+    )
+
+
+def _lar_like() -> Detector:
+    layers = [
+        (4.3 * _X0, 0.025 / 8, np.pi / 32),
+        (16 * _X0, 0.025, np.pi / 128),
+        (2 * _X0, 0.05, np.pi / 128),
+    ]
+    return sampling_detector(
         "lar-like",
         *_LIQUID_ARGON,
-        _barrel(
-            1500.0,
-            [(4.3 * _X0, 0.025 / 8, np.pi / 32), (16 * _X0, 0.025, np.pi / 128), (2 * _X0, 0.05, np.pi / 128)],
-            (0.1, 1.5 * np.pi / 32),
-        ),
+        _barrel(1500.0, layers, (0.1, 1.5 * np.pi / 32)),
         resolution=0.10,
         patch=LARGEST_PATCH,
         max_angle=0.0,
-    ),
-    sampling_detector(
+    )
+
+
+def _tile_like() -> Detector:
+    layers = [
+        (1.5 * _LAMBDA, 0.1, np.pi / 32),
+        (4.1 * _LAMBDA, 0.1, np.pi / 32),
+        (1.8 * _LAMBDA, 0.2, np.pi / 32),
+    ]
+    return sampling_detector(
         "tile-like",
         *_TILES,
-        _barrel(
-            2280.0,
-            [(1.5 * _LAMBDA, 0.1, np.pi / 32), (4.1 * _LAMBDA, 0.1, np.pi / 32), (1.8 * _LAMBDA, 0.2, np.pi / 32)],
-            (0.4, 4 * np.pi / 32),
-        ),
+        _barrel(2280.0, layers, (0.4, 4 * np.pi / 32)),
         resolution=0.28,
         patch=LARGEST_PATCH,
         max_angle=0.0,
         distance=2280.0,
         # e/h of 1.36 was measured with pions (arXiv:1806.02129).
         hadronic_response=1 / 1.36,
-    ),
-)  # fmt: skip
-"""Detectors of cells of any shape.
+    )
+
+
+IRREGULAR: Final[dict[str, Callable[[], Detector]]] = {
+    "tungsten-hexagons": _tungsten_hexagons,
+    "hgcal-like": _hgcal_like,
+    "lar-like": _lar_like,
+    "tile-like": _tile_like,
+}
+"""Makers of detectors of cells of any shape: outlines take a tenth of a second.
 
 - ``tungsten-hexagons``: the plates and layers of ``tungsten-silicon``, read out in hexagons of 0.52 cm².
 - ``hgcal-like``: 28 layers of hexagons of 0.52 cm² and 1.18 cm², a seam between both, as the electromagnetic endcap of

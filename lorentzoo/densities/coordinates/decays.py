@@ -9,7 +9,16 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from lorentzoo.core.minkowski import from_ptyphim, inverse, mass_squared, phi, pseudorapidity, pt, rapidity
+from lorentzoo.core.minkowski import (
+    decay_momentum,
+    from_ptyphim,
+    inverse,
+    mass_squared,
+    phi,
+    pseudorapidity,
+    pt,
+    rapidity,
+)
 
 __all__ = ["DecayChains"]
 
@@ -78,6 +87,9 @@ class DecayChains(nn.Module):
         If a chain is neither a number nor a pair, or the particles are not 0 to N - 1, each once.
     """
 
+    order: Tensor
+    places: Tensor
+
     def __init__(self, chains: Sequence[Chain], mass_min: float = 0.0) -> None:
         super().__init__()
         if not 0 <= mass_min < math.inf:
@@ -93,6 +105,11 @@ class DecayChains(nn.Module):
                 f"chains name the particles {found}: each of 0 to {max(len(found) - 1, 0)} must come once"
             )
         self.num_particles, self.mass_min = len(found), mass_min
+        order = [i for system in self._systems for i in system.particles]
+        self.register_buffer("order", torch.tensor(order, dtype=torch.long), persistent=False)
+        self.register_buffer(
+            "places", torch.tensor([order.index(i) for i in range(len(order))]), persistent=False
+        )
         names: list[str] = []
         self.azimuths: list[int] = []
         for system in self._systems:
@@ -115,39 +132,40 @@ class DecayChains(nn.Module):
         """Numbers (B, 4 N) of momenta (B, N, 4), and log |dx / Π d⁴p|, (B,)."""
         columns: list[Tensor] = []
         log_det = momenta.new_zeros(len(momenta))
-        for system in self._systems:
-            total = momenta[:, system.particles].sum(1)
+        sizes = [len(system.particles) for system in self._systems]
+        for system, own in zip(self._systems, momenta[:, self.order].split(sizes, dim=1), strict=True):
+            total = own.sum(1)
             log_pt = pt(total).clamp(min=_LEAST).log()
             columns += [log_pt, rapidity(total), phi(total)]
             log_det = log_det + math.log(2) - 2 * log_pt
-            _, change = self._describe(system, momenta, columns)
+            _, change = self._describe(system, own, columns)
             log_det = log_det + change
         return torch.stack(columns, dim=-1), log_det
 
     def inverse(self, x: Tensor) -> Tensor:
         """Momenta (B, N, 4) of numbers (B, 4 N)."""
         columns = iter(x.unbind(-1))
-        found: dict[int, Tensor] = {}
+        found: list[Tensor] = []
         for system in self._systems:
             size, y, azimuth = next(columns).exp(), next(columns), next(columns)
             masses = self._read_masses(system, columns)
             _decay(system, masses, from_ptyphim(size, y, azimuth, masses.mass), None, found)
-        return torch.stack([found[i] for i in range(self.num_particles)], dim=1)
+        return torch.stack(found, dim=1)[:, self.places]
 
     def _describe(self, system: _System, momenta: Tensor, columns: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Append the numbers of a system; its mass (B,), and log |dx / measure| of them with dM² of the system."""
+        """Append the numbers of a system of momenta (B, n, 4); its mass (B,), and log |dx / measure| with its dM²."""
         if not system.parts:
-            square = mass_squared(momenta[:, system.particles[0]])
+            square = mass_squared(momenta[:, 0])
             above = (square - self.mass_min**2).clamp(min=_LEAST).log()
             columns.append(above)
             return square.clamp(min=_LEAST).sqrt(), -above
-        total = momenta[:, system.particles].sum(1)
+        total = momenta.sum(1)
         at_rest = (_to_rest(total).unsqueeze(1) @ momenta.unsqueeze(-1)).squeeze(-1)
-        first, second = system.parts
-        flight = at_rest[:, first.particles].sum(1)
+        own = at_rest.split([len(part.particles) for part in system.parts], dim=1)
+        flight = own[0].sum(1)
         place = len(columns)
         (first_mass, first_change), (second_mass, second_change) = (
-            self._describe(part, at_rest, columns) for part in (first, second)
+            self._describe(part, inside, columns) for part, inside in zip(system.parts, own, strict=True)
         )
         mass = mass_squared(total).clamp(min=_LEAST).sqrt()
         excess = (mass - first_mass - second_mass).clamp(min=_LEAST)
@@ -199,18 +217,13 @@ def _to_rest(total: Tensor) -> Tensor:
     return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
 
 
-def _decay(
-    system: _System, masses: _Masses, total: Tensor, back: Tensor | None, found: dict[int, Tensor]
-) -> None:
-    """Add the momenta of a system's particles in the laboratory, to which `back` (B, 4, 4) leads from its parent."""
+def _decay(system: _System, masses: _Masses, total: Tensor, back: Tensor | None, found: list[Tensor]) -> None:
+    """Append the momenta of a system's particles in the laboratory, to which `back` (B, 4, 4) leads from its parent."""
     if masses.direction is None:
-        there = total if back is None else (back @ total.unsqueeze(-1)).squeeze(-1)
-        found[system.particles[0]] = there
+        found.append(total if back is None else (back @ total.unsqueeze(-1)).squeeze(-1))
         return
     eta, azimuth = masses.direction
-    mass, first, second = masses.mass, masses.parts[0].mass, masses.parts[1].mass
-    product = (mass - first - second) * (mass + first + second) * (mass - first + second)
-    momentum = (product * (mass + first - second)).clamp(min=0).sqrt() / (2 * mass)
+    momentum = decay_momentum(masses.mass, *(part.mass for part in masses.parts))
     across = momentum / eta.cosh()
     flight = torch.stack([across * azimuth.cos(), across * azimuth.sin(), momentum * eta.tanh()], dim=-1)
     home = inverse(_to_rest(total))

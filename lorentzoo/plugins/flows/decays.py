@@ -81,7 +81,11 @@ class DecayChainFlow(OrderedEvents):
         self.coordinates = coordinates
         self.cuts = Cuts(mass_min=mass_min)
         self.mirrors = mirrors
-        self._exchanges = _generate(exchanges, num_particles)
+        signs = [(y, z) for z in (1.0, -1.0) for y in (1.0, -1.0)] if mirrors else [(1.0, 1.0)]
+        self.register_buffer("exchanges", torch.tensor(_generate(exchanges, num_particles)), persistent=False)
+        self.register_buffer(
+            "reflections", torch.tensor([[1.0, 1.0, y, z] for y, z in signs]), persistent=False
+        )
         angles = [period < math.inf for period in coordinates.periods]
         turning = [i in coordinates.azimuths for i in range(coordinates.dim)]
         drawn = [i for i in range(coordinates.dim) if i != coordinates.azimuths[0]]
@@ -102,6 +106,8 @@ class DecayChainFlow(OrderedEvents):
             backend,
         )
 
+    exchanges: Tensor
+    reflections: Tensor
     angles: Tensor
     turning: Tensor
     drawn: Tensor
@@ -181,11 +187,10 @@ class DecayChainFlow(OrderedEvents):
         self.require_fitted()
         cloud = self.check_cloud(cloud)
         events, given = self._events(cloud), self.standardised_condition(cloud)
-        signs = [(1.0, 1.0), (-1.0, 1.0), (1.0, -1.0), (-1.0, -1.0)] if self.mirrors else [(1.0, 1.0)]
         found = [
-            self._flow_log_prob(_mirrored(events[:, order], events.new_tensor([sign])), given)
-            for order in self._exchanges
-            for sign in signs
+            self._flow_log_prob(events[:, order] * signs.to(events), given)
+            for order in self.exchanges.unbind(0)
+            for signs in self.reflections.unbind(0)
         ]
         return torch.stack(found).logsumexp(0) - math.log(len(found))
 
@@ -211,14 +216,16 @@ class DecayChainFlow(OrderedEvents):
 
     def _moved(self, momenta: Tensor, rng: torch.Generator | None) -> Tensor:
         """Momenta (B, N, 4) under a random element of the group for each event."""
-        device = "cpu" if rng is None else rng.device
-        if self.mirrors:
-            draw = torch.rand(len(momenta), 2, generator=rng, device=device).to(momenta.device)
-            momenta = _mirrored(momenta, torch.where(draw < 0.5, -1.0, 1.0).to(momenta))
-        if len(self._exchanges) > 1:
-            place = torch.randint(len(self._exchanges), (len(momenta),), generator=rng, device=device)
-            order = torch.tensor(self._exchanges, device=momenta.device)[place.to(momenta.device)]
-            momenta = momenta.gather(1, order.unsqueeze(-1).expand(-1, -1, 4))
+
+        def drawn(elements: Tensor) -> Tensor:
+            device = "cpu" if rng is None else rng.device
+            place = torch.randint(len(elements), (len(momenta),), generator=rng, device=device)
+            return elements[place.to(momenta.device)]
+
+        if len(self.reflections) > 1:
+            momenta = momenta * drawn(self.reflections).unsqueeze(1).to(momenta)
+        if len(self.exchanges) > 1:
+            momenta = momenta.gather(1, drawn(self.exchanges).unsqueeze(-1).expand(-1, -1, 4))
         return momenta
 
     # ---- what it is ------------------------------------------------------------------------
@@ -227,12 +234,6 @@ class DecayChainFlow(OrderedEvents):
     def symmetry_paths(self) -> dict[str, Symmetry]:
         """Rotations about the beam, and with mirrors reflections."""
         return {"decay chains": Symmetry.spanned_by("Jz", discrete=("P", "z-flip") if self.mirrors else ())}
-
-
-def _mirrored(momenta: Tensor, signs: Tensor) -> Tensor:
-    """Momenta (B, N, 4) with py and pz times signs (B, 2)."""
-    ones = torch.ones_like(signs)
-    return momenta * torch.cat([ones, signs], dim=-1).unsqueeze(1)
 
 
 def _generate(exchanges: Sequence[Sequence[int]], num_particles: int) -> list[list[int]]:

@@ -111,8 +111,8 @@ def from_heads(heads: Tensor, widths: HeadWidths) -> tuple[Tensor, Tensor, Tenso
 def metric(widths: HeadWidths, like: Tensor) -> Tensor:
     """Signs of the inner product over the numbers of a head, shape (D,)."""
     invariants, vectors, bivectors = (_signs(width, widths, like) for width in widths[:3])
-    components = vectors.unsqueeze(-1) * like.new_tensor([1.0, -1.0, -1.0, -1.0])
-    planes = -bivectors.unsqueeze(-1).expand(-1, 3)
+    time, space = vectors.unsqueeze(-1), -vectors.unsqueeze(-1).expand(-1, 3)
+    components, planes = torch.cat([time, space], dim=-1), -bivectors.unsqueeze(-1).expand(-1, 3)
     return torch.cat([invariants, components.flatten(), planes.flatten(), like.new_ones(widths.scalars)])
 
 
@@ -125,4 +125,5 @@ def _signs(width: int, widths: HeadWidths, like: Tensor) -> Tensor:
     """Signs within a plane: where there are pairs, those of a real and an imaginary part."""
     if not widths.invariants:
         return like.new_ones(width)
-    return like.new_tensor([1.0, -1.0]).repeat(width // 2)
+    ones = like.new_ones(width // 2)
+    return torch.stack([ones, -ones], dim=-1).flatten()

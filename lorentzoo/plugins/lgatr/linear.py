@@ -163,9 +163,9 @@ class EquivariantLinear(nn.Module):
     def _bivector_map(self) -> Tensor:
         if self.group == "full":
             return _interleave(self.bivector_weight, self.bivector_weight)
-        # Complex numbers as matrices [[re, -im], [im, re]].
-        matrices = self.bivector_weight @ self.bivector_weight.new_tensor([[1.0, 0, 0, 1], [0, -1, 1, 0]])
-        return matrices.unflatten(-1, (2, 2)).transpose(1, 2).flatten(2, 3).flatten(0, 1)
+        real, imaginary = self.bivector_weight.unbind(-1)
+        rows = torch.stack([real, -imaginary], dim=-1), torch.stack([imaginary, real], dim=-1)
+        return torch.stack(rows, dim=1).flatten(2, 3).flatten(0, 1)
 
     @torch.no_grad()
     def reset_parameters(self, initialization: Initialization = "default") -> None:

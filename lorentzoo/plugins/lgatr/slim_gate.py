@@ -82,7 +82,8 @@ class _GateSlim(torch.autograd.Function):
         for component in (1, 2, 3):
             along = along.addcmul(to_vectors[component], carried[component])
         along = gate.scale * activation_adjoint(along, product, gate.vector_activation)
-        signed = along * along.new_tensor([1.0, -1.0, -1.0, -1.0]).view(4, *[1] * along.dim())
+        time = along.unsqueeze(0)
+        signed = torch.cat([time, -time.expand(3, *along.shape)])
         gates = activate(product, gate.vector_activation)
         to_both[1] = _products([(to_vectors, gates), (second, signed), (first, signed)], vectors)
         return *to_both, None

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from lorentzoo.data.showers.bisection import bisect_cells
 from lorentzoo.data.showers.cells import CellGrid, CellLayer
+from lorentzoo.data.showers.detectors import find_detector
 from lorentzoo.data.showers.irregular import IRREGULAR
 from lorentzoo.data.showers.outlines import (
     areas,
@@ -83,15 +84,15 @@ class TestPlaces:
 
     def test_nothing_is_lost_between_two_cells(self) -> None:
         """Corners that are computed apart leave gaps of rounding."""
-        for detector in IRREGULAR:
-            layer = detector.grid.layers[-1]
+        for name in IRREGULAR:
+            layer = find_detector(name).grid.layers[-1]
             corners = layer.corners
             edge = 0.5 * (corners + np.roll(corners, -1, axis=1)).reshape(-1, 2)
             # What is inside of the union: a little further in from the border.
             inner = edge * (1 - 1e-7)
             centre = 0.6 * np.abs(corners).max()
             chosen = inner[np.hypot(*inner.T) < centre]
-            assert (layer.find_cells(*chosen.T) >= 0).all(), detector.name
+            assert (layer.find_cells(*chosen.T) >= 0).all(), name
 
     def test_cells_of_other_shapes_than_convex_ones(self) -> None:
         corner = np.array([[[0, 0], [3, 0], [3, 1], [1, 1], [1, 3], [0, 3]]], np.float64)
@@ -135,9 +136,10 @@ class TestPatches:
             held = layer.find_cells(np.zeros(1), np.zeros(1))[0]
             assert (block.r_low == 0) == (held in block.cells)
 
-    @pytest.mark.parametrize("detector", IRREGULAR, ids=lambda detector: detector.name)
-    def test_patches_of_the_named_ones_hang_together(self, detector) -> None:
+    @pytest.mark.parametrize("name", IRREGULAR)
+    def test_patches_of_the_named_ones_hang_together(self, name: str) -> None:
         """Through edges that cells share."""
+        detector = find_detector(name)
         grid = detector.grid
         for number in range(min(grid.num_layers, 3)):
             corners = grid.layers[number].corners

@@ -25,7 +25,7 @@ from lorentzoo.data.showers.patches import Patches, detectors_of, empty_showers,
 from lorentzoo.data.showers.simulate import simulate_showers
 from lorentzoo.nn.patches import PLACE, take_columns
 
-NAMES = [detector.name for detector in IRREGULAR]
+NAMES = list(IRREGULAR)
 BOX = np.array([[-90.0, -90.0], [90.0, -90.0], [90.0, 90.0], [-90.0, 90.0]])
 
 

@@ -195,6 +195,7 @@ class TestShowers:
         assert (
             len({(d.grid.num_layers, d.grid.num_voxels, d.medium.charge) for d in DETECTORS.values()}) == 12
         )
+        assert all(detector.name == name for name, detector in DETECTORS.items())
         assert DETECTORS["calochallenge-2"].grid.num_voxels == 6480
         assert DETECTORS["calochallenge-3"].grid.num_voxels == 40500
         with pytest.raises(ValueError, match="no detector is called 'water'; there are: lead-argon, "):

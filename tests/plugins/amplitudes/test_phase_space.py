@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lorentzoo.densities import Cuts
-from lorentzoo.nn import delta_phi, mass, phi, pseudorapidity, pt
+from lorentzoo.nn import decay_momentum, delta_phi, mass, phi, pseudorapidity, pt
 from lorentzoo.plugins.amplitudes.errors import AmplitudeError
-from lorentzoo.plugins.amplitudes.phase_space.decays import Decay, Scattering, decay_momentum, kallen
+from lorentzoo.plugins.amplitudes.phase_space.decays import Decay, Scattering, kallen
 from lorentzoo.plugins.amplitudes.phase_space.densities import (
     BreitWigner,
     Cauchy,

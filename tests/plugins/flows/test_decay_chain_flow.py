@@ -169,6 +169,16 @@ def _chosen(batch: Batch, events: Tensor) -> dict[str, Tensor]:
     return {name: getattr(batch, name)[events] for name in ("target", "weight", "event_id")}
 
 
+def test_the_model_of_top_pairs_trains_and_draws() -> None:
+    data = lz.load_dataset("ttbar", num_events=600)
+    model = lz.create_model("decay-chain-eventgen")
+    lz.train(model, data.split("train"), None, max_steps=3, batch_size=64, progress=False)
+    drawn, density = model.sample_with_log_prob(50, rng=torch.Generator().manual_seed(0))
+    assert bool(model.cuts.events(drawn.momenta, drawn.layout).all())
+    assert bool(torch.isfinite(density).all())
+    assert "of drawn events pass the cuts" in model.summary()
+
+
 def test_it_is_saved_and_loaded(tmp_path) -> None:
     made = fitted({**TRIPLE, "mirrors": True, "exchanges": [[0, 2, 1]]}, 3)
     cloud = batch_of(20, 3).cloud

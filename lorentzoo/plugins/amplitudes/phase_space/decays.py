@@ -14,22 +14,16 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from lorentzoo.nn import mass
+from lorentzoo.nn import decay_momentum, mass
 from lorentzoo.plugins.amplitudes.errors import AmplitudeError
 from lorentzoo.plugins.amplitudes.phase_space.densities import Density, LogUniform, Uniform
 
-__all__ = ["Decay", "Scattering", "decay_momentum", "kallen"]
+__all__ = ["Decay", "Scattering", "kallen"]
 
 
 def kallen(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
     """Källén function λ = a² + b² + c² - 2ab - 2ac - 2bc. Shapes (...) -> (...)."""
     return (a - b - c) ** 2 - 4 * b * c
-
-
-def decay_momentum(total: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """p* = √λ(M², m₁², m₂²)/(2M) from masses, as a product that is exact at threshold. Shapes (...) -> (...)."""
-    product = (total - first - second) * (total + first + second) * (total - first + second)
-    return torch.sqrt((product * (total + first - second)).clamp_min(0)) / (2 * total)
 
 
 @dataclass(frozen=True)
