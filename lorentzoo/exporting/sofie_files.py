@@ -32,15 +32,23 @@ network.output_generated(sys.argv[2])
 """In a process of its own: on some graphs SOFIE 0.1 ends the process that runs it."""
 
 _ENTRY: Final = """#include "{header}"
+#include <exception>
+#include <string>
+static thread_local std::string said;
 extern "C" {{
-void* lz_open({sizes}) {{ return new {space}::Session("", {names}); }}
+const char* lz_said() {{ return said.c_str(); }}
+void* lz_open({sizes}) try {{
+  return new {space}::Session("", {names});
+}} catch (const std::exception& error) {{ said = error.what(); return nullptr; }}
 void lz_close(void* session) {{ delete static_cast<{space}::Session*>(session); }}
-void lz_run(void* session, {sizes}, {inputs}, {outputs}) {{
+int lz_run(void* session, {sizes}, {inputs}, {outputs}) try {{
   auto found = static_cast<{space}::Session*>(session)->infer({names}, {given});
 {copies}
-}}
+  return 0;
+}} catch (const std::exception& error) {{ said = error.what(); return 1; }}
 }}
 """
+"""What SOFIE throws would end the process, since it cannot pass the language's border."""
 _LIBRARIES: Final = ("-lopenblas", "-lblas")
 
 
@@ -154,7 +162,13 @@ class SofieLibrary:
         self.library = _compile(text, plain, self.axes)
 
     def prepare(self, inputs: Mapping[str, NDArray[Any]]) -> Callable[[], list[NDArray[Any]]]:
-        """A function that computes the outputs of these arrays, in a session of their sizes."""
+        """A function that computes the outputs of these arrays, in a session of their sizes.
+
+        Raises
+        ------
+        ExportError
+            With what the C++ says, if it takes no such sizes; the function raises it as well.
+        """
         lengths = {
             name: size
             for column in self.plain.inputs
@@ -168,9 +182,10 @@ class SofieLibrary:
         arrays = [np.ascontiguousarray(x) for x in inputs.values()]
         pointers = [ctypes.c_void_p(x.ctypes.data) for x in (*arrays, *found)]
         session = ctypes.c_void_p(self.library.lz_open(*sizes))
+        self._check(session.value is not None)
 
         def run() -> list[NDArray[Any]]:
-            self.library.lz_run(session, *sizes, *pointers)
+            self._check(self.library.lz_run(session, *sizes, *pointers) == 0)
             return found
 
         # The session and the arrays behind the pointers live as long as the function.
@@ -181,6 +196,12 @@ class SofieLibrary:
     def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """The outputs of these arrays."""
         return self.prepare(inputs)()
+
+    def _check(self, succeeded: bool) -> None:
+        if not succeeded:
+            raise ExportError(
+                f"the C++ of SOFIE does not run: {self.library.lz_said().decode(errors='replace')}"
+            )
 
 
 def _compile(text: bytes, plain: PlainModel, axes: list[str]) -> ctypes.CDLL:
@@ -215,6 +236,7 @@ def _compile(text: bytes, plain: PlainModel, axes: list[str]) -> ctypes.CDLL:
             if ran.returncode == 0:
                 library = ctypes.CDLL(str(Path(folder) / "network.so"))
                 library.lz_open.restype = ctypes.c_void_p
+                library.lz_said.restype = ctypes.c_char_p
                 return library
             said = next(
                 (x for x in ran.stderr.splitlines() if "error" in x or "cannot find" in x), ran.stderr

@@ -29,6 +29,7 @@ _HOMES = {
     "EventSteps": "lorentzoo.core.steps",
     "ExportError": "lorentzoo.core.errors",
     "Extended": "lorentzoo.core.layout",
+    "FeedForward": "lorentzoo.nn.feed_forward",
     "FlopsSetting": "lorentzoo.nn.flops",
     "GeometricAlgebra": "lorentzoo.nn.clifford",
     "INCIDENT": "lorentzoo.nn.patches",
@@ -196,6 +197,7 @@ if TYPE_CHECKING:
     from lorentzoo.core.symmetry import intersection as intersection
     from lorentzoo.nn.clifford import SPACETIME as SPACETIME
     from lorentzoo.nn.clifford import GeometricAlgebra as GeometricAlgebra
+    from lorentzoo.nn.feed_forward import FeedForward as FeedForward
     from lorentzoo.nn.flops import MATMUL as MATMUL
     from lorentzoo.nn.flops import MATVEC as MATVEC
     from lorentzoo.nn.flops import MULTIVECTOR_NORM as MULTIVECTOR_NORM

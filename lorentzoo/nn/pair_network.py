@@ -18,18 +18,21 @@ from lorentzoo.core.modes import in_transform
 
 __all__ = ["pair_hidden"]
 
+_GELU = torch.ops.aten.gelu.out
+
 
 def pair_hidden(
     receive: Tensor,
     send: Tensor,
     edge: Tensor | None,
     edge_weight: Tensor | None,
-    further: Tensor | None,
+    left: Tensor | None,
+    right: Tensor | None,
     layers: Sequence[tuple[Tensor, Tensor]],
 ) -> Tensor:
     """Last hidden layer of a GELU network on pairs.
 
-    The first layer's sum is ``receive_i + send_j + edge_ij edge_weight + further_ij``.
+    The first layer's sum is ``receive_i + send_j + edge_ij edge_weight + Σ_k left_ik right_kj``.
 
     Parameters
     ----------
@@ -39,8 +42,8 @@ def pair_hidden(
         One number a pair, shape (b, n, n), or None.
     edge_weight
         Its weights, shape (C,), or None.
-    further
-        More of the first layer's sum, shape (b, n, n, C), or None.
+    left, right
+        Numbers of the receiver, shape (b, n, K), and what the sender makes of each, shape (b, K, n, C); or None.
     layers
         Weights (C, C) and biases (C,) of the layers between hidden ones.
 
@@ -53,33 +56,58 @@ def pair_hidden(
     if torch.is_autocast_enabled(device):
         # One precision for the whole network: its own backward pass does not know of autocast.
         lower = torch.get_autocast_dtype(device)
-        cast = [None if x is None else x.to(lower) for x in (receive, send, edge, edge_weight, further)]
+        one, two, three, four, five, six = (
+            None if x is None else x.to(lower) for x in (receive, send, edge, edge_weight, left, right)
+        )
+        assert one is not None
+        assert two is not None
         pairs = [(weight.to(lower), bias.to(lower)) for weight, bias in layers]
         with torch.autocast(device, enabled=False):
-            return pair_hidden(cast[0], cast[1], cast[2], cast[3], cast[4], pairs)  # type: ignore[arg-type]
+            return pair_hidden(one, two, three, four, five, six, pairs)
     if not torch.is_grad_enabled() or torch.compiler.is_compiling() or in_transform():
-        return _plain(receive, send, edge, edge_weight, further, flat)
-    return _PairHidden.apply(receive, send, edge, edge_weight, further, *flat)
+        return _plain(receive, send, edge, edge_weight, left, right, flat)
+    return _PairHidden.apply(receive, send, edge, edge_weight, left, right, *flat)
+
+
+def _with_send(send: Tensor, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """The sender's share as one more product, (b, n, K + 1) and (b, K + 1, n C)."""
+    ones = left.new_ones(*left.shape[:-1], 1)
+    return torch.cat([left, ones], dim=-1), torch.cat([right, send.unsqueeze(1)], dim=1).flatten(2)
 
 
 def _first(
-    receive: Tensor, send: Tensor, edge: Tensor | None, edge_weight: Tensor | None, further: Tensor | None
+    receive: Tensor,
+    send: Tensor,
+    edge: Tensor | None,
+    edge_weight: Tensor | None,
+    left: Tensor | None,
+    right: Tensor | None,
 ) -> Tensor:
-    total = receive.unsqueeze(2) + send.unsqueeze(1)
-    if further is not None:
-        total = total + further
+    if left is None or right is None:
+        total = receive.unsqueeze(2) + send.unsqueeze(1)
+    else:
+        one, two = _with_send(send, left, right)
+        total = (one @ two).unflatten(-1, send.shape[1:]) + receive.unsqueeze(2)
     if edge is not None and edge_weight is not None:
         total = torch.addcmul(total, edge.unsqueeze(-1), edge_weight)
     return total
 
 
 def _first_in_place(
-    receive: Tensor, send: Tensor, edge: Tensor | None, edge_weight: Tensor | None, further: Tensor | None
+    receive: Tensor,
+    send: Tensor,
+    edge: Tensor | None,
+    edge_weight: Tensor | None,
+    left: Tensor | None,
+    right: Tensor | None,
 ) -> Tensor:
     """The same without a new tensor for each term."""
-    total = receive.unsqueeze(2) + send.unsqueeze(1)
-    if further is not None:
-        total += further
+    if left is None or right is None:
+        total = receive.unsqueeze(2) + send.unsqueeze(1)
+    else:
+        one, two = _with_send(send, left, right)
+        total = torch.bmm(one, two).unflatten(-1, send.shape[1:])
+        total += receive.unsqueeze(2)
     if edge is not None and edge_weight is not None:
         total.addcmul_(edge.unsqueeze(-1), edge_weight)
     return total
@@ -90,10 +118,11 @@ def _plain(
     send: Tensor,
     edge: Tensor | None,
     edge_weight: Tensor | None,
-    further: Tensor | None,
+    left: Tensor | None,
+    right: Tensor | None,
     flat: Sequence[Tensor],
 ) -> Tensor:
-    x = F.gelu(_first(receive, send, edge, edge_weight, further))
+    x = F.gelu(_first(receive, send, edge, edge_weight, left, right))
     for weight, bias in zip(flat[::2], flat[1::2], strict=True):
         x = F.gelu(F.linear(x, weight, bias))
     return x
@@ -107,50 +136,56 @@ class _PairHidden(torch.autograd.Function):
         send: Tensor,
         edge: Tensor | None,
         edge_weight: Tensor | None,
-        further: Tensor | None,
+        left: Tensor | None,
+        right: Tensor | None,
         *flat: Tensor,
     ) -> Tensor:
-        total = _first_in_place(receive, send, edge, edge_weight, further)
-        sums = []
+        total = _first_in_place(receive, send, edge, edge_weight, left, right)
+        sums: list[Tensor] = []
         for weight, bias in zip(flat[::2], flat[1::2], strict=True):
-            total = F.linear(F.gelu(total), weight, bias)
+            # The first sum is not kept, so that its place is free.
+            total = F.linear(F.gelu(total) if sums else _GELU(total, out=total), weight, bias)
             sums.append(total)
-        ctx.save_for_backward(receive, send, edge, edge_weight, further, *flat, *sums)
+        ctx.save_for_backward(receive, send, edge, edge_weight, left, right, *flat, *sums)
         ctx.layers = len(sums)
         return F.gelu(total)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        receive, send, edge, edge_weight, further, *rest = ctx.saved_tensors
+        receive, send, edge, edge_weight, left, right, *rest = ctx.saved_tensors
         flat, sums = rest[: 2 * ctx.layers], rest[2 * ctx.layers :]
         if torch.is_grad_enabled():
             # Second derivatives are wanted: the same gradients by operations that have their own.
-            inputs = (receive, send, edge, edge_weight, further, *flat)
+            inputs = (receive, send, edge, edge_weight, left, right, *flat)
             wanted = [x for x in inputs if x is not None and x.requires_grad]
-            out = _plain(receive, send, edge, edge_weight, further, flat)
+            out = _plain(receive, send, edge, edge_weight, left, right, flat)
             found = iter(torch.autograd.grad(out, wanted, grad, create_graph=True))
             return tuple(next(found) if x is not None and x.requires_grad else None for x in inputs)
-        first = _first_in_place(receive, send, edge, edge_weight, further)
+        first = _first_in_place(receive, send, edge, edge_weight, left, right)
         gradients: list[Tensor] = []
         width = grad.shape[-1]
+        before = [first, *sums]
+        grad = torch.ops.aten.gelu_backward(grad, before[-1])
         for number in reversed(range(ctx.layers)):
-            grad = torch.ops.aten.gelu_backward(grad, sums[number])
-            below = F.gelu(first if number == 0 else sums[number - 1])
-            rows = grad.reshape(-1, width)
-            gradients[:0] = [rows.t() @ below.reshape(-1, below.shape[-1]), rows.sum(0)]
-            grad = (rows @ flat[2 * number]).reshape(below.shape)
-        grad = torch.ops.aten.gelu_backward(grad, first)
+            below = F.gelu(before[number])
+            rows, place = grad.reshape(-1, width), below.reshape(-1, width)
+            gradients[:0] = [rows.t() @ place, rows.sum(0)]
+            # What was read last is in the cache, and takes what comes next.
+            torch.mm(rows, flat[2 * number], out=place)
+            grad = torch.ops.aten.gelu_backward.grad_input(below, before[number], grad_input=below)
         grad_edge = grad_weight = None
         if edge is not None and edge_weight is not None:
             rows = grad.reshape(-1, width)
             if ctx.needs_input_grad[2]:
                 grad_edge = (rows @ edge_weight).reshape(edge.shape)
             grad_weight = rows.t() @ edge.reshape(-1)
-        return (
-            grad.sum(2),
-            grad.sum(1),
-            grad_edge,
-            grad_weight,
-            grad if further is not None else None,
-            *gradients,
-        )
+        shares: tuple[Tensor | None, ...]
+        if left is None or right is None:
+            shares = (grad.sum(1), grad_edge, grad_weight, None, None)
+        else:
+            one, two = _with_send(send, left, right)
+            rows = grad.flatten(2)
+            to_right = torch.bmm(one.transpose(1, 2), rows).unflatten(-1, send.shape[1:])
+            to_left = torch.bmm(rows, two.transpose(1, 2))[..., :-1]
+            shares = (to_right[:, -1], grad_edge, grad_weight, to_left, to_right[:, :-1])
+        return grad.sum(2), *shares, *gradients

@@ -7,10 +7,10 @@ import torch
 
 from lorentzoo.nn.pair_network import pair_hidden
 
-B, N, C = 2, 3, 4
+B, N, C, K = 2, 3, 4, 2
 
 
-def _inputs(edge: bool, further: bool, layers: int) -> list[torch.Tensor | None]:
+def _inputs(edge: bool, products: bool, layers: int) -> list[torch.Tensor | None]:
     torch.manual_seed(layers)
 
     def draw(*shape: int) -> torch.Tensor:
@@ -18,21 +18,22 @@ def _inputs(edge: bool, further: bool, layers: int) -> list[torch.Tensor | None]
 
     inputs = [draw(B, N, C), draw(B, N, C)]
     inputs += [draw(B, N, N), draw(C)] if edge else [None, None]
-    inputs.append(draw(B, N, N, C) if further else None)
+    inputs += [draw(B, N, K), draw(B, K, N, C)] if products else [None, None]
     for _ in range(layers):
         inputs += [draw(C, C), draw(C)]
     return inputs
 
 
-def _call(receive, send, edge, weight, further, *flat):
-    return pair_hidden(receive, send, edge, weight, further, list(zip(flat[::2], flat[1::2], strict=True)))
+def _call(receive, send, edge, weight, left, right, *flat):
+    layers = list(zip(flat[::2], flat[1::2], strict=True))
+    return pair_hidden(receive, send, edge, weight, left, right, layers)
 
 
 @pytest.mark.parametrize("edge", [False, True])
-@pytest.mark.parametrize("further", [False, True])
+@pytest.mark.parametrize("products", [False, True])
 @pytest.mark.parametrize("layers", [0, 1, 2])
-def test_first_and_second_derivatives(edge, further, layers):
-    inputs = _inputs(edge, further, layers)
+def test_first_and_second_derivatives(edge, products, layers):
+    inputs = _inputs(edge, products, layers)
     given = [x for x in inputs if x is not None]
 
     def run(*tensors):

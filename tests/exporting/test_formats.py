@@ -8,13 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import lorentzoo as lz
 from lorentzoo.core.errors import ExportError, MissingExtraError
 from lorentzoo.exporting.formats import FORMATS
-from lorentzoo.exporting.sofie_files import _LIBRARIES
+from lorentzoo.exporting.plain import PlainModel
+from lorentzoo.exporting.sofie_files import _LIBRARIES, SofieLibrary
 
 
 def make(**slots: object) -> lz.Model:
@@ -64,6 +66,35 @@ def test_sofie_refuses_what_it_does_not_know(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"SOFIE does not take this model: .*Its operators are .*TopK"):
         lz.export(model, tmp_path / "net.hxx", "sofie")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("where", ["Session", "infer"])
+def test_what_the_generated_code_throws_ends_no_process(where: str) -> None:
+    """As SOFIE's does for L-GATr-slim, where it mistakes the length of a reshaped tensor."""
+    require_compiler()
+    thrown = {
+        name: 'throw std::runtime_error("no such sizes");' * (name == where) for name in ("Session", "infer")
+    }
+    text = f"""
+        #include <algorithm>
+        #include <cstdint>
+        #include <stdexcept>
+        #include <vector>
+        namespace SOFIE_net {{ struct Session {{
+            template <class... Given> Session(Given...) {{ {thrown["Session"]} }}
+            template <class... Given> std::vector<std::vector<float>> infer(Given...) {{
+                {thrown["infer"]} return {{{{1.0f, 2.0f}}}};
+            }}
+        }}; }}
+    """
+    plain = PlainModel(make(), dtype=torch.float32, name="net")
+    one = {
+        column.name: np.ones([1 if isinstance(x, str) else x for x in column.shape])
+        for column in plain.inputs
+    }
+    given = {column.name: one[column.name].astype(column.dtype) for column in plain.inputs}
+    with pytest.raises(ExportError, match=r"the C\+\+ of SOFIE does not run: no such sizes"):
+        SofieLibrary(text.encode(), plain)(given)
 
 
 def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

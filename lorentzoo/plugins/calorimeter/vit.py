@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lorentzoo import Backbone, Features, Frames, Layout
+from lorentzoo.nn import FeedForward
 
 __all__ = ["VisionTransformer"]
 
@@ -115,9 +116,7 @@ class _Block(nn.Module):
         self.modulation = _modulation(width, 6)
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, mlp_ratio * width), nn.GELU(), nn.Linear(mlp_ratio * width, width)
-        )
+        self.mlp = FeedForward(width, mlp_ratio)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, layout: Layout, condition: Tensor) -> Tensor:

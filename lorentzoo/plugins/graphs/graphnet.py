@@ -232,20 +232,22 @@ class _Messages:
 
     def __call__(self, mask: Tensor | None, receive: Tensor, send: Tensor, *rest: Tensor) -> Tensor:
         conv = self.conv
-        moved = edge = edge_weight = None
+        left = right = edge = edge_weight = None
         if self.local:
             vectors, matrices = rest[0], rest[1]
-            # W (L_i g) = (W L_i) g: the receiver's frame goes into the weights, once for each receiver,
-            # and one product an event does the rest: (n, 4V) times (4V, width). Directions are slower than vectors on
-            # both sides, so that the weights of a receiver come out of their product as they are needed.
+            # W (L_i g_j) is linear in the sixteen numbers of L_i, and what each of them is multiplied with belongs to j
+            # alone: one product with sixteen terms an event takes the place of one with 4 V, and no vector is moved.
             weight = conv.first.weight[:, conv.scalars : conv.width].unflatten(1, (conv.vectors, 4))
-            maps = matrices.transpose(-1, -2) @ weight.permute(2, 1, 0).flatten(1)
-            moved = vectors.unsqueeze(1) @ maps.unflatten(-1, (conv.vectors, conv.width)).flatten(-3, -2)
+            left = matrices.transpose(-1, -2).flatten(-2)
+            right = (vectors.unflatten(-1, (4, conv.vectors)) @ weight.permute(1, 2, 0).flatten(1)).transpose(
+                1, 2
+            )
+            right = right.unflatten(-1, (4, conv.width)).transpose(2, 3).flatten(1, 2)
         if self.edges:
             edge = self.standardise(_log_masses(rest[-1])).to(receive.dtype)
             edge_weight = conv.first.weight[:, -1]
         hidden = [(layer.weight, layer.bias) for layer in conv.hidden if isinstance(layer, nn.Linear)]
-        x = pair_hidden(receive, send, edge, edge_weight, moved, hidden)
+        x = pair_hidden(receive, send, edge, edge_weight, left, right, hidden)
         if mask is None:
             # All pairs but i = j: one subtraction instead of a pass over all pairs.
             summed = x.sum(2) - x.diagonal(dim1=1, dim2=2).transpose(1, 2)

@@ -159,7 +159,7 @@ class EdgeVectors(EdgeInvariant):
         square = pair_masses(p)
         invariant = self.invariant(square, mass2).to(receive.dtype)
         hidden = [(layer.weight, layer.bias) for layer in self.layers if isinstance(layer, nn.Linear)]
-        x = pair_hidden(receive, send, invariant, self.first.weight[:, -1], None, hidden)
+        x = pair_hidden(receive, send, invariant, self.first.weight[:, -1], None, None, hidden)
         logits = self.last(x).permute(0, 3, 1, 2)
         allowed = allowed_pairs(mask, square, self_pairs=False).unsqueeze(1).repeat(1, logits.shape[1], 1, 1)
         allowed[:, 0] = allowed[:, 0] & (causal > 0).unsqueeze(1)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lorentzoo import Backbone, Features, Frames, Layout, Reps
 from lorentzoo.nn import (
+    FeedForward,
     PublishedOption,
     RMSNorm,
     WeightReader,
@@ -148,11 +149,8 @@ class Transformer(Backbone):
         return Features(x, self.vector_layer(x).unflatten(-1, (self.out_vectors, 4)))
 
 
-class _FeedForward(nn.Sequential):
-    """W' GELU(W x)."""
-
-    def __init__(self, width: int, ratio: int) -> None:
-        super().__init__(nn.Linear(width, ratio * width), nn.GELU(), nn.Linear(ratio * width, width))
+class _FeedForward(FeedForward):
+    """With the names of lloca."""
 
     def read_published(self, reader: WeightReader, prefix: str) -> None:
         places = reader.layers(f"{prefix}.mlp.", 2, first=0, stride=3)
