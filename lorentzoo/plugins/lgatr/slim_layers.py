@@ -264,7 +264,9 @@ class SlimMLP(nn.Module):
     def _in_tiles(self, x: SlimStream, gate: SlimGate, gains: SlimGains | None) -> SlimStream:
         """The same for one gated unit, where nothing but first derivatives is wanted."""
         unit, output = self.units[0], self.output
-        assert isinstance(unit, SlimLinear) and unit.bias is not None and output.bias is not None
+        assert isinstance(unit, SlimLinear)
+        assert unit.bias is not None
+        assert output.bias is not None
         vectors, scalars = unit.folded_weights(gains)
         return SlimStream(
             unit_of_scalars(
