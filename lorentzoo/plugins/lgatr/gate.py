@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -12,7 +13,17 @@ from torch.nn import functional as F
 from lorentzoo.plugins.lgatr.columns import join_channels
 from lorentzoo.plugins.lgatr.paired import Paired
 
-__all__ = ["Activation", "activate", "activation_adjoint", "gate"]
+__all__ = [
+    "Activation",
+    "activate",
+    "activate_with_slope",
+    "activate_without_graph",
+    "activation_adjoint",
+    "gate",
+]
+
+GELU_SLOPE, GELU_CUBIC = math.sqrt(2 / math.pi), 0.044715
+"""Numbers of the usual approximation x (1 + tanh u) / 2 of the GELU, u = slope (x + cubic x³) (arXiv:1606.08415)."""
 
 Activation = Literal["gelu", "gelu-exact", "relu", "sigmoid", "silu", "tanh"]
 
@@ -43,6 +54,30 @@ def activate(x: Tensor, activation: Activation) -> Tensor:
     if activation not in functions:
         raise ValueError(f"activation must be one of {['gelu', *functions]}, not {activation!r}")
     return functions[activation](x)
+
+
+def activate_without_graph(x: Tensor, activation: Activation) -> Tensor:
+    """:func:`activate` where no derivative is recorded; the approximate GELU as x σ(2u), cheaper than by tanh u."""
+    return x * _gelu_sigmoid(x, x * x) if activation == "gelu" else activate(x, activation)
+
+
+def activate_with_slope(x: Tensor, activation: Activation) -> tuple[Tensor, Tensor]:
+    """:func:`activate_without_graph`, and the derivative."""
+    if activation == "gelu":
+        square = x * x
+        sigmoid = _gelu_sigmoid(x, square)
+        value = x * sigmoid
+        rest = torch.addcmul(value, value, sigmoid, value=-1)
+        slope = torch.add(sigmoid, rest, alpha=2 * GELU_SLOPE)
+        return value, slope.addcmul_(rest, square, value=6 * GELU_SLOPE * GELU_CUBIC)
+    value = activate(x, activation)
+    if activation == "sigmoid":
+        return value, torch.addcmul(value, value, value, value=-1)
+    return value, activation_adjoint(torch.ones_like(x), x, activation)
+
+
+def _gelu_sigmoid(x: Tensor, square: Tensor) -> Tensor:
+    return torch.addcmul(x, x, square, value=GELU_CUBIC).mul_(2 * GELU_SLOPE).sigmoid_()
 
 
 class _Gate(torch.autograd.Function):

@@ -17,7 +17,7 @@ from torch import Tensor
 from lorentzoo.nn import in_transform
 from lorentzoo.plugins.lgatr.gate import Activation, activate, activation_adjoint
 
-__all__ = ["SlimGate", "gate_slim"]
+__all__ = ["SlimGate", "gate_slim", "inner_products"]
 
 
 class SlimGate(NamedTuple):
@@ -55,7 +55,7 @@ class _GateSlim(torch.autograd.Function):
     @staticmethod
     def forward(scalars: Tensor, vectors: Tensor, gate: SlimGate) -> tuple[Tensor, ...]:
         (values, arguments), (carried, first, second) = _parts(scalars, vectors)
-        gates = activate(gate.scale * _inner(first, second), gate.vector_activation)
+        gates = activate(gate.scale * inner_products(first, second), gate.vector_activation)
         return values * activate(arguments, gate.activation), carried * gates
 
     @staticmethod
@@ -77,7 +77,7 @@ class _GateSlim(torch.autograd.Function):
             to_both[0] = _products(pairs, scalars)
         if to_vectors is None:
             return *to_both, None
-        product = gate.scale * _inner(first, second)
+        product = gate.scale * inner_products(first, second)
         along = to_vectors[0] * carried[0]
         for component in (1, 2, 3):
             along = along.addcmul(to_vectors[component], carried[component])
@@ -96,8 +96,8 @@ class _GateSlim(torch.autograd.Function):
         given = (scalars, vectors)
         moving = [torch.zeros_like(x) if t is None else t for t, x in zip(given, saved, strict=True)]
         (to_values, to_arguments), (to_carried, to_first, to_second) = _parts(*moving)
-        product = gate.scale * _inner(first, second)
-        change = gate.scale * (_inner(to_first, second) + _inner(first, to_second))
+        product = gate.scale * inner_products(first, second)
+        change = gate.scale * (inner_products(to_first, second) + inner_products(first, to_second))
         slope = activation_adjoint(change, product, gate.vector_activation)
         return (
             to_values * activate(arguments, gate.activation)
@@ -110,8 +110,8 @@ def _parts(scalars: Tensor, vectors: Tensor) -> tuple[tuple[Tensor, ...], tuple[
     return scalars.chunk(2, dim=-1), vectors.chunk(3, dim=-1)
 
 
-def _inner(first: Tensor, second: Tensor) -> Tensor:
-    """Inner products of vectors (4, ..., C), shape (..., C)."""
+def inner_products(first: Tensor, second: Tensor) -> Tensor:
+    """Inner products of vectors (4, ...), shape (...)."""
     product = first[0] * second[0]
     for component in (1, 2, 3):
         product = product.addcmul(first[component], second[component], value=-1)

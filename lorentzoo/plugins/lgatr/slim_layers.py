@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lorentzoo import Layout
+from lorentzoo.nn import asks_first_derivatives
 from lorentzoo.plugins.lgatr.columns import map_channels
 from lorentzoo.plugins.lgatr.gate import Activation
 from lorentzoo.plugins.lgatr.head_norm import normalize_to_heads
@@ -25,6 +26,7 @@ from lorentzoo.plugins.lgatr.norm import Factors
 from lorentzoo.plugins.lgatr.options import check_sizes, share_heads
 from lorentzoo.plugins.lgatr.positions import rotate
 from lorentzoo.plugins.lgatr.slim_gate import SlimGate, gate_slim
+from lorentzoo.plugins.lgatr.slim_unit import unit_of_scalars, unit_of_vectors
 
 __all__ = ["SlimAttention", "SlimGains", "SlimLinear", "SlimMLP", "SlimOptions", "SlimStream", "drop_slim"]
 
@@ -134,15 +136,18 @@ class SlimLinear(nn.Module):
 
     def forward(self, x: SlimStream, gains: SlimGains | None = None) -> SlimStream:
         """Map a stream; ``gains`` are those of the norm that it comes from."""
-        vector_weight: Tensor = self.vector_weight
-        scalar_weight: Tensor = self.scalar_weight
-        if gains is not None:
-            vector_weight, scalar_weight = vector_weight * gains.vectors, scalar_weight * gains.scalars
+        vector_weight, scalar_weight = self.folded_weights(gains)
         scalars = map_channels(x.scalars, scalar_weight, self.bias)
         if not torch.is_autocast_enabled(x.vectors.device.type):
             return SlimStream(scalars, map_channels(x.vectors, vector_weight))
         with torch.autocast(x.vectors.device.type, enabled=False):
             return SlimStream(scalars, map_channels(x.vectors.float(), vector_weight.float()))
+
+    def folded_weights(self, gains: SlimGains | None) -> tuple[Tensor, Tensor]:
+        """Weights of vectors and of scalars, their columns times the gains of the norm before."""
+        if gains is None:
+            return self.vector_weight, self.scalar_weight
+        return self.vector_weight * gains.vectors, self.scalar_weight * gains.scalars
 
 
 class SlimAttention(nn.Module):
@@ -243,12 +248,32 @@ class SlimMLP(nn.Module):
         gate = SlimGate(
             options.activation, options.vector_activation or options.activation, options.gate_scale
         )
+        if (
+            len(self.units) == 1
+            and not (self.training and options.dropout)
+            and asks_first_derivatives(x.vectors)
+        ):
+            return self._in_tiles(x, gate, gains)
         for unit in self.units:
             wide = unit(x, gains)
             x = SlimStream(*gate_slim(wide.scalars, wide.vectors, gate))
             x = drop_slim(x, self.options.dropout, self.training)
             gains = None
         return self.output(x)
+
+    def _in_tiles(self, x: SlimStream, gate: SlimGate, gains: SlimGains | None) -> SlimStream:
+        """The same for one gated unit, where nothing but first derivatives is wanted."""
+        unit, output = self.units[0], self.output
+        assert isinstance(unit, SlimLinear)
+        assert unit.bias is not None
+        assert output.bias is not None
+        vectors, scalars = unit.folded_weights(gains)
+        return SlimStream(
+            unit_of_scalars(
+                x.scalars, scalars, unit.bias, output.scalar_weight, output.bias, gate.activation
+            ),
+            unit_of_vectors(x.vectors, vectors, output.vector_weight, gate),
+        )
 
 
 def drop_slim(x: SlimStream, probability: float, training: bool) -> SlimStream:
