@@ -42,7 +42,7 @@ class FeedForward(nn.Sequential):
         watched = any(layer._forward_pre_hooks or layer._forward_hooks for layer in self)
         if watched or not alike or not asks_first_derivatives(x):
             return super().forward(x)
-        rows: Tensor = _FeedForward.apply(x.reshape(-1, x.shape[-1]), *inputs)
+        rows: Tensor = _FeedForward.apply(x.reshape(-1, x.shape[-1]), *inputs, torch.is_grad_enabled())
         return rows.reshape(x.shape)
 
 
@@ -52,13 +52,15 @@ def _plain(x: Tensor, weight: Tensor, bias: Tensor, last: Tensor, last_bias: Ten
 
 class _FeedForward(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, last: Tensor, last_bias: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, last: Tensor, last_bias: Tensor, keep: bool
+    ) -> Tensor:
         result = x.new_empty(len(x), len(last))
         hidden = x.new_empty(min(_ROWS, len(x)), len(weight))
-        sums = x.new_empty(len(x), len(weight)) if any(ctx.needs_input_grad) else hidden
+        sums = x.new_empty(len(x), len(weight)) if keep else hidden
         for start in range(0, len(x), _ROWS):
             rows = x[start : start + _ROWS]
-            before = sums[start : start + _ROWS] if sums is not hidden else hidden[: len(rows)]
+            before = sums[start : start + _ROWS] if keep else hidden[: len(rows)]
             after = hidden[: len(rows)]
             torch.addmm(bias, rows, weight.t(), out=before)
             torch.ops.aten.gelu.out(before, out=after)
@@ -74,8 +76,8 @@ class _FeedForward(torch.autograd.Function):
             inputs = (x, weight, bias, last, last_bias)
             wanted = [part for part in inputs if part.requires_grad]
             found = iter(torch.autograd.grad(_plain(*inputs), wanted, gradient, create_graph=True))
-            return tuple(next(found) if part.requires_grad else None for part in inputs)
-        needs_x, needs_weight, needs_bias, needs_last, needs_last_bias = ctx.needs_input_grad
+            return *(next(found) if part.requires_grad else None for part in inputs), None
+        needs_x, needs_weight, needs_bias, needs_last, needs_last_bias, _ = ctx.needs_input_grad
         to_x, to_weight, to_last = torch.empty_like(x), torch.zeros_like(weight), torch.zeros_like(last)
         to_bias = torch.zeros_like(bias)
         buffers = x.new_empty(2, min(_ROWS, len(x)), len(weight))
@@ -93,5 +95,5 @@ class _FeedForward(torch.autograd.Function):
                 to_bias += slope.sum(0)
             if needs_x:
                 torch.mm(slope, weight, out=to_x[start : start + _ROWS])
-        gradients = (to_x, to_weight, to_bias, to_last, gradient.sum(0) if needs_last_bias else None)
+        gradients = (to_x, to_weight, to_bias, to_last, gradient.sum(0) if needs_last_bias else None, None)
         return tuple(g if needed else None for g, needed in zip(gradients, ctx.needs_input_grad, strict=True))

@@ -51,7 +51,8 @@ def attend_alone(
     Shape (P, H, Dv).
     """
     factor = q.shape[-1] ** -0.5 if scale is None else scale
-    return _Alone.apply(q, k, v, tuple(queries), tuple(keys), factor)  # type: ignore[no-any-return]
+    keep = torch.is_grad_enabled()
+    return _Alone.apply(q, k, v, tuple(queries), tuple(keys), factor, keep)  # type: ignore[no-any-return]
 
 
 class _Alone(torch.autograd.Function):
@@ -64,14 +65,14 @@ class _Alone(torch.autograd.Function):
         queries: Sequence[int],
         keys: Sequence[int],
         scale: float,
+        keep: bool,
     ) -> Tensor:
         result, kept = _empty_like(v, q.shape[0]), []
-        wanted = any(ctx.needs_input_grad)
         for qe, ke, ve, out in _events((q, k, v, result), (queries, keys, keys, queries)):
             if _is_short(qe, ke):
                 weights = _weights(qe, ke, scale)
                 out.copy_(torch.bmm(weights, ve))
-                if wanted:
+                if keep:
                     kept.append(weights)
             else:
                 one, two, three = (part.unsqueeze(0).contiguous() for part in (qe, ke, ve))
@@ -96,7 +97,7 @@ class _Alone(torch.autograd.Function):
             to_values.copy_(torch.bmm(weights.mT, given))
             to_queries.copy_(_scaled(to_logits, keys, ctx.scale))
             to_keys.copy_(_scaled(to_logits.mT, queries, ctx.scale))
-        return *results, None, None, None
+        return *results, None, None, None, None
 
 
 def _is_short(queries: Tensor, keys: Tensor) -> bool:
