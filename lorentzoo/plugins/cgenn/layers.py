@@ -7,7 +7,6 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from lorentzoo import Layout
 from lorentzoo.nn import MaskedBatchNorm
@@ -173,13 +172,7 @@ class CliffordBlock(nn.Module):
         own, vectors = to_planes(x), to_planes(p)
         table = product_table(len(own))
         planes = torch.cat([own, pad_planes(vectors, len(own))], dim=1)
-        if torch.is_grad_enabled() and not torch.compiler.is_compiling():
-            # Their factors are several times what they give, and soon made again.
-            receive, send = checkpoint(
-                self.message.shares, planes, use_reentrant=False, preserve_rng_state=False
-            )
-        else:
-            receive, send = self.message.shares(planes)
+        receive, send = self.message.shares(planes)
         enter, leave = (layer for layer in self.message_gate if isinstance(layer, nn.Linear))
         sums = exchange(
             self.edge_norm,
