@@ -20,7 +20,8 @@ class CGENN(Backbone):
     """A Clifford-group equivariant network: message passing on multivectors (arXiv:2305.11141).
 
     Sums, grade projections and geometric products of vectors turn with them under every Lorentz transformation,
-    parity and time reversal included. Messages are evaluated in blocks of events and again in the backward pass.
+    parity and time reversal included. Messages are evaluated in blocks of events; what is made of pairs stays until the
+    backward pass up to a bound of bytes, and beyond it is made again.
 
     Parameters
     ----------
