@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -113,9 +112,7 @@ class ProductTable:
         return planes.index_select(dim, self.partners.to(planes.device))
 
 
-@cache
-def product_table(inputs: int) -> ProductTable:
-    """The table of factors with so many components."""
+def _make_table(inputs: int) -> ProductTable:
     grades = SPACETIME.grades
     result_grades = min(2 * int(grades[inputs - 1]), NUM_GRADES - 1) + 1
     results = int((grades < result_grades).sum())
@@ -134,6 +131,15 @@ def product_table(inputs: int) -> ProductTable:
         left,
         right,
     )
+
+
+# Made here and not when asked for: a compiled graph has no place for a cache.
+_TABLES = {count: _make_table(count) for count in np.bincount(SPACETIME.grades).cumsum().tolist()}
+
+
+def product_table(inputs: int) -> ProductTable:
+    """The table of factors with so many components."""
+    return _TABLES[inputs]
 
 
 def pad_planes(planes: Tensor, count: int) -> Tensor:
