@@ -1,8 +1,8 @@
 """What are messages of pairs, and what does the network on pairs read in them, with the gradients written by hand?
 
-Everything stands as planes with pairs (b events, m particles, n partners) innermost: products of matrices make and read
-messages, and what lies between them passes over contiguous memory. The functions are plain formulas, so that they can be
-recorded and traced as well.
+Everything stands as planes with pairs (b events, n partners, m particles) innermost, and the channels of messages beside
+the particle: products of matrices make and read messages, and what lies between them passes over contiguous memory. The
+functions are plain formulas, so that they can be recorded and traced as well.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lorentzoo.plugins.cgenn.product import GRADE_SIGNS, GRADES, NUM_GRADES, PARTNERS, USES
+from lorentzoo.plugins.cgenn.product import GRADE_SIGNS, GRADES, ProductTable
 
 __all__ = [
     "Measures",
@@ -22,6 +22,8 @@ __all__ = [
     "Tables",
     "adjoint_of_measure",
     "adjoint_of_read",
+    "by_channels",
+    "by_pairs",
     "form_messages",
     "form_operators",
     "measure",
@@ -31,55 +33,73 @@ __all__ = [
 
 
 class Tables(NamedTuple):
-    """Constants of the algebra where the features are.
+    """Constants of the algebra where the features are, for messages of G grades.
 
     Attributes
     ----------
     signs
-        ⟨x, x⟩ of each grade from squares of components, (5, 16).
+        ⟨x, x⟩ of each grade from squares of components, (G, results).
     members
-        Which components each grade has, (5, 16).
-    grades, factors, uses
-        Indices: grade of each component, `PARTNERS` and `USES`.
+        Which components each grade has, (G, results).
+    grades, uses
+        Indices: grade of each component, and `ProductTable.uses`.
     """
 
     signs: Tensor
     members: Tensor
     grades: Tensor
-    factors: Tensor
     uses: Tensor
 
     @classmethod
-    def like(cls, x: Tensor) -> Tables:
+    def like(cls, x: Tensor, table: ProductTable) -> Tables:
         """Tables in the dtype and on the device of x."""
-        signs = GRADE_SIGNS.to(x)
-        return cls(signs, signs.abs(), *(index.to(x.device) for index in (GRADES, PARTNERS, USES)))
+        signs = GRADE_SIGNS[: table.result_grades, : table.results].to(x)
+        return cls(signs, signs.abs(), GRADES[: table.results].to(x.device), table.uses.to(x.device))
 
 
-def form_operators(gathered: Tensor, weights: Tensor, rows: tuple[int, int], out: Tensor | None) -> Tensor:
-    """The matrices by which b m particles multiply their partners, (256, D, b m) -> (16 b, 16 D, O m)."""
+def form_operators(
+    gathered: Tensor, weights: Tensor, table: ProductTable, rows: tuple[int, int], out: Tensor | None
+) -> Tensor:
+    """The matrices by which b m particles multiply their partners.
+
+    Shape (results inputs, D, b m) -> (results b, inputs D, O m).
+    """
     _, channels, width = weights.shape
     made = torch.bmm(weights.transpose(1, 2), gathered, out=out)
-    made = made.reshape(16, 16 * channels, width // channels, *rows)
+    made = made.reshape(table.results, table.inputs * channels, width // channels, *rows)
     return made.permute(0, 3, 1, 2, 4).flatten(0, 1).flatten(2)
 
 
-def partner_matrix(partners: Tensor) -> Tensor:
-    """Components and channels of partners in one dimension, for each component of the result, (16 b, 16 D, n)."""
-    rows = partners.permute(2, 0, 1, 3).flatten(1, 2)
-    return rows.expand(16, *rows.shape).flatten(0, 1)
+def partner_matrix(partners: Tensor, results: int) -> Tensor:
+    """Components and channels of partners in one dimension, for each component of the result.
+
+    Shape (inputs, D, b, n) -> (results b, n, inputs D).
+    """
+    rows = partners.permute(2, 3, 0, 1).flatten(2)
+    return rows.expand(results, *rows.shape).flatten(0, 1)
 
 
 def form_messages(
     operators: Tensor, partners: Tensor, receive: Tensor, send: Tensor, in_place: bool
 ) -> Tensor:
-    """Messages before they are normalised, (16, O, b, m, n)."""
-    _, outputs, b, m = receive.shape
-    n = send.shape[-1]
-    shares = (receive.unsqueeze(-1) + send.unsqueeze(-2)).transpose(1, 2).reshape(16 * b, outputs * m, n)
-    product = (operators.transpose(1, 2), partner_matrix(partners))
+    """Messages before they are normalised, (results, b, n, O, m)."""
+    results, outputs, b, m = receive.shape
+    own, other = receive.transpose(1, 2).contiguous(), send.permute(0, 2, 3, 1).contiguous()
+    shares = (own.unsqueeze(2) + other.unsqueeze(-1)).flatten(3).flatten(0, 1)
+    product = (partner_matrix(partners, results), operators)
     made = shares.baddbmm_(*product) if in_place else shares.baddbmm(*product)
-    return made.reshape(16, b, outputs, m, n).transpose(1, 2).contiguous()
+    return made.reshape(results, b, send.shape[-1], outputs, m)
+
+
+def by_channels(x: Tensor) -> Tensor:
+    """Pairs of (K, b, n, O, m) as what the network on pairs reads, (K O, b n m)."""
+    return x.permute(0, 3, 1, 2, 4).flatten(0, 1).flatten(1)
+
+
+def by_pairs(x: Tensor, like: Tensor) -> Tensor:
+    """Undo `by_channels` for pairs like those of (b, n, O, m)."""
+    b, n, outputs, m = like.shape
+    return x.view(len(x) // outputs, outputs, b, n, m).permute(0, 2, 3, 1, 4).contiguous()
 
 
 class Measures(NamedTuple):
@@ -88,11 +108,11 @@ class Measures(NamedTuple):
     Attributes
     ----------
     invariants
-        Of each grade of normalised messages, (5, O, b, m, n).
+        Of each grade of normalised messages, (G O, b n m).
     scale, base
-        What normalises them, with gains, (O, b, m, n), and without, (b, m, n).
+        What normalises them, with gains, (b, n, O, m), and without, (b, n, m).
     squares, norms
-        Of messages as they are, for each grade, (5, O, b, m, n), and of all of them over two, (O, b, m, n).
+        Of messages as they are, for each grade, (G, b, n, O, m), and of all of them over two, (b, n, O, m).
     """
 
     invariants: Tensor
@@ -104,13 +124,13 @@ class Measures(NamedTuple):
 
 def measure(message: Tensor, gain: Tensor, keep: Tensor, tables: Tables) -> Measures:
     """Normalise messages by their channels' mean norm √|⟨x, x⟩|, without writing them again."""
-    squares = (tables.signs @ message.square().flatten(1)).reshape(NUM_GRADES, *message.shape[1:])
+    squares = (tables.signs @ message.square().flatten(1)).reshape(len(tables.signs), *message.shape[1:])
     # The root of two is that of a sum of two; (q² + ε)^¼ has a finite gradient at null multivectors.
     norms = (squares.sum(0).square() * 0.25 + 1e-16).sqrt().sqrt()
-    base = keep * math.sqrt(0.5) / (norms.mean(0) + 1e-6)
-    scale = gain[:, None, None, None] * base
+    base = keep * math.sqrt(0.5) / (norms.mean(2) + 1e-6)
+    scale = gain.unsqueeze(-1) * base.unsqueeze(2)
     invariants = torch.cat([message[:1] * scale, squares[1:] * scale.square()])
-    return Measures(invariants, scale, base, squares, norms)
+    return Measures(by_channels(invariants), scale, base, squares, norms)
 
 
 def adjoint_of_measure(
@@ -123,16 +143,16 @@ def adjoint_of_measure(
     to_message: Tensor,
     to_gain: Tensor,
 ) -> None:
-    """Add the gradients of messages and gains; those of invariants and scales are overwritten."""
+    """Add the gradients of messages and gains; those of invariants, (G, b, n, O, m), and scales are overwritten."""
     _, scale, base, squares, norms = measures
     to_message[0].addcmul_(to_invariants[0], scale)
     to_scale.addcmul_(to_invariants[0], message[0])
     to_scale.addcmul_((to_invariants[1:] * squares[1:]).sum(0), scale, value=2)
-    to_gain += (to_scale * base).flatten(1).sum(1)
-    to_norms = torch.einsum("o,o...->...", gain, to_scale) * base.square() * (-math.sqrt(2) / len(gain))
+    to_gain += (to_scale * base.unsqueeze(2)).sum((0, 1, 3))
+    to_norms = torch.einsum("o,bnom->bnm", gain, to_scale) * base.square() * (-math.sqrt(2) / len(gain))
     to_invariants[1:] *= scale.square()
     to_invariants[0] = 0.0
-    to_invariants += squares.sum(0) * to_norms / (8 * norms.pow(3))
+    to_invariants += squares.sum(0) * to_norms.unsqueeze(2) / (8 * norms.pow(3))
     signed = (tables.signs.T @ to_invariants.flatten(1)).view(message.shape)
     to_message.addcmul_(message, signed, value=2)
 
@@ -145,7 +165,7 @@ class Reading(NamedTuple):
     first, scalars, hidden
         Its hidden layers, (H, R); the second are the scalars μ, zero where no pair is kept.
     factors
-        Of each grade, (5 O, R).
+        Of each grade, (G O, R).
     """
 
     first: Tensor
@@ -157,9 +177,9 @@ class Reading(NamedTuple):
 def read(
     invariants: Tensor, receive: Tensor, send: Tensor, keep: Tensor, layers: Sequence[Tensor]
 ) -> Reading:
-    """Evaluate the network on pairs. Shapes (5 O, R), (H, b, m), (H, b, n), (b, m, n)."""
+    """Evaluate the network on pairs. Shapes (G O, R), (H, b, m), (H, b, n), (b, n, m)."""
     edge, second, second_bias, gate, gate_bias, factors, factors_bias = layers
-    shares = (receive.unsqueeze(-1) + send.unsqueeze(-2)).flatten(1)
+    shares = (receive.unsqueeze(-2) + send.unsqueeze(-1)).flatten(1)
     first = torch.relu(torch.addmm(shares, edge, invariants))
     scalars = torch.relu(torch.addmm(second_bias.unsqueeze(-1), second, first)) * keep.flatten()
     hidden = torch.relu(torch.addmm(gate_bias.unsqueeze(-1), gate, scalars))
@@ -178,7 +198,7 @@ def adjoint_of_read(
 ) -> tuple[Tensor, Tensor]:
     """Gradients of invariants and of the first layer's sum; those of layers are added.
 
-    That of the scalars stands for all pairs (H, b, m, n) of each row.
+    That of the scalars stands for all pairs (H, b, n, m) of each row.
     """
     edge, second, _, gate, _, factors, _ = layers
     given = torch.ops.aten.sigmoid_backward(to_factors, reading.factors)

@@ -7,21 +7,24 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from lorentzoo import Layout
 from lorentzoo.nn import MaskedBatchNorm
-from lorentzoo.plugins.cgenn.pairs import PairTensors, exchange
+from lorentzoo.plugins.cgenn.pairs import exchange
+from lorentzoo.plugins.cgenn.passes import PairTensors
 from lorentzoo.plugins.cgenn.product import (
     GRADES,
     NUM_GRADES,
     NUM_PATHS,
+    ProductTable,
     from_planes,
     grade_linear,
     grade_squares,
     normalise,
     operator_weights,
+    pad_planes,
     path_grades,
+    product_table,
     to_planes,
     weighted_product,
 )
@@ -57,18 +60,18 @@ class _Product(nn.Module):
         nn.init.ones_(self.gain)
 
     def forward(self, planes: Tensor) -> Tensor:
-        """Planes (16, in_channels, P) -> (16, out_channels, P)."""
+        """Planes (inputs, in_channels, P) -> (results, out_channels, P), see `ProductTable`."""
         right, linear = grade_linear(planes, torch.cat([self.right, self.left])).split(
             [len(self.right), len(self.left)], dim=1
         )
         product = weighted_product(planes[None], right[None], self.paths[None])[0]
-        total = self.add_bias(linear) + product
+        total = self.add_bias(pad_planes(linear, len(product))) + product
         # The root of two is that of a sum of two.
         return normalise(total / math.sqrt(2), self.gain)
 
     def add_bias(self, planes: Tensor) -> Tensor:
         """A constant on scalar parts: nothing else is invariant."""
-        return planes + F.pad(self.bias.reshape(1, -1, 1), (0, 0, 0, 0, 0, 15))
+        return planes + pad_planes(self.bias.reshape(1, -1, 1), len(planes))
 
 
 class _PairProduct(_Product):
@@ -82,7 +85,7 @@ class _PairProduct(_Product):
         super().__init__(3 * channels, out_channels)
 
     def shares(self, planes: Tensor) -> tuple[Tensor, Tensor]:
-        """What i and j give by themselves, planes (16, C, P) -> (16, O, P) twice."""
+        """What i and j give by themselves, planes (inputs, C, P) -> (results, O, P) twice."""
         own, other, both = self.paths.chunk(3, dim=1)
         to_i, to_j = self._columns()
         first, second, third = self.left.chunk(3, dim=1)
@@ -94,12 +97,12 @@ class _PairProduct(_Product):
         lefts = torch.cat([planes, planes], dim=1).expand_as(rights)
         products = weighted_product(lefts, rights, paths)
         receive, send = (
-            linear + product
+            pad_planes(linear, len(product)) + product
             for linear, product in zip(mapped[1].chunk(2, dim=1), products.unbind(0), strict=True)
         )
         return self.add_bias(receive), send
 
-    def operators(self) -> Tensor:
+    def operators(self, table: ProductTable) -> Tensor:
         """Weights of the share of both, see `operator_weights`."""
         own, other, both = self.paths.chunk(3, dim=1)
         to_i, to_j = self._columns()
@@ -112,6 +115,7 @@ class _PairProduct(_Product):
         return operator_weights(
             own_left=weights(own, to_j[0]) + weights(both, to_j[2]),
             own_right=weights(other, to_i[1]) - weights(both, to_i[2]),
+            table=table,
         )
 
     def _columns(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
@@ -155,21 +159,20 @@ class CliffordBlock(nn.Module):
     def forward(
         self, h: Tensor, x: Tensor, p: Tensor, scalars: Tensor, layout: Layout
     ) -> tuple[Tensor, Tensor]:
-        """Shapes (*lead, hidden), (*lead, channels, 16), (*lead, V, 16), (*lead, S) -> the first two."""
+        """Shapes (*lead, hidden), (*lead, channels, K), (*lead, V, 5), (*lead, S) -> those of the first two.
+
+        Multivectors have the components that are not known to be zero, those up to some grade; the new ones may
+        have more.
+        """
         invariants = self.channels * NUM_GRADES
         weight, mine, theirs, difference = self.edge_first.weight.split(
             [invariants, self.hidden, self.hidden, self.hidden], dim=1
         )
         lead = layout.lead
-        vectors = to_planes(p)
-        planes = torch.cat([to_planes(x), vectors], dim=1)
-        if torch.is_grad_enabled() and not torch.compiler.is_compiling():
-            # Their factors are several times what they give, and soon made again.
-            receive, send = checkpoint(
-                self.message.shares, planes, use_reentrant=False, preserve_rng_state=False
-            )
-        else:
-            receive, send = self.message.shares(planes)
+        own, vectors = to_planes(x), to_planes(p)
+        table = product_table(len(own))
+        planes = torch.cat([own, pad_planes(vectors, len(own))], dim=1)
+        receive, send = self.message.shares(planes)
         enter, leave = (layer for layer in self.message_gate if isinstance(layer, nn.Linear))
         sums = exchange(
             self.edge_norm,
@@ -180,27 +183,29 @@ class CliffordBlock(nn.Module):
                 from_planes(send, lead),
                 F.linear(h, mine + difference),
                 F.linear(h, theirs - difference),
-                self.message.operators(),
+                self.message.operators(table),
                 self.message.gain,
-                self._grade_by_grade(weight.T).T,
+                self._grade_by_grade(weight.T, table).T,
                 self.edge_second.weight,
                 self.edge_second.bias,
                 enter.weight,
                 enter.bias,
-                self._grade_by_grade(leave.weight),
-                self._grade_by_grade(leave.bias),
+                self._grade_by_grade(leave.weight, table),
+                self._grade_by_grade(leave.bias, table),
             ),
         )
         partners = (layout.counts() - 1).clamp(min=1).to(sums.dtype)
         means = sums / layout.spread(partners).unsqueeze(-1)
-        scalar_means, heard = means.split([self.hidden, 16 * self.channels], dim=-1)
-        heard = heard.unflatten(-1, (16, self.channels)).transpose(-1, -2)
-        updated = self.update(torch.cat([to_planes(x), to_planes(heard), vectors], dim=1))
+        scalar_means, heard = means.split([self.hidden, table.results * self.channels], dim=-1)
+        heard = heard.unflatten(-1, (table.results, self.channels)).transpose(-1, -2)
+        parts = (pad_planes(part, table.results) for part in (own, to_planes(heard), vectors))
+        updated = self.update(torch.cat(list(parts), dim=1))
         node = torch.cat([h, scalar_means, grade_squares(x).flatten(-2), scalars], dim=-1)
         h = self.node_second(torch.relu(self.node_norm(self.node_first(node), layout.mask)))
         factors = torch.sigmoid(self.update_gate(h)).unflatten(-1, (self.channels, NUM_GRADES))
-        return h, from_planes(updated, lead) * factors[..., GRADES.to(x.device)]
+        return h, from_planes(updated, lead) * factors[..., GRADES[: len(updated)].to(x.device)]
 
-    def _grade_by_grade(self, rows: Tensor) -> Tensor:
-        """Rows that are (channel, grade) in turn as (grade, channel)."""
-        return rows.unflatten(0, (self.channels, NUM_GRADES)).transpose(0, 1).flatten(0, 1)
+    def _grade_by_grade(self, rows: Tensor, table: ProductTable) -> Tensor:
+        """Rows that are (channel, grade) in turn as (grade, channel), of the grades that messages have."""
+        rows = rows.unflatten(0, (self.channels, NUM_GRADES)).transpose(0, 1)
+        return rows[: table.result_grades].flatten(0, 1)

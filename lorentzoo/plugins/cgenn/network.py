@@ -20,7 +20,8 @@ class CGENN(Backbone):
     """A Clifford-group equivariant network: message passing on multivectors (arXiv:2305.11141).
 
     Sums, grade projections and geometric products of vectors turn with them under every Lorentz transformation,
-    parity and time reversal included. Messages are evaluated in blocks of events and again in the backward pass.
+    parity and time reversal included. Messages are evaluated in blocks of events; what is made of pairs stays until the
+    backward pass up to a bound of bytes, and beyond it is made again.
 
     Parameters
     ----------
@@ -101,11 +102,11 @@ class CGENN(Backbone):
     def last_features(self, features: Features, frames: Frames, layout: Layout, context: Tensor) -> Features:
         """Scalars, invariants and vectors of the rows, or the mean of the first two over all of them."""
         scalars = F.pad(features.scalars, (0, 1))
-        # Grade one holds the components 1 to 4.
-        p = F.pad(features.vectors, (1, 11))
+        # Grade zero is the component 0 and grade one are 1 to 4: there are no others before the first product.
+        p = F.pad(features.vectors, (1, 0))
         h = self.embed_scalars(scalars)
         x = torch.einsum("ov,...vi->...oi", self.embed_vectors, p)
-        x = x + F.pad(self.embed_bias.unsqueeze(-1), (0, 15))
+        x = x + F.pad(self.embed_bias.unsqueeze(-1), (0, 4))
         device = p.device.type
         # Products of multivectors cancel, so that a lower precision would leave little of them. Only where there is one
         # to leave: a compiled graph has no place for it.
