@@ -337,3 +337,18 @@ def test_what_is_refused() -> None:
         lz.compose(backbone="cgenn", embedding="kinematics")
     with pytest.raises(ValueError, match="pool_rows gives scalars of whole events"):
         network(pool_rows=True)
+
+
+def test_one_compiled_graph() -> None:
+    model = lz.create_model("cgenn-tiny").eval().double()
+    redraw_weights(model)
+    padded = random_cloud(seed=1).to_padded()
+
+    def forward(momenta: Tensor, mask: Tensor) -> Tensor:
+        output: Tensor = model(lz.ParticleCloud.from_padded(momenta, mask, validate=False))
+        return output
+
+    given = (padded.momenta, padded.layout.mask)
+    with torch.no_grad():
+        compiled = torch.compile(forward, fullgraph=True, backend="eager")
+        torch.testing.assert_close(compiled(*given), forward(*given))
