@@ -302,22 +302,6 @@ def test_attention_to_another_cloud(pairs: list[tuple[int, int]]) -> None:
     close(found[packed[1].mask], wanted)
 
 
-@pytest.mark.parametrize("there", [[17, 20, 31], [24, 16, 19]], ids=str)
-def test_events_that_attend_alone_have_the_derivatives_of_the_definition(there: list[int]) -> None:
-    here = [17, 20, 31]
-    q, k, v = draw(here, 2, 3), draw(there, 2, 3, seed=1), draw(there, 2, 5, seed=2)
-    layout, keys_layout = Packed.from_lengths(here), Packed.from_lengths(there)
-    inputs = [part.requires_grad_() for part in (q, k, v)]
-    found = layout.attend(q, k, v, keys_layout=keys_layout, scale=0.3)
-    assert "_Alone" in type(found.grad_fn).__name__
-    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
-        wanted = layout.attend(q, k, v, keys_layout=keys_layout, scale=0.3)
-    assert "_Alone" not in type(wanted.grad_fn).__name__
-    upstream = torch.randn_like(found)
-    for a, b in zip(*(torch.autograd.grad(x, inputs, upstream) for x in (found, wanted)), strict=True):
-        close(a, b)
-
-
 def test_attention_refuses_layouts_that_do_not_match() -> None:
     packed, padded = both([2, 3])
     x = torch.ones(5, 1, 2)

@@ -33,7 +33,13 @@ def attends_alone(q: Tensor, k: Tensor, v: Tensor) -> bool:
 
 
 def attend_alone(
-    q: Tensor, k: Tensor, v: Tensor, queries: Sequence[int], keys: Sequence[int], scale: float | None
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    queries: Sequence[int],
+    keys: Sequence[int],
+    scale: float | None,
+    biases: Sequence[Tensor] = (),
 ) -> Tensor:
     """Scaled-dot-product attention inside each event, one after the other.
 
@@ -45,6 +51,8 @@ def attend_alone(
         How many rows each event has, none of them without keys.
     scale
         Factor of the inner product, 1/√D by default.
+    biases
+        Added to the logits of each event, (1, H, n, n'); or none of them.
 
     Returns
     -------
@@ -52,7 +60,7 @@ def attend_alone(
     """
     factor = q.shape[-1] ** -0.5 if scale is None else scale
     keep = torch.is_grad_enabled()
-    return _Alone.apply(q, k, v, tuple(queries), tuple(keys), factor, keep)  # type: ignore[no-any-return]
+    return _Alone.apply(q, k, v, tuple(queries), tuple(keys), factor, keep, *biases)  # type: ignore[no-any-return]
 
 
 class _Alone(torch.autograd.Function):
@@ -66,38 +74,49 @@ class _Alone(torch.autograd.Function):
         keys: Sequence[int],
         scale: float,
         keep: bool,
+        *biases: Tensor,
     ) -> Tensor:
         result, kept = _empty_like(v, q.shape[0]), []
-        for qe, ke, ve, out in _events((q, k, v, result), (queries, keys, keys, queries)):
+        events = _events((q, k, v, result), (queries, keys, keys, queries))
+        for (qe, ke, ve, out), bias in zip(events, _or_none(biases, queries), strict=True):
             if _is_short(qe, ke):
-                weights = _weights(qe, ke, scale)
+                weights = _weights(qe, ke, scale, bias)
                 out.copy_(torch.bmm(weights, ve))
                 if keep:
                     kept.append(weights)
             else:
                 one, two, three = (part.unsqueeze(0).contiguous() for part in (qe, ke, ve))
-                out.copy_(F.scaled_dot_product_attention(one, two, three, scale=scale)[0])
-        ctx.queries, ctx.keys, ctx.scale = queries, keys, scale
-        ctx.save_for_backward(q, k, v, *kept)
+                out.copy_(F.scaled_dot_product_attention(one, two, three, attn_mask=bias, scale=scale)[0])
+        ctx.queries, ctx.keys, ctx.scale, ctx.biased = queries, keys, scale, len(biases)
+        ctx.save_for_backward(q, k, v, *biases, *kept)
         return result
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, *kept = ctx.saved_tensors
+        q, k, v, *rest = ctx.saved_tensors
+        biases, kept = rest[: ctx.biased], iter(rest[ctx.biased :])
         results = tuple(_empty_like(part, part.shape[0]) for part in (q, k, v))
         sizes = (ctx.queries, ctx.keys, ctx.keys, ctx.queries, ctx.queries, ctx.keys, ctx.keys)
-        weights_kept = iter(kept)
-        for event in _events((q, k, v, gradient, *results), sizes):
+        to_biases: list[Tensor] = []
+        events = _events((q, k, v, gradient, *results), sizes)
+        for event, bias in zip(events, _or_none(biases, ctx.queries), strict=True):
             queries, keys, values, given, to_queries, to_keys, to_values = event
-            weights = next(weights_kept) if _is_short(queries, keys) else _weights(queries, keys, ctx.scale)
+            weights = next(kept) if _is_short(queries, keys) else _weights(queries, keys, ctx.scale, bias)
             to_weights = torch.bmm(given, values.mT)
             to_logits = torch.ops.aten._softmax_backward_data(to_weights, weights, -1, weights.dtype)
             # Copied, since batched products write into contiguous memory only: into strides they go head by head.
             to_values.copy_(torch.bmm(weights.mT, given))
             to_queries.copy_(_scaled(to_logits, keys, ctx.scale))
             to_keys.copy_(_scaled(to_logits.mT, queries, ctx.scale))
-        return *results, None, None, None, None
+            if bias is not None:
+                to_biases.append(to_logits.unsqueeze(0))
+        return *results, None, None, None, None, *to_biases
+
+
+def _or_none(biases: Sequence[Tensor], events: Sequence[int]) -> Sequence[Tensor | None]:
+    """One for each event."""
+    return biases or (None,) * len(events)
 
 
 def _is_short(queries: Tensor, keys: Tensor) -> bool:
@@ -120,9 +139,11 @@ def _empty_like(x: Tensor, rows: int) -> Tensor:
     return x.new_empty(*x.shape[1:], rows).movedim(-1, 0)
 
 
-def _weights(queries: Tensor, keys: Tensor, scale: float) -> Tensor:
+def _weights(queries: Tensor, keys: Tensor, scale: float, bias: Tensor | None) -> Tensor:
     """Softmax over the keys, (H, n, n')."""
-    return torch.softmax(_scaled(queries, keys.mT, scale), dim=-1)
+    if bias is None:
+        return torch.softmax(_scaled(queries, keys.mT, scale), dim=-1)
+    return torch.softmax(torch.baddbmm(bias[0], queries, keys.mT, alpha=scale), dim=-1)
 
 
 def _scaled(left: Tensor, right: Tensor, scale: float) -> Tensor:

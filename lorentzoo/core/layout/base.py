@@ -246,10 +246,9 @@ class Layout(Blocks):
             raise ShapeError(f"attend of {self!r} cannot use a bias that was made for {bias.layout!r}")
         if not torch.compiler.is_compiling():
             _require_heads(q, k, v, bias)
-        if bias is None:
-            whole = self._attend_in_rows(q, k, v, keys, scale)
-            if whole is not None:
-                return whole
+        whole = self._attend_in_rows(q, k, v, keys, scale, bias)
+        if whole is not None:
+            return whole
         groups = self.groups() if bias is None else bias.groups
         columns = [self.split_blocks(q, groups), keys.split_blocks(k, groups), keys.split_blocks(v, groups)]
         biases = None if bias is None else bias.additive(q.dtype)
@@ -260,9 +259,9 @@ class Layout(Blocks):
         return self.merge_blocks(outputs, groups)
 
     def _attend_in_rows(
-        self, q: Tensor, k: Tensor, v: Tensor, keys: Layout, scale: float | None
+        self, q: Tensor, k: Tensor, v: Tensor, keys: Layout, scale: float | None, bias: PairValues | None
     ) -> Tensor | None:
-        """Attention without blocks and biases, where there is a faster way; None where there is not."""
+        """Attention without blocks, where there is a faster way; None where there is not."""
         return None
 
     def neighbours(self, points: Tensor, k: int) -> tuple[Tensor, Tensor]:

@@ -20,7 +20,7 @@ from lorentzoo.core.layout.grouping import (
     group_together,
     pair_places,
 )
-from lorentzoo.core.layout.pairs import Triangle
+from lorentzoo.core.layout.pairs import PairValues, Triangle
 from lorentzoo.core.layout.rows import drop_rows, gather_rows, segment_sum, spread_rows
 from lorentzoo.core.layout.varlen import varlen_attention, varlen_supported
 
@@ -281,14 +281,18 @@ class Packed(Layout):
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.ptr.device)
 
     def _attend_in_rows(
-        self, q: Tensor, k: Tensor, v: Tensor, keys: Layout, scale: float | None
+        self, q: Tensor, k: Tensor, v: Tensor, keys: Layout, scale: float | None, bias: PairValues | None
     ) -> Tensor | None:
         assert isinstance(keys, Packed)
-        if varlen_supported(q, v):
+        if bias is None and varlen_supported(q, v):
             longest = max(self.lengths, default=0), max(keys.lengths, default=0)
             return varlen_attention(q, k, v, self.ptr, keys.ptr, longest, scale)
         if self._fills_blocks(keys) and attends_alone(q, k, v):
-            return attend_alone(q, k, v, self.lengths, keys.lengths, scale)
+            if bias is None:
+                return attend_alone(q, k, v, self.lengths, keys.lengths, scale)
+            biases = bias.additive(q.dtype)
+            if bias.groups == self.groups() and all(part.shape[1] == q.shape[-2] for part in biases):
+                return attend_alone(q, k, v, self.lengths, keys.lengths, scale, biases)
         return None
 
     def _fills_blocks(self, keys: Packed) -> bool:
