@@ -108,10 +108,10 @@ class GeneratorEvaluation:
         Returns
         -------
         ``nll`` (mean of -log_prob over the events where it is finite) with ``nll_error``, ``nll_infinite`` and
-        ``nll_failed`` (how many events have no density, or an unknown one), ``c2st_auc``, ``c2st_auc_error``,
-        ``c2st_effective_fraction``, ``fpd``, ``fpd_error``, ``seconds_per_sample``, ``samples_failed``; where they are
-        known ``evaluations_per_sample`` and ``cut_violations``, of all cuts and of each; and what
-        `measure_multiplicities` finds.
+        ``nll_failed`` (how many events have no density, or an unknown one, if the generator has any), ``c2st_auc``,
+        ``c2st_auc_error``, ``c2st_effective_fraction``, ``fpd``, ``fpd_error``, ``seconds_per_sample``,
+        ``samples_failed``; where they are known ``evaluations_per_sample`` and ``cut_violations``, of all cuts and of
+        each; and what `measure_multiplicities` finds.
         """
         finite = np.isfinite(self.log_prob)
         weight = self.true_weight[: len(self.log_prob)][finite]
@@ -120,8 +120,7 @@ class GeneratorEvaluation:
             "nll": value,
             "nll_error": error,
             "nll_events": len(self.log_prob),
-            "nll_infinite": int(np.isneginf(self.log_prob).sum()),
-            "nll_failed": int(np.isnan(self.log_prob).sum()),
+            **self._count_unlikely(),
             **self.test.metrics(),
             "fpd": self.frechet.value,
             "fpd_error": self.frechet.error,
@@ -133,6 +132,14 @@ class GeneratorEvaluation:
         for name, count in self.cut_violations.items():
             found["cut_violations" if name == "any" else f"cut_violations_{name}"] = count
         return found | measure_multiplicities(self)
+
+    def _count_unlikely(self) -> dict[str, int]:
+        if not len(self.log_prob):
+            return {}
+        return {
+            "nll_infinite": int(np.isneginf(self.log_prob).sum()),
+            "nll_failed": int(np.isnan(self.log_prob).sum()),
+        }
 
     def to_data(self) -> dict[str, Any]:
         """Numbers of events and metrics, as plain data."""

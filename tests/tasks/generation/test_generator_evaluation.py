@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -125,6 +126,12 @@ def test_densities_that_vanish_or_fail_are_counted(flow: Generator, events: JetD
     assert metrics["nll_failed"] == (first > 50).sum() > 0
     assert metrics["nll_infinite"] == (first < -50).sum() > 0
     assert metrics["nll"] == pytest.approx(np.square(first[np.abs(first) <= 50]).mean())
+
+
+def test_nothing_is_counted_where_there_is_no_density(evaluation: GeneratorEvaluation) -> None:
+    metrics = dataclasses.replace(evaluation, log_prob=np.zeros(0)).metrics()
+    assert metrics["nll_events"] == 0
+    assert not {"nll_infinite", "nll_failed"} & set(metrics)
 
 
 def test_evaluations_and_cuts_of_a_flow_on_a_manifold(events: JetDataset) -> None:
