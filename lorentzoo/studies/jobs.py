@@ -154,7 +154,11 @@ def work(study: Path | str, key: str) -> tuple[Outcome, str]:
         return "cancelled", "the study was cancelled"
     if job.state == "finished":
         return "finished", ""
-    return execute(job)
+    try:
+        with _evictable():
+            return execute(job)
+    except Evicted:
+        return "again", "it was told to end"
 
 
 def execute(job: Job, inner: ProgressLine | None = None) -> tuple[Outcome, str]:
@@ -178,13 +182,10 @@ def execute(job: Job, inner: ProgressLine | None = None) -> tuple[Outcome, str]:
             stack.enter_context(only_here(job.directory))
         except TrainingError as error:
             return "again", str(error)
-        stack.enter_context(_evictable())
         try:
             line = StatusLine(job.directory, job.study, inner)
             with line.shown():
                 failure = attempt(job.run, job.directory, line, devices=max(job.resources.gpus, 1))
-        except Evicted:
-            return "again", "it was told to end"
         except Cancelled:
             return "cancelled", "the study was cancelled"
     return ("failed", failure) if failure else ("finished", "")
