@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch.autograd import forward_ad
 
-__all__ = ["asks_first_derivatives", "in_transform", "leave_inference_mode", "leave_modes"]
+__all__ = ["asks_first_derivatives", "has_hooks", "in_transform", "leave_inference_mode", "leave_modes"]
 
 
 def leave_inference_mode() -> AbstractContextManager[object]:
@@ -35,8 +35,8 @@ def in_transform() -> bool:
 def asks_first_derivatives(x: Tensor) -> bool:
     """Whether plain values and first derivatives on a CPU are all that can be wanted of a tensor.
 
-    Under ``torch.nn.attention.sdpa_kernel(SDPBackend.MATH)``, which higher and forward derivatives need, under autocast
-    and in tracing, the answer is no.
+    Under ``torch.nn.attention.sdpa_kernel(SDPBackend.MATH)``, which forward derivatives need and higher ones of
+    L-GATr, under autocast and in tracing, the answer is no.
     """
     return (
         not torch.compiler.is_compiling()
@@ -46,6 +46,11 @@ def asks_first_derivatives(x: Tensor) -> bool:
         and torch.backends.cuda.flash_sdp_enabled()
         and not torch.is_autocast_enabled("cpu")
     )
+
+
+def has_hooks(*modules: nn.Module) -> bool:
+    """Whether something wants to see or to change what goes through modules, so that they must be called."""
+    return any(module._forward_pre_hooks or module._forward_hooks for module in modules)
 
 
 @contextmanager

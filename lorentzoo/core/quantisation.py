@@ -46,7 +46,8 @@ class Quantisation:
     ----------
     activations
         Bits of what enters linear maps, row by row with a scale of its own; None leaves it as it is. Of maps of scalars
-        and vectors the scalars are rounded: components of vectors are not invariant.
+        and vectors the scalars are rounded: components of vectors are not invariant. What enters maps that are applied in
+        parts (on pairs of particles in GraphNet and in learned frames, say) is not.
     parameters
         Glob of the names of the matrices that are rounded.
 

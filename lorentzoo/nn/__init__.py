@@ -89,6 +89,7 @@ _HOMES = {
     "finish_axes": "lorentzoo.output.row_plots",
     "format_uncertain": "lorentzoo.core.numbers",
     "has_azimuth": "lorentzoo.core.minkowski",
+    "has_hooks": "lorentzoo.core.modes",
     "inner": "lorentzoo.core.minkowski",
     "intersection": "lorentzoo.core.symmetry",
     "lorentz_exp": "lorentzoo.core.minkowski:exp",
@@ -186,6 +187,7 @@ if TYPE_CHECKING:
     from lorentzoo.core.minkowski import random_rotation as random_rotation
     from lorentzoo.core.minkowski import rapidity as rapidity
     from lorentzoo.core.modes import asks_first_derivatives as asks_first_derivatives
+    from lorentzoo.core.modes import has_hooks as has_hooks
     from lorentzoo.core.modes import in_transform as in_transform
     from lorentzoo.core.numbers import format_uncertain as format_uncertain
     from lorentzoo.core.ranges import read_range as read_range

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lorentzoo.core.modes import asks_first_derivatives
+from lorentzoo.core.modes import asks_first_derivatives, has_hooks
 
 __all__ = ["FeedForward"]
 
@@ -38,9 +38,7 @@ class FeedForward(nn.Sequential):
         enter, _, leave = self
         inputs = (enter.weight, enter.bias, leave.weight, leave.bias)
         alike = all(part.dtype == x.dtype for part in inputs)
-        # Hooks want to see, or change, what goes through a layer.
-        watched = any(layer._forward_pre_hooks or layer._forward_hooks for layer in self)
-        if watched or not alike or not asks_first_derivatives(x):
+        if has_hooks(*self) or not alike or not asks_first_derivatives(x):
             return super().forward(x)
         rows: Tensor = _FeedForward.apply(x.reshape(-1, x.shape[-1]), *inputs, torch.is_grad_enabled())
         return rows.reshape(x.shape)

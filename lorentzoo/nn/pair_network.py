@@ -8,7 +8,7 @@ and is made again from them; of the others only the sums before the activation a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,8 @@ from lorentzoo.core.modes import in_transform
 __all__ = ["pair_hidden"]
 
 _GELU = torch.ops.aten.gelu.out
+_Terms: TypeAlias = tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None, Tensor | None]
+"""Receive, send, edge, edge_weight, left and right of `pair_hidden`."""
 
 
 def pair_hidden(
@@ -51,38 +53,29 @@ def pair_hidden(
     -------
     Shape (b, n, n, C), after the activation.
     """
+    terms: _Terms = (receive, send, edge, edge_weight, left, right)
     flat = [tensor for layer in layers for tensor in layer]
     device = receive.device.type
     if torch.is_autocast_enabled(device):
         # One precision for the whole network: its own backward pass does not know of autocast.
         lower = torch.get_autocast_dtype(device)
-        one, two, three, four, five, six = (
-            None if x is None else x.to(lower) for x in (receive, send, edge, edge_weight, left, right)
-        )
-        assert one is not None
-        assert two is not None
+        cast = [None if x is None else x.to(lower) for x in terms]
         pairs = [(weight.to(lower), bias.to(lower)) for weight, bias in layers]
         with torch.autocast(device, enabled=False):
-            return pair_hidden(one, two, three, four, five, six, pairs)
+            return pair_hidden(*cast, pairs)  # type: ignore[arg-type, call-arg]
     if not torch.is_grad_enabled() or torch.compiler.is_compiling() or in_transform():
-        return _plain(receive, send, edge, edge_weight, left, right, flat)
-    return _PairHidden.apply(receive, send, edge, edge_weight, left, right, *flat)
+        return _plain(terms, flat)
+    return _PairHidden.apply(*terms, *flat)
 
 
 def _with_send(send: Tensor, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     """The sender's share as one more product, (b, n, K + 1) and (b, K + 1, n C)."""
-    ones = left.new_ones(*left.shape[:-1], 1)
-    return torch.cat([left, ones], dim=-1), torch.cat([right, send.unsqueeze(1)], dim=1).flatten(2)
+    return F.pad(left, (0, 1), value=1.0), torch.cat([right, send.unsqueeze(1)], dim=1).flatten(2)
 
 
-def _first(
-    receive: Tensor,
-    send: Tensor,
-    edge: Tensor | None,
-    edge_weight: Tensor | None,
-    left: Tensor | None,
-    right: Tensor | None,
-) -> Tensor:
+def _first(terms: _Terms) -> Tensor:
+    """The first layer's sum, of new tensors throughout: transforms do not know those that are written to."""
+    receive, send, edge, edge_weight, left, right = terms
     if left is None or right is None:
         total = receive.unsqueeze(2) + send.unsqueeze(1)
     else:
@@ -93,15 +86,9 @@ def _first(
     return total
 
 
-def _first_in_place(
-    receive: Tensor,
-    send: Tensor,
-    edge: Tensor | None,
-    edge_weight: Tensor | None,
-    left: Tensor | None,
-    right: Tensor | None,
-) -> Tensor:
+def _first_in_place(terms: _Terms) -> Tensor:
     """The same without a new tensor for each term."""
+    receive, send, edge, edge_weight, left, right = terms
     if left is None or right is None:
         total = receive.unsqueeze(2) + send.unsqueeze(1)
     else:
@@ -113,16 +100,8 @@ def _first_in_place(
     return total
 
 
-def _plain(
-    receive: Tensor,
-    send: Tensor,
-    edge: Tensor | None,
-    edge_weight: Tensor | None,
-    left: Tensor | None,
-    right: Tensor | None,
-    flat: Sequence[Tensor],
-) -> Tensor:
-    x = F.gelu(_first(receive, send, edge, edge_weight, left, right))
+def _plain(terms: _Terms, flat: Sequence[Tensor]) -> Tensor:
+    x = F.gelu(_first(terms))
     for weight, bias in zip(flat[::2], flat[1::2], strict=True):
         x = F.gelu(F.linear(x, weight, bias))
     return x
@@ -130,38 +109,32 @@ def _plain(
 
 class _PairHidden(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any,
-        receive: Tensor,
-        send: Tensor,
-        edge: Tensor | None,
-        edge_weight: Tensor | None,
-        left: Tensor | None,
-        right: Tensor | None,
-        *flat: Tensor,
-    ) -> Tensor:
-        total = _first_in_place(receive, send, edge, edge_weight, left, right)
+    def forward(ctx: Any, *given: Any) -> Tensor:
+        terms: _Terms = given[:6]
+        flat: tuple[Tensor, ...] = given[6:]
+        total = _first_in_place(terms)
         sums: list[Tensor] = []
         for weight, bias in zip(flat[::2], flat[1::2], strict=True):
             # The first sum is not kept, so that its place is free.
             total = F.linear(F.gelu(total) if sums else _GELU(total, out=total), weight, bias)
             sums.append(total)
-        ctx.save_for_backward(receive, send, edge, edge_weight, left, right, *flat, *sums)
+        ctx.save_for_backward(*given, *sums)
         ctx.layers = len(sums)
         return F.gelu(total)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        receive, send, edge, edge_weight, left, right, *rest = ctx.saved_tensors
+        terms, rest = ctx.saved_tensors[:6], ctx.saved_tensors[6:]
+        _, send, edge, edge_weight, left, right = terms
         flat, sums = rest[: 2 * ctx.layers], rest[2 * ctx.layers :]
         if torch.is_grad_enabled():
             # Second derivatives are wanted: the same gradients by operations that have their own.
-            inputs = (receive, send, edge, edge_weight, left, right, *flat)
+            inputs = (*terms, *flat)
             wanted = [x for x in inputs if x is not None and x.requires_grad]
-            out = _plain(receive, send, edge, edge_weight, left, right, flat)
+            out = _plain(terms, flat)
             found = iter(torch.autograd.grad(out, wanted, grad, create_graph=True))
             return tuple(next(found) if x is not None and x.requires_grad else None for x in inputs)
-        first = _first_in_place(receive, send, edge, edge_weight, left, right)
+        first = _first_in_place(terms)
         gradients: list[Tensor] = []
         width = grad.shape[-1]
         before = [first, *sums]

@@ -162,7 +162,7 @@ def work(study: Path | str, key: str) -> tuple[Outcome, str]:
 
 
 def execute(job: Job, inner: ProgressLine | None = None) -> tuple[Outcome, str]:
-    """Execute a run that was read or planned; otherwise as `work`.
+    """Execute a run that was read or planned; otherwise as `work`, but that SIGTERM does what it does in this process.
 
     Parameters
     ----------

@@ -65,3 +65,31 @@ def test_biases_without_gradients() -> None:
         compare(found, layout.attend(*inputs, bias=bias), inputs)
     with torch.no_grad():
         torch.testing.assert_close(layout.attend(*inputs, bias=bias), found, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("longest", [3, 128])
+def test_second_derivatives(biased: bool, longest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alone, "LONGEST_IN_PRODUCTS", longest)
+    queries, keys = [2, 4], [3, 1]
+    inputs = [draw(queries, 2, 3), draw(keys, 2, 3, seed=1), draw(keys, 2, 2, seed=2)]
+    biases = [draw([1], 2, n, m, seed=3 + n) for n, m in zip(queries, keys, strict=True)] if biased else []
+
+    def attend(q: Tensor, k: Tensor, v: Tensor, *biases: Tensor) -> Tensor:
+        return alone.attend_alone(q, k, v, queries, keys, 0.3, biases)
+
+    assert torch.autograd.gradcheck(attend, [*inputs, *biases])
+    assert torch.autograd.gradgradcheck(attend, [*inputs, *biases])
+
+
+@pytest.mark.parametrize("serving", ["keys", "values", "both"])
+def test_one_head_of_keys_or_values_serves_all(serving: str) -> None:
+    heads = {"keys": (1, 2), "values": (2, 1), "both": (1, 1)}[serving]
+    q, (k, v) = draw(HERE, 2, 3), (draw(HERE, number, 3, seed=seed) for seed, number in enumerate(heads, 1))
+    layout = Packed.from_lengths(HERE)
+    found = layout.attend(q, k, v)
+    wanted = layout.attend(q, k.expand(-1, 2, -1), v.expand(-1, 2, -1))
+    inputs = [q, k, v]
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
+    for a, b in zip(*(torch.autograd.grad(x.square().sum(), inputs) for x in (found, wanted)), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-12)

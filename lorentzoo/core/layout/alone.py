@@ -14,7 +14,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from lorentzoo.core.modes import asks_first_derivatives
 
@@ -28,8 +27,9 @@ LONGEST_IN_PRODUCTS = 128
 
 
 def attends_alone(q: Tensor, k: Tensor, v: Tensor) -> bool:
-    """Whether nothing but speed is asked: see `asks_first_derivatives`."""
-    return q.dtype == k.dtype == v.dtype and asks_first_derivatives(q)
+    """Whether nothing but speed is asked (see `asks_first_derivatives`), and no head serves several."""
+    alike = q.dtype == k.dtype == v.dtype and q.shape[-2] == k.shape[-2] == v.shape[-2]
+    return alike and asks_first_derivatives(q)
 
 
 def attend_alone(
@@ -92,10 +92,17 @@ class _Alone(torch.autograd.Function):
         return result
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, *rest = ctx.saved_tensors
         biases, kept = rest[: ctx.biased], iter(rest[ctx.biased :])
+        if torch.is_grad_enabled():
+            # Second derivatives are wanted: the same gradients by operations that have their own.
+            inputs = (q, k, v, *biases)
+            wanted = [part for part in inputs if part.requires_grad]
+            out = _plain(q, k, v, ctx.queries, ctx.keys, ctx.scale, biases)
+            found = iter(torch.autograd.grad(out, wanted, gradient, create_graph=True))
+            to_all = [next(found) if part.requires_grad else None for part in inputs]
+            return *to_all[:3], None, None, None, None, *to_all[3:]
         results = tuple(_empty_like(part, part.shape[0]) for part in (q, k, v))
         sizes = (ctx.queries, ctx.keys, ctx.keys, ctx.queries, ctx.queries, ctx.keys, ctx.keys)
         to_biases: list[Tensor] = []
@@ -112,6 +119,20 @@ class _Alone(torch.autograd.Function):
             if bias is not None:
                 to_biases.append(to_logits.unsqueeze(0))
         return *results, None, None, None, None, *to_biases
+
+
+def _plain(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    queries: Sequence[int],
+    keys: Sequence[int],
+    scale: float,
+    biases: Sequence[Tensor],
+) -> Tensor:
+    """The same by operations that have derivatives of every order."""
+    events = zip(_events((q, k, v), (queries, keys, keys)), _or_none(biases, queries), strict=True)
+    return torch.cat([(_weights(qe, ke, scale, bias) @ ve).transpose(0, 1) for (qe, ke, ve), bias in events])
 
 
 def _or_none(biases: Sequence[Tensor], events: Sequence[int]) -> Sequence[Tensor | None]:

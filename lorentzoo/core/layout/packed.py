@@ -290,9 +290,8 @@ class Packed(Layout):
         if self._fills_blocks(keys) and attends_alone(q, k, v):
             if bias is None:
                 return attend_alone(q, k, v, self.lengths, keys.lengths, scale)
-            biases = bias.additive(q.dtype)
-            if bias.groups == self.groups() and all(part.shape[1] == q.shape[-2] for part in biases):
-                return attend_alone(q, k, v, self.lengths, keys.lengths, scale, biases)
+            if bias.groups == self.groups() and bias.blocks[0].shape[-1] == q.shape[-2]:
+                return attend_alone(q, k, v, self.lengths, keys.lengths, scale, bias.additive(q.dtype))
         return None
 
     def _fills_blocks(self, keys: Packed) -> bool:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lorentzoo import Layout
-from lorentzoo.nn import asks_first_derivatives
+from lorentzoo.nn import asks_first_derivatives, has_hooks
 from lorentzoo.plugins.lgatr.columns import map_channels
 from lorentzoo.plugins.lgatr.gate import Activation
 from lorentzoo.plugins.lgatr.head_norm import normalize_to_heads
@@ -252,6 +252,7 @@ class SlimMLP(nn.Module):
             len(self.units) == 1
             and not (self.training and options.dropout)
             and asks_first_derivatives(x.vectors)
+            and not has_hooks(*self.units, self.output)
         ):
             return self._in_tiles(x, gate, gains)
         for unit in self.units:
